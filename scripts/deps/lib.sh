@@ -43,14 +43,11 @@ in_range() { # VERSION AT_LEAST BELOW
     dpkg --compare-versions "$1" ge "$2" && dpkg --compare-versions "$1" lt "$3~"
 }
 
-# apt_site SUITE...: address of the first mirror among the system's own sources that carries one of these suites.
+# apt_site SUITE: address of the first mirror among the system's own sources that carries SUITE.
 apt_site() {
-    local suite
-    for suite in "$@"; do
-        # shellcheck disable=SC2016  # apt fills these in
-        apt-get indextargets --format '$(SITE) $(RELEASE) $(CODENAME)' 'Created-By: Packages' |
-            awk -v s="$suite" '$2 == s || $3 == s { print $1; exit }'
-    done | head -n 1
+    # shellcheck disable=SC2016  # apt fills these in
+    apt-get indextargets --format '$(SITE) $(CODENAME)' 'Created-By: Packages' |
+        awk -v s="$1" '$2 == s && !found++ { print $1 }'
 }
 
 # apt_private DIR [deb]: make an apt configuration in DIR that knows the newer suites and nothing of
@@ -61,8 +58,8 @@ apt_private() {
     local codename mirror security
     [ -r "$key" ] || die "$key is missing: install debian-archive-keyring"
     codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-    mirror=$(apt_site "$codename" stable)
-    security=$(apt_site "$codename-security" stable-security)
+    mirror=$(apt_site "$codename")
+    security=$(apt_site "$codename-security")
     [ -n "$mirror" ] || die "the system's apt sources name no Debian mirror for $codename"
     mkdir -p "$dir"/{state/lists/partial,cache/archives/partial,parts}
     : >"$dir/status"

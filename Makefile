@@ -1,0 +1,58 @@
+# Front door. The work is done by meson and by the scripts in scripts/.
+
+COVERAGE_MIN ?= 90
+SECONDS ?= 60
+PREFIX ?= /usr/local
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test test-asan test-tsan bench fuzz coverage lint format install clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+
+run: build ## show the main job on a real file: make run FILE=...
+	@scripts/demo $(if $(FILE),"$(FILE)")
+
+build: ## build/pangea, with all it needs installed first
+	@scripts/setup build
+	@scripts/build release
+
+test: ## all tests and checks: release, address and undefined, thread sanitizer
+	@scripts/setup test
+	@scripts/test
+
+test-asan: ## only the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@scripts/setup test
+	@scripts/test asan
+
+test-tsan: ## only the tests under ThreadSanitizer
+	@scripts/setup test
+	@scripts/test tsan
+
+bench: ## measure; a table, and JSON in build/bench/
+	@scripts/setup bench
+	@scripts/build release
+	@scripts/bench
+
+fuzz: ## fuzz each decoder a while: make fuzz TARGET=codec_varint SECONDS=60
+	@scripts/setup fuzz
+	@scripts/fuzz "$(TARGET)" $(SECONDS)
+
+coverage: ## lines reached by the tests, room by room; fails below COVERAGE_MIN percent
+	@scripts/setup coverage
+	@scripts/coverage $(COVERAGE_MIN)
+
+lint: ## layout, static analysis, shell scripts, and the checks
+	@scripts/setup lint
+	@scripts/lint
+
+format: ## lay the code out
+	@scripts/setup lint
+	@git ls-files -z '*.c' '*.h' | xargs -0 -r $$(command -v clang-format-14 || command -v clang-format) -i
+
+install: build ## install into PREFIX (/usr/local), below DESTDIR
+	@meson configure build -Dprefix=$(PREFIX)
+	@meson install -C build
+
+clean: ## remove the build directories; the private libraries in .deps stay
+	rm -rf build build-asan build-tsan build-coverage build-lint build-fuzz
