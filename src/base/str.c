@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/str.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+pg_str pg_str_make(const char *text)
+{
+    return text == NULL ? (pg_str){NULL, 0} : (pg_str){text, strlen(text)};
+}
+
+bool pg_str_equal(pg_str a, pg_str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+bool pg_str_starts_with(pg_str str, pg_str prefix)
+{
+    return str.len >= prefix.len && pg_str_equal(pg_str_make_len(str.ptr, prefix.len), prefix);
+}
+
+pg_str pg_str_split(pg_str str, char separator, pg_str *out_head)
+{
+    const char *found = str.len == 0 ? NULL : memchr(str.ptr, separator, str.len);
+    if (found == NULL) {
+        *out_head = str;
+        return (pg_str){NULL, 0};
+    }
+    size_t head_len = (size_t) (found - str.ptr);
+    *out_head = pg_str_make_len(str.ptr, head_len);
+    return pg_str_make_len(found + 1, str.len - head_len - 1);
+}
+
+char *pg_str_dup(pg_str str)
+{
+    size_t size = 0;
+    if (!pg_add_size(str.len, 1, &size)) {
+        return NULL;
+    }
+    char *copy = pg_malloc(size);
+    if (copy == NULL) {
+        return NULL;
+    }
+    if (str.len != 0) {
+        memcpy(copy, str.ptr, str.len);
+    }
+    copy[str.len] = '\0';
+    return copy;
+}
+
+pg_err pg_str_to_u64(pg_str str, uint64_t max, uint64_t *out_value)
+{
+    uint64_t value = 0;
+    if (str.len == 0) {
+        return pg_fail(PG_ERR_INVALID, "a number is missing");
+    }
+    for (size_t i = 0; i < str.len; i++) {
+        char c = str.ptr[i];
+        if (c < '0' || c > '9') {
+            return pg_fail(PG_ERR_INVALID, "'%.*s' is not a number", PG_STR_ARGS(str));
+        }
+        if (__builtin_mul_overflow(value, (uint64_t) 10, &value) ||
+            __builtin_add_overflow(value, (uint64_t) (c - '0'), &value) || value > max) {
+            return pg_fail(PG_ERR_INVALID, "'%.*s' is more than %llu", PG_STR_ARGS(str),
+                           (unsigned long long) max);
+        }
+    }
+    *out_value = value;
+    return PG_OK;
+}
+
+pg_err pg_buf_printf(pg_buf *buf, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (len < 0) {
+        return pg_fail(PG_ERR_INVALID, "cannot format '%s'", format);
+    }
+    PG_TRY(pg_buf_reserve(buf, (size_t) len + 1));
+    va_start(args, format);
+    (void) vsnprintf((char *) buf->ptr + buf->len, (size_t) len + 1, format, args);
+    va_end(args);
+    buf->len += (size_t) len;
+    return PG_OK;
+}
+
+pg_str pg_buf_str(const pg_buf *buf)
+{
+    return pg_str_make_len((const char *) buf->ptr, buf->len);
+}
+
+void pg_hex_encode(pg_bytes bytes, char *out_text)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < bytes.len; i++) {
+        out_text[2 * i] = digits[bytes.ptr[i] >> 4];
+        out_text[2 * i + 1] = digits[bytes.ptr[i] & 15];
+    }
+    out_text[2 * bytes.len] = '\0';
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+pg_err pg_hex_decode(pg_str text, pg_mut_bytes out)
+{
+    if (text.len % 2 != 0 || text.len / 2 != out.len) {
+        return pg_fail(PG_ERR_MALFORMED, "%zu hexadecimal digits, wants %zu", text.len,
+                       2 * out.len);
+    }
+    for (size_t i = 0; i < out.len; i++) {
+        int high = hex_digit(text.ptr[2 * i]);
+        int low = hex_digit(text.ptr[2 * i + 1]);
+        if (high < 0 || low < 0) {
+            return pg_fail(PG_ERR_MALFORMED, "not hexadecimal at character %zu", 2 * i);
+        }
+        out.ptr[i] = (uint8_t) (high << 4 | low);
+    }
+    return PG_OK;
+}
