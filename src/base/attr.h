@@ -5,7 +5,8 @@
 #pragma once
 
 #define PG_NODISCARD __attribute__((warn_unused_result))
-#define PG_PRINTF(format_index, args_index) __attribute__((format(printf, format_index, args_index)))
+#define PG_PRINTF(format_index, args_index)                                                        \
+    __attribute__((format(printf, format_index, args_index)))
 #define PG_NORETURN __attribute__((noreturn))
 #define PG_UNUSED __attribute__((unused))
 

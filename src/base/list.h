@@ -15,7 +15,7 @@ typedef struct pg_list {
 
 /** Give the object of `type` whose member `member` is the node. */
 #define PG_LIST_OBJECT(node, type, member)                                                         \
-    ((type *) (void *) ((char *) (node) - offsetof(type, member)))
+    ((type *) (void *) (((char *) (node)) - offsetof(type, member)))
 
 /** Make `head` an empty list. */
 static inline void pg_list_init(pg_list *head)

@@ -40,9 +40,12 @@ typedef struct pg_log_field {
     };
 } pg_log_field;
 
-#define PG_LOG_STR(field_name, value) ((pg_log_field){(field_name), PG_LOG_TYPE_STR, {.str = (value)}})
-#define PG_LOG_U64(field_name, value) ((pg_log_field){(field_name), PG_LOG_TYPE_U64, {.u64 = (value)}})
-#define PG_LOG_I64(field_name, value) ((pg_log_field){(field_name), PG_LOG_TYPE_I64, {.i64 = (value)}})
+#define PG_LOG_STR(field_name, value)                                                              \
+    ((pg_log_field){(field_name), PG_LOG_TYPE_STR, {.str = (value)}})
+#define PG_LOG_U64(field_name, value)                                                              \
+    ((pg_log_field){(field_name), PG_LOG_TYPE_U64, {.u64 = (value)}})
+#define PG_LOG_I64(field_name, value)                                                              \
+    ((pg_log_field){(field_name), PG_LOG_TYPE_I64, {.i64 = (value)}})
 
 /** One line on its way to the sink. Borrowed for the call. */
 typedef struct pg_log_line {
