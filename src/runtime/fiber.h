@@ -93,8 +93,9 @@ void pg_waitq_wake_all(pg_waitq *waitq);
 /** What is known of the stacks of one kind of fiber. */
 typedef struct pg_fiber_stats {
     const char *kind;
-    size_t stack_bytes;      // as mapped
-    size_t high_water_bytes; // the most any fiber of the kind has used; measured only when switched on
+    size_t stack_bytes; // as mapped
+    size_t
+        high_water_bytes; // the most any fiber of the kind has used; measured only when switched on
     size_t running;
     size_t started_total;
 } pg_fiber_stats;

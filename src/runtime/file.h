@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Files and folders. Every call parks while the I/O pool (or the simulated disk) works. Nothing is durable before
-// pg_file_sync; a new name is not durable before pg_dir_sync of its folder.
+// pg_file_sync; a new name is not durable before pg_dir_sync of its folder. Inside a job (offload.h) the same calls do
+// their work at once on the job's thread, so that a database there has its files through this interface too.
 //
-// Layer: runtime.  Thread: loop thread only.
+// Layer: runtime.  Thread: loop thread, or a job; one file at a time.
 #pragma once
 
 #include <stdbool.h>
@@ -17,8 +18,8 @@ typedef struct pg_file pg_file;
 
 typedef enum pg_file_mode {
     PG_FILE_MODE_READ = 1,
-    PG_FILE_MODE_WRITE = 2,    // reading too
-    PG_FILE_MODE_CREATE = 4,   // make it if it is not there, mode 0600
+    PG_FILE_MODE_WRITE = 2,     // reading too
+    PG_FILE_MODE_CREATE = 4,    // make it if it is not there, mode 0600
     PG_FILE_MODE_EXCLUSIVE = 8, // with CREATE: fail with PG_ERR_EXISTS if it is there
     PG_FILE_MODE_TRUNCATE = 16,
 } pg_file_mode;

@@ -18,7 +18,7 @@ typedef struct pg_process_spec {
     const char *const *argv; // argv[0] is looked up in PATH; ends with NULL
     const char *const *env;  // ends with NULL; NULL = ours
     const char *cwd;         // NULL = ours
-    int stdin_fd;            // a descriptor of ours to inherit, or PG_PROCESS_FD_NULL / PG_PROCESS_FD_PIPE
+    int stdin_fd; // a descriptor of ours to inherit, or PG_PROCESS_FD_NULL / PG_PROCESS_FD_PIPE
     int stdout_fd;
     int stderr_fd;
     bool die_with_parent; // gets SIGKILL when this process ends, however it ends

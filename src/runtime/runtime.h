@@ -13,9 +13,9 @@
 
 /** Settings of a real run; the all-zero value gives the defaults. */
 typedef struct pg_runtime_config {
-    unsigned cpu_threads;   // 0 = one a core
-    unsigned io_threads;    // 0 = 4
-    bool measure_stacks;    // paint stacks, so that pg_fiber_stats_each tells high-water marks
+    unsigned cpu_threads; // 0 = one a core
+    unsigned io_threads;  // 0 = 4
+    bool measure_stacks;  // paint stacks, so that pg_fiber_stats_each tells high-water marks
 } pg_runtime_config;
 
 /** Run `fn(arg)` as the first fiber until it has returned, and return its result; its detail is then in the thread's error record.

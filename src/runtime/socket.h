@@ -78,8 +78,9 @@ typedef struct pg_udp pg_udp;
 typedef struct pg_udp_msg {
     pg_endpoint peer;
     pg_bytes data;
-    uint16_t segment_bytes; // length of each datagram in data, the last may be shorter; 0 = data is one datagram
-    uint8_t ecn;            // the two ECN bits
+    uint16_t
+        segment_bytes; // length of each datagram in data, the last may be shorter; 0 = data is one datagram
+    uint8_t ecn; // the two ECN bits
 } pg_udp_msg;
 
 /** Bind a UDP socket; port 0 takes a free one. Errors as pg_tcp_listen. Parks: no. */

@@ -16,12 +16,12 @@ typedef int64_t pg_time;
 /** A deadline that never comes. */
 #define PG_FOREVER INT64_MAX
 
-#define PG_US(n) ((int64_t) (n) * 1000)
-#define PG_MS(n) ((int64_t) (n) * 1000000)
-#define PG_SECONDS(n) ((int64_t) (n) * 1000000000)
-#define PG_MINUTES(n) PG_SECONDS((int64_t) (n) * 60)
-#define PG_HOURS(n) PG_MINUTES((int64_t) (n) * 60)
-#define PG_DAYS(n) PG_HOURS((int64_t) (n) * 24)
+#define PG_US(n) ((int64_t) (n) *1000)
+#define PG_MS(n) ((int64_t) (n) *1000000)
+#define PG_SECONDS(n) ((int64_t) (n) *1000000000)
+#define PG_MINUTES(n) PG_SECONDS((int64_t) (n) *60)
+#define PG_HOURS(n) PG_MINUTES((int64_t) (n) *60)
+#define PG_DAYS(n) PG_HOURS((int64_t) (n) *24)
 
 /** Return the current time of the monotonic clock. Any thread. */
 pg_time pg_now(void);
