@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "crypto/hash.h"
+
+#include <stdalign.h>
+
+#include <blake3.h>
+#include <openssl/evp.h>
+#include <sodium.h>
+
+#include "crypto/setup_priv.h"
+
+// OpenSSL has the faster SHA-256 (SHA extensions), but wants a context from the heap; up to here libsodium's, which
+// wants none, takes less time in all.
+#define SHA256_SMALL_BYTES 192
+
+_Static_assert(sizeof(blake3_hasher) <= sizeof(pg_blake3_stream), "room for BLAKE3's state");
+_Static_assert(alignof(blake3_hasher) <= alignof(pg_blake3_stream), "and at its alignment");
+_Static_assert(BLAKE3_OUT_LEN == PG_HASH_BYTES && BLAKE3_KEY_LEN == PG_KEY_BYTES, "sizes");
+
+void pg_sha256(pg_bytes in, uint8_t out_digest[PG_HASH_BYTES])
+{
+    const pg_crypto_algs *algs = pg_crypto_algs_get();
+    if (in.len > SHA256_SMALL_BYTES &&
+        EVP_Digest(in.ptr, in.len, out_digest, NULL, algs->sha256, NULL) == 1) {
+        return;
+    }
+    (void) crypto_hash_sha256(out_digest, in.ptr, in.len); // also when OpenSSL got no memory
+}
+
+pg_err pg_sha256_stream_init(pg_sha256_stream *stream)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    if (ctx == NULL || EVP_DigestInit_ex2(ctx, pg_crypto_algs_get()->sha256, NULL) != 1) {
+        EVP_MD_CTX_free(ctx);
+        return pg_crypto_fail(PG_ERR_NOMEM, "no memory for SHA-256");
+    }
+    stream->ctx = ctx;
+    return PG_OK;
+}
+
+void pg_sha256_stream_update(pg_sha256_stream *stream, pg_bytes in)
+{
+    pg_assert(EVP_DigestUpdate(stream->ctx, in.ptr, in.len) == 1);
+}
+
+void pg_sha256_stream_final(pg_sha256_stream *stream, uint8_t out_digest[PG_HASH_BYTES])
+{
+    pg_assert(EVP_DigestFinal_ex(stream->ctx, out_digest, NULL) == 1);
+    pg_assert(EVP_DigestInit_ex2(stream->ctx, NULL, NULL) == 1);
+}
+
+void pg_sha256_stream_deinit(pg_sha256_stream *stream)
+{
+    if (stream == NULL) {
+        return;
+    }
+    EVP_MD_CTX_free(stream->ctx);
+    stream->ctx = NULL;
+}
+
+static blake3_hasher *hasher_of(pg_blake3_stream *stream)
+{
+    return (blake3_hasher *) (void *) stream->state;
+}
+
+void pg_blake3(pg_bytes in, uint8_t out_digest[PG_HASH_BYTES])
+{
+    blake3_hasher hasher;
+    blake3_hasher_init(&hasher);
+    blake3_hasher_update(&hasher, in.ptr, in.len);
+    blake3_hasher_finalize(&hasher, out_digest, PG_HASH_BYTES);
+}
+
+void pg_blake3_keyed(const pg_key *key, pg_bytes in, uint8_t out_digest[PG_HASH_BYTES])
+{
+    blake3_hasher hasher;
+    blake3_hasher_init_keyed(&hasher, key->bytes);
+    blake3_hasher_update(&hasher, in.ptr, in.len);
+    blake3_hasher_finalize(&hasher, out_digest, PG_HASH_BYTES);
+    pg_wipe(&hasher, sizeof(hasher));
+}
+
+void pg_blake3_stream_init(pg_blake3_stream *stream, const pg_key *key)
+{
+    if (key != NULL) {
+        blake3_hasher_init_keyed(hasher_of(stream), key->bytes);
+    } else {
+        blake3_hasher_init(hasher_of(stream));
+    }
+}
+
+void pg_blake3_stream_update(pg_blake3_stream *stream, pg_bytes in)
+{
+    blake3_hasher_update(hasher_of(stream), in.ptr, in.len);
+}
+
+void pg_blake3_stream_final(const pg_blake3_stream *stream, pg_mut_bytes out)
+{
+    blake3_hasher_finalize((const blake3_hasher *) (const void *) stream->state, out.ptr, out.len);
+}
+
+void pg_hmac_sha256(pg_bytes key, pg_bytes in, uint8_t out_mac[PG_HASH_BYTES])
+{
+    (void) pg_crypto_algs_get();
+    crypto_auth_hmacsha256_state state;
+    (void) crypto_auth_hmacsha256_init(&state, key.ptr, key.len);
+    (void) crypto_auth_hmacsha256_update(&state, in.ptr, in.len);
+    (void) crypto_auth_hmacsha256_final(&state, out_mac);
+    pg_wipe(&state, sizeof(state));
+}
