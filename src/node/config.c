@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/config.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include <ini.h>
+
+#include "base/mem.h"
+
+static void *member_of(pg_config *config, const pg_config_key *key)
+{
+    return (char *) config + key->offset;
+}
+
+static void list_clear(pg_config_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        pg_mfree(list->items[i]);
+    }
+    memset(list, 0, sizeof(*list));
+}
+
+// ---- the nearest known key ----
+
+// Number of single-character changes between two names (Levenshtein), one row at a time.
+static size_t distance_between(pg_str a, const char *b)
+{
+    enum { NAME_MAX = 64 };
+    size_t row[NAME_MAX + 1];
+    size_t b_len = pg_min_size(strlen(b), NAME_MAX);
+    a.len = pg_min_size(a.len, NAME_MAX);
+    for (size_t j = 0; j <= b_len; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b_len; j++) {
+            size_t above = row[j];
+            size_t replaced = diagonal + (a.ptr[i - 1] != b[j - 1]);
+            row[j] = pg_min_size(replaced, pg_min_size(above, row[j - 1]) + 1);
+            diagonal = above;
+        }
+    }
+    return row[b_len];
+}
+
+static pg_err fail_unknown(pg_str name)
+{
+    size_t count = 0;
+    const pg_config_key *keys = pg_config_keys(&count);
+    size_t best = SIZE_MAX;
+    const char *nearest = "";
+    for (size_t i = 0; i < count; i++) {
+        size_t distance = distance_between(name, keys[i].name);
+        if (distance < best) {
+            best = distance;
+            nearest = keys[i].name;
+        }
+    }
+    if (best <= 2 + name.len / 4) {
+        return pg_fail(PG_ERR_INVALID, "unknown key '%.*s', did you mean '%s'?", PG_STR_ARGS(name),
+                       nearest);
+    }
+    return pg_fail(PG_ERR_INVALID, "unknown key '%.*s'", PG_STR_ARGS(name));
+}
+
+// ---- values ----
+
+typedef struct unit {
+    const char *suffix;
+    uint64_t factor;
+} unit;
+
+static const unit byte_units[] = {
+    {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", UINT64_C(1) << 40}};
+static const unit time_units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+
+// Read digits with one of the units behind them. *out_value is untouched when the text is no such thing.
+static bool quantity_read(pg_str text, const unit *units, size_t unit_count, bool bare,
+                          uint64_t *out_value)
+{
+    size_t digits = 0;
+    while (digits < text.len && text.ptr[digits] >= '0' && text.ptr[digits] <= '9') {
+        digits++;
+    }
+    uint64_t number = 0;
+    if (pg_str_to_u64(pg_str_make_len(text.ptr, digits), UINT64_MAX, &number) != PG_OK) {
+        return false;
+    }
+    pg_str suffix = pg_str_make_len(text.ptr + digits, text.len - digits);
+    if (suffix.len == 0 && (bare || number == 0)) {
+        *out_value = number;
+        return true;
+    }
+    for (size_t i = 0; i < unit_count; i++) {
+        if (pg_str_equal(suffix, pg_str_make(units[i].suffix))) {
+            return !__builtin_mul_overflow(number, units[i].factor, out_value);
+        }
+    }
+    return false;
+}
+
+static pg_err set_quantity(uint64_t *value, const pg_config_key *key, pg_str text)
+{
+    uint64_t number = 0;
+    bool read = false;
+    const char *shape = "";
+    if (key->type == PG_CONFIG_TYPE_BYTES) {
+        read = quantity_read(text, byte_units, PG_ARRAY_LEN(byte_units), true, &number);
+        shape = " bytes (KiB, MiB, GiB and TiB are known)";
+    } else if (key->type == PG_CONFIG_TYPE_DURATION) {
+        read = quantity_read(text, time_units, PG_ARRAY_LEN(time_units), false, &number);
+        shape = " milliseconds (write 500ms, 10s, 5m or 1h)";
+    } else {
+        read = quantity_read(text, NULL, 0, true, &number);
+    }
+    if (!read || number < key->min || number > key->max) {
+        return pg_fail(PG_ERR_INVALID, "%s: '%.*s' is not a number from %llu to %llu%s", key->name,
+                       PG_STR_ARGS(text), (unsigned long long) key->min,
+                       (unsigned long long) key->max, shape);
+    }
+    *value = number;
+    return PG_OK;
+}
+
+static pg_err set_bool(bool *value, const pg_config_key *key, pg_str text)
+{
+    bool is_true = pg_str_equal(text, PG_STR("true"));
+    if (!is_true && !pg_str_equal(text, PG_STR("false"))) {
+        return pg_fail(PG_ERR_INVALID, "%s: '%.*s' is neither true nor false", key->name,
+                       PG_STR_ARGS(text));
+    }
+    *value = is_true;
+    return PG_OK;
+}
+
+static pg_err set_text(char **value, const pg_config_key *key, pg_str text)
+{
+    if (key->type == PG_CONFIG_TYPE_CHOICE) {
+        pg_str rest = pg_str_make(key->choices);
+        bool known = false;
+        while (rest.len > 0 && !known) {
+            pg_str word;
+            rest = pg_str_split(rest, ' ', &word);
+            known = pg_str_equal(word, text);
+        }
+        if (!known) {
+            return pg_fail(PG_ERR_INVALID, "%s: '%.*s' is not one of: %s", key->name,
+                           PG_STR_ARGS(text), key->choices);
+        }
+    }
+    char *copy = pg_str_dup(text);
+    if (copy == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    pg_mfree(*value);
+    *value = copy;
+    return PG_OK;
+}
+
+static pg_err list_append(pg_config_list *list, const pg_config_key *key, pg_str text)
+{
+    if (text.len == 0) {
+        return PG_OK; // `--set net.peers=` empties a list
+    }
+    if (list->count == PG_CONFIG_LIST_MAX) {
+        return pg_fail(PG_ERR_INVALID, "%s: more than %d values", key->name, PG_CONFIG_LIST_MAX);
+    }
+    char *copy = pg_str_dup(text);
+    if (copy == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    list->items[list->count] = copy;
+    list->count++;
+    return PG_OK;
+}
+
+static pg_err value_set(pg_config *config, const pg_config_key *key, pg_str text, bool replaces)
+{
+    void *value = member_of(config, key);
+    switch (key->type) {
+    case PG_CONFIG_TYPE_BOOL:
+        return set_bool(value, key, text);
+    case PG_CONFIG_TYPE_NUMBER:
+    case PG_CONFIG_TYPE_BYTES:
+    case PG_CONFIG_TYPE_DURATION:
+        return set_quantity(value, key, text);
+    case PG_CONFIG_TYPE_TEXT:
+    case PG_CONFIG_TYPE_CHOICE:
+        return set_text(value, key, text);
+    case PG_CONFIG_TYPE_LIST:
+        if (replaces) {
+            list_clear(value);
+        }
+        return list_append(value, key, text);
+    }
+    return PG_ERR_BUG;
+}
+
+pg_err pg_config_set(pg_config *config, pg_config_layer layer, pg_str name, pg_str value)
+{
+    size_t count = 0;
+    const pg_config_key *keys = pg_config_keys(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (pg_str_equal(name, pg_str_make(keys[i].name))) {
+            if (memchr(value.ptr != NULL ? value.ptr : "", '\0', value.len) != NULL) {
+                return pg_fail(PG_ERR_INVALID, "%s: the value has a NUL character", keys[i].name);
+            }
+            PG_TRY(value_set(config, &keys[i], value, config->layers[i] != (uint8_t) layer));
+            config->layers[i] = (uint8_t) layer;
+            return PG_OK;
+        }
+    }
+    return fail_unknown(name);
+}
+
+pg_err pg_config_set_pair(pg_config *config, pg_str pair)
+{
+    pg_str name;
+    pg_str value = pg_str_split(pair, '=', &name);
+    if (value.ptr == NULL) {
+        return pg_fail(PG_ERR_INVALID, "'%.*s' is not section.key=value", PG_STR_ARGS(pair));
+    }
+    return pg_config_set(config, PG_CONFIG_LAYER_COMMAND, name, value);
+}
+
+pg_err pg_config_init(pg_config *config)
+{
+    memset(config, 0, sizeof(*config));
+    size_t count = 0;
+    const pg_config_key *keys = pg_config_keys(&count);
+    pg_err err = PG_OK;
+    for (size_t i = 0; i < count && err == PG_OK; i++) {
+        pg_str rest = pg_str_make(keys[i].initial);
+        if (keys[i].type != PG_CONFIG_TYPE_LIST) {
+            err = value_set(config, &keys[i], rest, false);
+            continue;
+        }
+        while (rest.len > 0 && err == PG_OK) {
+            pg_str word;
+            rest = pg_str_split(rest, ' ', &word);
+            err = value_set(config, &keys[i], word, false);
+        }
+    }
+    if (err != PG_OK) {
+        pg_config_deinit(config);
+    }
+    return err;
+}
+
+// ---- the file ----
+
+typedef struct file_reader {
+    pg_config *config;
+    pg_str rest;
+    const char *name;
+    unsigned line; // the one being read, from 1
+    pg_err err;    // the first failure; its detail is in the error record
+} file_reader;
+
+// Give inih the next line, as fgets would.
+static char *on_ini_line(char *space, int space_len, void *user)
+{
+    file_reader *reader = user;
+    if (reader->rest.len == 0 || reader->err != PG_OK) {
+        return NULL;
+    }
+    reader->line++;
+    pg_str line;
+    reader->rest = pg_str_split(reader->rest, '\n', &line);
+    if (line.len > PG_CONFIG_LINE_BYTES_MAX || line.len + 2 > (size_t) space_len) {
+        reader->err = pg_fail(PG_ERR_INVALID, "%s: line %u: longer than %d characters",
+                              reader->name, reader->line, PG_CONFIG_LINE_BYTES_MAX);
+        return NULL;
+    }
+    if (memchr(line.ptr, '\0', line.len) != NULL) {
+        reader->err =
+            pg_fail(PG_ERR_INVALID, "%s: line %u: has a NUL character", reader->name, reader->line);
+        return NULL;
+    }
+    memcpy(space, line.ptr, line.len);
+    memcpy(space + line.len, "\n", 2);
+    return space;
+}
+
+static int on_ini_pair(void *user, const char *section, const char *key, const char *value)
+{
+    file_reader *reader = user;
+    if (reader->err != PG_OK) {
+        return 0;
+    }
+    pg_buf name = {.max_len = 2 * PG_CONFIG_LINE_BYTES_MAX};
+    pg_err err = pg_buf_printf(&name, "%s.%s", section, key);
+    if (err == PG_OK) {
+        err = pg_config_set(reader->config, PG_CONFIG_LAYER_FILE, pg_buf_str(&name),
+                            pg_str_make(value));
+    }
+    pg_buf_deinit(&name);
+    if (err != PG_OK) {
+        reader->err = pg_error_wrap(err, "%s: line %u", reader->name, reader->line);
+    }
+    return err == PG_OK;
+}
+
+pg_err pg_config_parse(pg_config *config, pg_bytes text, const char *name)
+{
+    if (text.len > PG_CONFIG_FILE_BYTES_MAX) {
+        return pg_fail(PG_ERR_INVALID, "%s: %zu bytes, at most %d", name, text.len,
+                       PG_CONFIG_FILE_BYTES_MAX);
+    }
+    file_reader reader = {.config = config,
+                          .rest = pg_str_make_len((const char *) text.ptr, text.len),
+                          .name = name,
+                          .err = PG_OK};
+    int line = ini_parse_stream(on_ini_line, &reader, on_ini_pair, &reader);
+    if (reader.err != PG_OK) {
+        return reader.err;
+    }
+    if (line > 0) {
+        return pg_fail(PG_ERR_INVALID, "%s: line %d: neither '[section]' nor 'key = value'", name,
+                       line);
+    }
+    return line == 0 ? PG_OK : PG_ERR_NOMEM;
+}
+
+// ---- changes at run time, and the end ----
+
+static bool value_equal(pg_config *a, pg_config *b, const pg_config_key *key)
+{
+    const void *left = member_of(a, key);
+    const void *right = member_of(b, key);
+    switch (key->type) {
+    case PG_CONFIG_TYPE_BOOL:
+        return *(const bool *) left == *(const bool *) right;
+    case PG_CONFIG_TYPE_NUMBER:
+    case PG_CONFIG_TYPE_BYTES:
+    case PG_CONFIG_TYPE_DURATION:
+        return *(const uint64_t *) left == *(const uint64_t *) right;
+    case PG_CONFIG_TYPE_TEXT:
+    case PG_CONFIG_TYPE_CHOICE:
+        return strcmp(*(char *const *) left, *(char *const *) right) == 0;
+    case PG_CONFIG_TYPE_LIST: {
+        const pg_config_list *list = left;
+        const pg_config_list *other = right;
+        bool equal = list->count == other->count;
+        for (size_t i = 0; i < list->count && equal; i++) {
+            equal = strcmp(list->items[i], other->items[i]) == 0;
+        }
+        return equal;
+    }
+    }
+    return true;
+}
+
+// Swapping keeps ownership simple: what was there is freed with the other configuration.
+static void value_swap(pg_config *a, pg_config *b, const pg_config_key *key)
+{
+    static const size_t sizes[] = {
+        [PG_CONFIG_TYPE_BOOL] = sizeof(bool),
+        [PG_CONFIG_TYPE_NUMBER] = sizeof(uint64_t),
+        [PG_CONFIG_TYPE_BYTES] = sizeof(uint64_t),
+        [PG_CONFIG_TYPE_DURATION] = sizeof(uint64_t),
+        [PG_CONFIG_TYPE_TEXT] = sizeof(char *),
+        [PG_CONFIG_TYPE_CHOICE] = sizeof(char *),
+        [PG_CONFIG_TYPE_LIST] = sizeof(pg_config_list),
+    };
+    pg_config_list kept;
+    memcpy(&kept, member_of(a, key), sizes[key->type]);
+    memcpy(member_of(a, key), member_of(b, key), sizes[key->type]);
+    memcpy(member_of(b, key), &kept, sizes[key->type]);
+}
+
+size_t pg_config_reload(pg_config *config, pg_config *from, const char **out_fixed)
+{
+    size_t count = 0;
+    size_t changed = 0;
+    const pg_config_key *keys = pg_config_keys(&count);
+    *out_fixed = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (value_equal(config, from, &keys[i])) {
+            continue;
+        }
+        if (keys[i].reloads) {
+            value_swap(config, from, &keys[i]);
+            changed++;
+        } else {
+            *out_fixed = keys[i].name;
+        }
+    }
+    return changed;
+}
+
+void pg_config_deinit(pg_config *config)
+{
+    size_t count = 0;
+    const pg_config_key *keys = pg_config_keys(&count);
+    for (size_t i = 0; i < count; i++) {
+        void *value = member_of(config, &keys[i]);
+        if (keys[i].type == PG_CONFIG_TYPE_LIST) {
+            list_clear(value);
+        } else if (keys[i].type == PG_CONFIG_TYPE_TEXT || keys[i].type == PG_CONFIG_TYPE_CHOICE) {
+            pg_mfree(*(char **) value);
+        }
+    }
+    memset(config, 0, sizeof(*config));
+}

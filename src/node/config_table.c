@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "node/config.h"
+
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+#define TIB (1024 * GIB)
+
+#define BOOL(name, member, initial, reloads, help)                                                 \
+    {                                                                                              \
+        name, PG_CONFIG_TYPE_BOOL, offsetof(pg_config, member), initial, 0, 0, NULL, reloads, help \
+    }
+#define NUMBER(name, member, initial, min, max, reloads, help)                                     \
+    {                                                                                              \
+        name, PG_CONFIG_TYPE_NUMBER, offsetof(pg_config, member), initial, min, max, NULL,         \
+            reloads, help                                                                          \
+    }
+#define BYTES(name, member, initial, min, max, reloads, help)                                      \
+    {                                                                                              \
+        name, PG_CONFIG_TYPE_BYTES, offsetof(pg_config, member), initial, min, max, NULL, reloads, \
+            help                                                                                   \
+    }
+#define DURATION(name, member, initial, min, max, reloads, help)                                   \
+    {                                                                                              \
+        name, PG_CONFIG_TYPE_DURATION, offsetof(pg_config, member), initial, min, max, NULL,       \
+            reloads, help                                                                          \
+    }
+#define TEXT(name, member, initial, reloads, help)                                                 \
+    {                                                                                              \
+        name, PG_CONFIG_TYPE_TEXT, offsetof(pg_config, member), initial, 0, 0, NULL, reloads, help \
+    }
+#define CHOICE(name, member, initial, choices, reloads, help)                                      \
+    {                                                                                              \
+        name, PG_CONFIG_TYPE_CHOICE, offsetof(pg_config, member), initial, 0, 0, choices, reloads, \
+            help                                                                                   \
+    }
+#define LIST(name, member, initial, reloads, help)                                                 \
+    {                                                                                              \
+        name, PG_CONFIG_TYPE_LIST, offsetof(pg_config, member), initial, 0, 0, NULL, reloads, help \
+    }
+
+static const pg_config_key keys[] = {
+    TEXT("api.socket", api_socket, "", false,
+         "path of the local API's Unix socket; empty: api.sock in the data directory"),
+    BYTES("limits.memory", limits_memory_bytes, "256MiB", 16 * MIB, TIB, true,
+          "memory that connections and streams may take in all"),
+    NUMBER("limits.book_peers", limits_book_peers, "4096", 16, 1000000, false,
+           "peers remembered with their addresses"),
+    NUMBER("limits.connections", limits_connections, "512", 8, 100000, true,
+           "connections open at once"),
+    NUMBER("limits.connections_per_ip", limits_connections_per_ip, "32", 1, 100000, true,
+           "inbound connections from one IP address (not loopback)"),
+    NUMBER("limits.connections_per_peer", limits_connections_per_peer, "4", 1, 1000, true,
+           "connections with one peer"),
+    NUMBER("limits.connections_per_subnet", limits_connections_per_subnet, "128", 1, 100000, true,
+           "inbound connections from one IPv4 /24 or IPv6 /48 (not loopback)"),
+    NUMBER("limits.accepts_per_ip", limits_accepts_per_ip, "10", 1, 100000, true,
+           "new inbound connections a second from one IP address (not loopback), five times that "
+           "at once"),
+    NUMBER("limits.pending", limits_pending, "128", 4, 10000, true,
+           "inbound connections whose handshake is not finished; beyond it the oldest is dropped"),
+    NUMBER("limits.streams", limits_streams, "8192", 64, 1000000, true,
+           "inbound streams being served at once"),
+    NUMBER("limits.streams_per_peer", limits_streams_per_peer, "1024", 8, 100000, true,
+           "inbound streams of one peer being served at once"),
+    CHOICE("log.format", log_format, "text", "text json", true, "how log lines look"),
+    CHOICE("log.level", log_level, "info", "error warn info debug trace", true,
+           "the least important lines that are written"),
+    LIST("net.announce", net_announce, "", true,
+         "addresses to tell others besides those listened on (behind a router, say)"),
+    DURATION("net.dial_timeout", net_dial_timeout_ms, "10s", 100, 600000, true,
+             "time for a connection to be made, handshake included"),
+    DURATION("net.drain_timeout", net_drain_timeout_ms, "5s", 0, 600000, true,
+             "time that open streams get to finish when the node stops"),
+    BOOL("net.echo", net_echo, "false", false, "serve /echo/1.0.0, for tests"),
+    DURATION("net.handshake_timeout", net_handshake_timeout_ms, "10s", 100, 600000, true,
+             "time for the whole handshake of an inbound connection"),
+    LIST("net.listen", net_listen, "/ip4/0.0.0.0/tcp/4417 /ip6/::/tcp/4417", false,
+         "addresses to listen on, as multiaddrs; port 0 takes a free one"),
+    LIST("net.peers", net_peers, "", true,
+         "peers to stay connected to, as multiaddrs with /p2p/ at the end"),
+    BYTES("net.perf_bytes_max", net_perf_bytes_max, "16GiB", 0, 1024 * TIB, true,
+          "most bytes one /perf/1.0.0 request may have in each direction; 0 refuses the protocol"),
+    TEXT("net.swarm_key", net_swarm_key, "", false,
+         "file with the key of a private network; empty: a public node"),
+    BOOL("security.require_pq", security_require_pq, "false", false,
+         "refuse peers that cannot do the hybrid post-quantum handshake"),
+};
+
+_Static_assert(PG_ARRAY_LEN(keys) <= sizeof(((pg_config *) NULL)->layers),
+               "layers has a byte a key");
+
+const pg_config_key *pg_config_keys(size_t *out_count)
+{
+    *out_count = PG_ARRAY_LEN(keys);
+    return keys;
+}
