@@ -5,7 +5,7 @@ SECONDS ?= 60
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-asan test-tsan bench fuzz coverage lint format install clean
+.PHONY: help run build test test-asan test-tsan bench fuzz coverage lint analyze format install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -29,10 +29,10 @@ test-tsan: ## only the tests under ThreadSanitizer
 	@scripts/setup test
 	@scripts/test tsan
 
-bench: ## measure; a table, and JSON in build/bench/
+bench: ## measure: tables, and JSON in build/bench/ (make bench NAME=codec)
 	@scripts/setup bench
 	@scripts/build release
-	@scripts/bench
+	@scripts/bench $(NAME)
 
 fuzz: ## fuzz each decoder a while: make fuzz TARGET=codec_varint SECONDS=60
 	@scripts/setup fuzz
@@ -46,6 +46,12 @@ lint: ## layout, static analysis, shell scripts, and the checks
 	@scripts/setup lint
 	@scripts/lint
 
+analyze: ## clang's static analyzer over everything; a finding fails
+	@scripts/setup lint analyze
+	@rm -rf build-analyze
+	@$$(command -v scan-build-14 || echo scan-build) --use-cc=$$(command -v clang-14 || echo clang) --status-bugs \
+	  -o .cache/analyze scripts/build analyze
+
 format: ## lay the code out
 	@scripts/setup lint
 	@git ls-files -z '*.c' '*.h' | xargs -0 -r $$(command -v clang-format-14 || command -v clang-format) -i
@@ -55,4 +61,4 @@ install: build ## install into PREFIX (/usr/local), below DESTDIR
 	@meson install -C build
 
 clean: ## remove the build directories; the private libraries in .deps stay
-	rm -rf build build-asan build-tsan build-coverage build-lint build-fuzz
+	rm -rf build build-asan build-tsan build-coverage build-lint build-fuzz build-analyze
