@@ -120,7 +120,7 @@ pg_world *pg_world_current(void);
 
 // ---- The run
 
-/** Run `fn(arg)` as the first fiber, outside all machines, until it has returned; fibers it left behind by a bug are cancelled as ghosts.
+/** Run `fn(arg)` as the first fiber, outside all machines, until it has returned; all others have to have ended by then.
  *  measure_stacks   paint stacks, so that high-water marks are known
  *  Errors: what fn returned, the failure of `poll` or pg_sched_abort, PG_ERR_NOMEM, PG_ERR_BUSY (a run is on). Detail: in
  *  the thread's error record. */
