@@ -205,7 +205,7 @@ pg_err pg_config_set(pg_config *config, pg_config_layer layer, pg_str name, pg_s
     const pg_config_key *keys = pg_config_keys(&count);
     for (size_t i = 0; i < count; i++) {
         if (pg_str_equal(name, pg_str_make(keys[i].name))) {
-            if (memchr(value.ptr != NULL ? value.ptr : "", '\0', value.len) != NULL) {
+            if (value.len != 0 && memchr(value.ptr, '\0', value.len) != NULL) {
                 return pg_fail(PG_ERR_INVALID, "%s: the value has a NUL character", keys[i].name);
             }
             PG_TRY(value_set(config, &keys[i], value, config->layers[i] != (uint8_t) layer));
