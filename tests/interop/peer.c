@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+// Our side of the interoperability tests where the command line has no command: opens streams to a foreign peer by the
+// hundred, echoes, half-closes and resets. Built on the same host as the node.
+//
+//      peer ADDR STEP...    each step prints one JSON object; the first failure ends with exit code 1
+//
+//      identify             wait for identify, print what the peer said
+//      echo:STREAMS:BYTES   that many streams at once, each sends random bytes, closes its half, and reads them back
+//      reset:STREAMS        open, write, reset; then an echo must still work
+//      unsupported          a protocol nobody has must be refused and the connection live on
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "codec/multiaddr.h"
+#include "crypto/identity.h"
+#include "net/host.h"
+#include "runtime/fiber.h"
+#include "runtime/random.h"
+#include "runtime/runtime.h"
+
+#define STEP_TIMEOUT PG_SECONDS(120)
+#define STREAMS_MAX 2000
+#define CHUNK_BYTES 65536
+
+static const char *const echo_ids[] = {"/echo/1.0.0", NULL};
+static const char *const unknown_ids[] = {"/no/such/protocol/1.0.0", NULL};
+
+typedef struct session {
+    int argc;
+    char **argv;
+    pg_host *host;
+    pg_id conn;
+    uint64_t echo_bytes;
+} session;
+
+// ---- echo: one stream written by one fiber and read by another
+
+typedef struct echo_stream {
+    session *session;
+    uint64_t number;
+    pg_stream *stream;
+    uint8_t out[CHUNK_BYTES];
+    uint8_t back[CHUNK_BYTES];
+} echo_stream;
+
+// What stands at `offset` of stream `number`: tells a byte that was lost, doubled, or given to another stream.
+static uint8_t echo_byte(uint64_t number, uint64_t offset)
+{
+    uint64_t mixed = (offset + 1) * UINT64_C(0x9e3779b97f4a7c15) ^ number * UINT64_C(0xd6e8feb86659fd93);
+    return (uint8_t) (mixed >> 32);
+}
+
+static pg_err echo_write(void *arg)
+{
+    echo_stream *echo = arg;
+    uint64_t total = echo->session->echo_bytes;
+    for (uint64_t at = 0; at < total; at += CHUNK_BYTES) {
+        size_t len = (size_t) (total - at < CHUNK_BYTES ? total - at : CHUNK_BYTES);
+        for (size_t i = 0; i < len; i++) {
+            echo->out[i] = echo_byte(echo->number, at + i);
+        }
+        PG_TRY(pg_stream_write(echo->stream, pg_bytes_make(echo->out, len), pg_after(STEP_TIMEOUT)));
+    }
+    return pg_stream_close_write(echo->stream, pg_after(STEP_TIMEOUT));
+}
+
+static pg_err echo_read(void *arg)
+{
+    echo_stream *echo = arg;
+    uint64_t at = 0;
+    for (;;) {
+        size_t len = 0;
+        PG_TRY(pg_stream_read(echo->stream, PG_MUT_BYTES_OF(echo->back), pg_after(STEP_TIMEOUT), &len));
+        if (len == 0) {
+            break;
+        }
+        for (size_t i = 0; i < len; i++, at++) {
+            if (echo->back[i] != echo_byte(echo->number, at)) {
+                return pg_fail(PG_ERR_CORRUPT, "stream %" PRIu64 " differs at byte %" PRIu64,
+                               echo->number, at);
+            }
+        }
+    }
+    if (at != echo->session->echo_bytes) {
+        return pg_fail(PG_ERR_TRUNCATED, "stream %" PRIu64 " gave %" PRIu64 " bytes back",
+                       echo->number, at);
+    }
+    return PG_OK;
+}
+
+static pg_err echo_run(void *arg)
+{
+    echo_stream *echo = arg;
+    session *session = echo->session;
+    pg_scope scope;
+    PG_TRY(pg_host_open_stream_on(session->host, session->conn, echo_ids, pg_after(STEP_TIMEOUT),
+                                  &echo->stream, NULL));
+    pg_scope_init(&scope);
+    pg_err err = pg_scope_spawn(&scope, "interop.echo_write", echo_write, echo);
+    if (err == PG_OK) {
+        err = pg_scope_spawn(&scope, "interop.echo_read", echo_read, echo);
+    }
+    pg_err joined = pg_scope_join(&scope);
+    pg_stream_free(&echo->stream);
+    return err == PG_OK ? joined : err;
+}
+
+static pg_err step_echo(session *session, uint64_t streams, uint64_t bytes)
+{
+    echo_stream *echoes = pg_calloc(streams, sizeof(echo_stream));
+    pg_scope scope;
+    pg_err err = PG_OK;
+    if (echoes == NULL) {
+        return pg_fail(PG_ERR_NOMEM, "no memory for %" PRIu64 " streams", streams);
+    }
+    session->echo_bytes = bytes;
+    pg_scope_init(&scope);
+    for (uint64_t i = 0; i < streams && err == PG_OK; i++) {
+        echoes[i].session = session;
+        echoes[i].number = i;
+        err = pg_scope_spawn(&scope, "interop.echo", echo_run, &echoes[i]);
+    }
+    pg_err joined = pg_scope_join(&scope);
+    pg_mfree(echoes);
+    return err == PG_OK ? joined : err;
+}
+
+// ---- the other steps
+
+static pg_err step_reset(session *session, uint64_t streams)
+{
+    static const uint8_t some[1000];
+    for (uint64_t i = 0; i < streams; i++) {
+        pg_stream *stream = NULL;
+        PG_TRY(pg_host_open_stream_on(session->host, session->conn, echo_ids,
+                                      pg_after(STEP_TIMEOUT), &stream, NULL));
+        pg_err err = pg_stream_write(stream, PG_BYTES_OF(some), pg_after(STEP_TIMEOUT));
+        pg_stream_reset(stream);
+        pg_stream_free(&stream);
+        PG_TRY(err);
+    }
+    return step_echo(session, 1, sizeof(some));
+}
+
+static pg_err step_unsupported(session *session)
+{
+    pg_stream *stream = NULL;
+    pg_err err = pg_host_open_stream_on(session->host, session->conn, unknown_ids,
+                                        pg_after(STEP_TIMEOUT), &stream, NULL);
+    pg_stream_free(&stream);
+    if (err != PG_ERR_UNSUPPORTED) {
+        return err != PG_OK ? err : pg_fail(PG_ERR_PROTOCOL, "accepted a protocol nobody has");
+    }
+    return step_echo(session, 1, 1);
+}
+
+static pg_err step_identify(session *session)
+{
+    pg_host_conn conn;
+    PG_TRY(pg_host_await_identify(session->host, session->conn, pg_after(STEP_TIMEOUT)));
+    PG_TRY(pg_host_conn_get(session->host, session->conn, &conn));
+    const pg_book_peer *known = pg_peer_book_get(pg_host_book(session->host), conn.info.peer);
+    if (known == NULL) {
+        return pg_fail(PG_ERR_NOT_FOUND, "the peer is not in the book");
+    }
+    (void) printf("{\"step\":\"identify\",\"agent\":\"%s\",\"protocols\":%zu,\"security\":\"%s\"}\n",
+                  known->agent, known->protocol_count, conn.info.security);
+    return PG_OK;
+}
+
+// ---- the session
+
+static pg_err step_run(session *session, const char *text)
+{
+    pg_str name;
+    pg_str first;
+    pg_str rest = pg_str_split(pg_str_make(text), ':', &name);
+    pg_str second = pg_str_split(rest, ':', &first);
+    uint64_t a = 1;
+    uint64_t b = 0;
+    if (first.len != 0) {
+        PG_TRY(pg_str_to_u64(first, UINT64_C(1) << 40, &a));
+    }
+    if (second.len != 0) {
+        PG_TRY(pg_str_to_u64(second, UINT64_C(1) << 40, &b));
+    }
+    if (a > STREAMS_MAX) {
+        return pg_fail(PG_ERR_INVALID, "at most %d streams", STREAMS_MAX);
+    }
+    if (pg_str_equal(name, PG_STR("identify"))) {
+        return step_identify(session);
+    }
+    pg_err err = pg_fail(PG_ERR_INVALID, "no step '%s'", text);
+    if (pg_str_equal(name, PG_STR("echo"))) {
+        err = step_echo(session, a, b);
+    } else if (pg_str_equal(name, PG_STR("reset"))) {
+        err = step_reset(session, a);
+    } else if (pg_str_equal(name, PG_STR("unsupported"))) {
+        err = step_unsupported(session);
+    }
+    if (err == PG_OK) {
+        (void) printf("{\"step\":\"%s\"}\n", text);
+    }
+    return err;
+}
+
+static pg_err session_run(session *session)
+{
+    pg_multiaddr addr;
+    PG_TRY(pg_multiaddr_parse(pg_str_make(session->argv[1]), &addr));
+    PG_TRY(pg_host_dial(session->host, &addr, NULL, pg_after(STEP_TIMEOUT), &session->conn));
+    for (int i = 2; i < session->argc; i++) {
+        PG_TRY(pg_error_wrap(step_run(session, session->argv[i]), "%s", session->argv[i]));
+    }
+    return PG_OK;
+}
+
+static pg_err peer_main(void *arg)
+{
+    session *session = arg;
+    pg_identity *identity = NULL;
+    pg_err err = pg_identity_generate(&identity);
+    if (err != PG_OK) {
+        return err;
+    }
+    pg_host_config config = pg_host_config_default(identity);
+    err = pg_host_new(&config, &session->host);
+    if (err == PG_OK) {
+        err = session_run(session);
+        pg_host_close(session->host, pg_after(PG_SECONDS(2)));
+    }
+    pg_host_free(&session->host);
+    pg_identity_free(&identity);
+    return err;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        (void) fprintf(stderr, "usage: peer ADDR STEP...\n");
+        return 2;
+    }
+    session session = {.argc = argc, .argv = argv};
+    pg_err err = pg_runtime_run(NULL, peer_main, &session);
+    if (err != PG_OK) {
+        (void) fprintf(stderr, "peer: %s\n", pg_error_detail(err));
+        return 1;
+    }
+    return 0;
+}
