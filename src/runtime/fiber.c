@@ -244,12 +244,17 @@ pg_err pg_waitq_wait(pg_waitq *waitq, pg_time deadline)
 
 bool pg_waitq_wake_one(pg_waitq *waitq)
 {
-    pg_list *node = pg_list_pop(&waitq->waiters);
-    if (node == NULL) {
-        return false;
+    // A waiter whose deadline has passed, or who was cancelled, but who has not run since, is no longer waiting: the wake
+    // would be lost on it.
+    for (pg_list *node = pg_list_pop(&waitq->waiters); node != NULL;
+         node = pg_list_pop(&waitq->waiters)) {
+        pg_fiber *fiber = PG_LIST_OBJECT(node, struct waiter, node)->fiber;
+        if (fiber->state == PG_FIBER_STATE_PARKED) {
+            pg_fiber_wake(fiber);
+            return true;
+        }
     }
-    pg_fiber_wake(PG_LIST_OBJECT(node, struct waiter, node)->fiber);
-    return true;
+    return false;
 }
 
 void pg_waitq_wake_all(pg_waitq *waitq)

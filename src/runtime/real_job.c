@@ -13,6 +13,7 @@
 /** A job on its way. */
 struct request {
     pg_list node; // in a queue or in the list of done ones; under the mutex of either
+    pg_pool *pool;
     pg_fiber *fiber;
     pg_job_fn fn;
     void *arg;
@@ -78,10 +79,10 @@ static void on_jobs_done(uv_async_t *handle)
         if (node == NULL) {
             break;
         }
-        pg_fiber_wake(PG_LIST_OBJECT(node, struct request, node)->fiber);
-    }
-    for (unsigned i = 0; i < PG_POOL_KIND_COUNT; i++) {
-        pg_waitq_wake_all(&real->pools[i]->senders);
+        struct request *request = PG_LIST_OBJECT(node, struct request, node);
+        pg_fiber_wake(request->fiber);
+        pg_waitq_wake_one(
+            &request->pool->senders); // a job that is done has left a place in the queue
     }
 }
 
@@ -135,7 +136,7 @@ static pg_err pool_new(pg_real *real, const char *name, unsigned threads, size_t
 
 static pg_err pool_call(pg_pool *pool, pg_job_fn fn, void *arg)
 {
-    struct request request = {.fiber = pg_fiber_self(), .fn = fn, .arg = arg};
+    struct request request = {.pool = pool, .fiber = pg_fiber_self(), .fn = fn, .arg = arg};
     pg_assert(request.fiber != NULL); // else: called off a fiber, or inside a job
     pthread_mutex_lock(&pool->mutex);
     while (pool->queue_len >= pool->queue_max) {

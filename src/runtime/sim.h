@@ -21,27 +21,27 @@ typedef struct pg_sim_machine pg_sim_machine;
 
 /** What a link does to packets. Streams never lose bytes: loss costs them time, as retransmission does. */
 typedef struct pg_sim_link {
-    int64_t latency_ns; // one way
-    int64_t jitter_ns;  // uniform, added; reorders datagrams, never bytes of a stream
-    uint32_t loss_ppm;  // of datagrams and stream segments
-    uint32_t duplicate_ppm;   // of datagrams
+    int64_t latency_ns;        // one way
+    int64_t jitter_ns;         // uniform, added; reorders datagrams, never bytes of a stream
+    uint32_t loss_ppm;         // of datagrams and stream segments
+    uint32_t duplicate_ppm;    // of datagrams
     uint64_t bytes_per_second; // 0 = no limit
 } pg_sim_link;
 
 /** Settings of a run. */
 typedef struct pg_sim_config {
     uint64_t seed;
-    pg_sim_link link;         // between any two machines, unless set otherwise
-    int64_t start_wall_ms;    // 0 = a fixed date
-    uint64_t events_max;      // 0 = no limit; a run that exceeds it fails with PG_ERR_LIMIT: a livelock
+    pg_sim_link link;      // between any two machines, unless set otherwise
+    int64_t start_wall_ms; // 0 = a fixed date
+    uint64_t events_max; // 0 = no limit; a run that exceeds it fails with PG_ERR_LIMIT: a livelock
     bool measure_stacks;
 } pg_sim_config;
 
 /** What a run did. */
 typedef struct pg_sim_stats {
-    uint64_t events;  // fiber switches, deliveries and timers
+    uint64_t events; // fiber switches, deliveries and timers
     int64_t virtual_ns;
-    uint64_t digest;  // of all events in order: equal for equal seeds
+    uint64_t digest; // of all events in order: equal for equal seeds
 } pg_sim_stats;
 
 /** Run a world until `script(arg)` has returned; machines still running are then stopped. On failure the seed is printed with the
@@ -77,11 +77,11 @@ void pg_sim_machine_clock_jump(pg_sim_machine *machine, int64_t delta_ms);
 
 /** Faults of a machine's disk; all-zero = none. */
 typedef struct pg_sim_disk_faults {
-    uint64_t free_bytes;     // 0 = plenty
+    uint64_t free_bytes; // 0 = plenty
     uint32_t write_error_ppm;
     uint32_t sync_error_ppm;
-    uint32_t read_flip_ppm;  // of reads that return one flipped bit
-    int64_t latency_ns;      // of every call
+    uint32_t read_flip_ppm; // of reads that return one flipped bit
+    int64_t latency_ns;     // of every call
 } pg_sim_disk_faults;
 
 /** Set the faults of a machine's disk from now on. */

@@ -303,6 +303,33 @@ static void test_waitq__woken_then_cancelled__wake_counts(void **state)
     in_fiber(body_woken_then_cancelled, NULL);
 }
 
+static pg_err body_wake_passes_over(void *arg)
+{
+    (void) arg;
+    struct waits waits = {.count = 1, .errs = {PG_ERR_BUG, PG_ERR_BUG, PG_ERR_BUG}};
+    pg_scope first;
+    pg_scope second;
+    pg_scope_init(&first);
+    pg_scope_init(&second);
+    pg_waitq_init(&waits.waitq);
+    CHECK_OK(pg_scope_spawn(&first, "test.wait", body_wait, &waits));
+    CHECK_OK(pg_scope_spawn(&second, "test.wait", body_wait, &waits));
+    CHECK_OK(pg_fiber_yield());
+    pg_scope_cancel(&first); // it has not run since: it still stands in the waiting place
+    CHECK(pg_waitq_wake_one(&waits.waitq));
+    CHECK_OK(pg_scope_join(&second));
+    pg_scope_close(&first);
+    CHECK_ERR(waits.errs[1], PG_ERR_CANCELLED);
+    CHECK_ERR(waits.errs[2], PG_OK);
+    return PG_OK;
+}
+
+static void test_waitq__first_waiter_was_cancelled__wake_goes_to_the_next(void **state)
+{
+    (void) state;
+    in_fiber(body_wake_passes_over, NULL);
+}
+
 static pg_err body_own_record(void *arg)
 {
     const int *number = arg;
@@ -613,6 +640,7 @@ int main(void)
         cmocka_unit_test(test_scope__closed_at_once__fiber_still_runs_and_cleans_up),
         cmocka_unit_test(test_waitq__deadline_and_wake__end_the_wait_in_order),
         cmocka_unit_test(test_waitq__woken_then_cancelled__wake_counts),
+        cmocka_unit_test(test_waitq__first_waiter_was_cancelled__wake_goes_to_the_next),
         cmocka_unit_test(test_record__each_fiber__has_its_own),
         cmocka_unit_test(test_run__first_fiber_fails__its_detail_is_the_threads),
         cmocka_unit_test(test_run__while_one_is_on__is_refused),

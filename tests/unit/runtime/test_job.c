@@ -18,6 +18,7 @@ struct job {
     int number;
     sem_t *gate;
     pg_err err;
+    pg_worker *worker; // NULL: the CPU pool
 };
 
 static pg_err job_note(void *arg)
@@ -89,7 +90,8 @@ static pg_err job_wait(void *arg)
 static pg_err body_wait_for_job(void *arg)
 {
     struct job *job = arg;
-    job->err = pg_offload(job_wait, job);
+    job->err = job->worker != NULL ? pg_worker_call(job->worker, job_wait, job)
+                                   : pg_offload(job_wait, job);
     return job->err;
 }
 
@@ -120,18 +122,17 @@ static void test_offload__cancelled__waits_for_the_end_of_the_job(void **state)
     in_fiber(body_cancelled, NULL);
 }
 
-#define MANY (PG_CPU_QUEUE_MAX + 50)
+#define MANY ((PG_CPU_QUEUE_MAX > PG_IO_QUEUE_MAX ? PG_CPU_QUEUE_MAX : PG_IO_QUEUE_MAX) + 50)
 
-static pg_err body_bounded(void *arg)
+static void check_bounded(pg_worker *worker)
 {
-    (void) arg;
     static struct job jobs[MANY];
     sem_t gate;
     pg_scope scope;
     CHECK(sem_init(&gate, 0, 0) == 0);
     pg_scope_init(&scope);
     for (unsigned i = 0; i < MANY; i++) {
-        jobs[i] = (struct job){.gate = &gate, .err = PG_ERR_BUG};
+        jobs[i] = (struct job){.gate = &gate, .worker = worker, .err = PG_ERR_BUG};
         CHECK_OK(pg_scope_spawn(&scope, "test.job", body_wait_for_job, &jobs[i]));
     }
     CHECK_OK(pg_fiber_yield());
@@ -143,6 +144,16 @@ static pg_err body_bounded(void *arg)
         CHECK(jobs[i].err == PG_OK && jobs[i].number == 1);
     }
     (void) sem_destroy(&gate);
+}
+
+static pg_err body_bounded(void *arg)
+{
+    (void) arg;
+    pg_worker *worker = NULL;
+    check_bounded(NULL);
+    CHECK_OK(pg_worker_new("test-worker", &worker));
+    check_bounded(worker);
+    pg_worker_free(&worker);
     return PG_OK;
 }
 
