@@ -49,7 +49,8 @@ typedef struct pg_sim_stats {
 PG_NODISCARD pg_err pg_sim_run(const pg_sim_config *config, pg_fiber_fn script, void *arg,
                                pg_sim_stats *out_stats);
 
-/** Make a machine with the IPv4 address 10.x.y.z of its number and an empty disk. Owned by the world. Errors: PG_ERR_NOMEM. */
+/** Make a machine with the IPv4 address 10.x.y.z and the name `m<number>.sim` of its number (from 1), and an empty disk. Owned by
+ *  the world. Errors: PG_ERR_NOMEM, PG_ERR_LIMIT. */
 PG_NODISCARD pg_err pg_sim_machine_new(pg_sim_machine **out_machine);
 
 /** Return the machine's present address, port 0. */
@@ -59,17 +60,19 @@ pg_endpoint pg_sim_machine_endpoint(const pg_sim_machine *machine);
 PG_NODISCARD pg_err pg_sim_machine_start(pg_sim_machine *machine, const char *kind, pg_fiber_fn fn,
                                          void *arg);
 
-/** Tell the machine's first fiber to stop (as SIGTERM would) and wait for its end. Parks: yes. Returns its result. */
+/** Tell the machine's first fiber to stop (as SIGTERM would) and wait for its end. Parks: yes. Returns its result, PG_OK for
+ *  PG_ERR_CANCELLED. */
 PG_NODISCARD pg_err pg_sim_machine_stop(pg_sim_machine *machine);
 
-/** Wait until the machine's first fiber has returned by itself. Parks: yes. Errors: PG_ERR_TIMEOUT, else its result. */
+/** Wait until the machine's first fiber has returned by itself. Parks: yes.
+ *  Errors: PG_ERR_TIMEOUT, PG_ERR_CANCELLED when the machine has crashed, else its result. */
 PG_NODISCARD pg_err pg_sim_machine_join(pg_sim_machine *machine, pg_time deadline);
 
 /** Pull the plug, now: its fibers never run again and their memory is dropped as a process's is, its connections go silent (a restart resets them),
  *  its disk keeps what was synced and, by the seed, some, part, or none of what was not. Parks: no. */
 void pg_sim_machine_crash(pg_sim_machine *machine);
 
-/** Give the machine a new address; its old connections go silent. Parks: no. */
+/** Give the machine a new address, IPv4 or IPv6, in place of the old one; its old connections go silent. Parks: no. */
 void pg_sim_machine_move(pg_sim_machine *machine, const pg_endpoint *address);
 
 /** Let the wall clock of a machine jump by `delta_ms`. */
