@@ -66,3 +66,104 @@
 
 /** For one batch of bytes to leave: a peer that takes none for so long is gone. */
 #define PG_NET_WRITE_TIMEOUT_MS 30000
+
+// Connections of the host
+
+/** Handshakes in progress that one dial races, and addresses of one peer that it tries at all. */
+#define PG_NET_DIAL_ADDRS_MAX 16
+
+/** Head start of one address of a peer before the next is tried beside it. As RFC 8305 recommends. */
+#define PG_NET_DIAL_STAGGER_MS 250
+
+/** Wait after the first failure of an address; it doubles with each further one. */
+#define PG_NET_BACKOFF_MIN_MS 1000
+
+/** The longest wait after failures: a peer that comes back is met again within five minutes. */
+#define PG_NET_BACKOFF_MAX_MS 300000
+
+/** Addresses whose inbound connections are counted at once, those who left within the last seconds included: 1 MiB. */
+#define PG_NET_ADDRESSES_MAX 4096
+
+/** An idle inbound connection younger than this is not given up for a newer one. */
+#define PG_NET_IDLE_GRACE_MS 5000
+
+/** Protocols a host serves. */
+#define PG_NET_PROTOCOLS_MAX 48
+
+/** Length of a protocol id. libp2p sets none; the longest in use have about 50 characters. */
+#define PG_NET_PROTOCOL_BYTES_MAX 128
+
+/** Streams that broke their protocol before their connection is closed. */
+#define PG_NET_OFFENCES_MAX 16
+
+/** Listeners for connection events. */
+#define PG_NET_LISTENERS_MAX 16
+
+/** Addresses listened on at once. */
+#define PG_NET_LISTEN_MAX 16
+
+/** Addresses we tell others. More do not fit into an identify message that every implementation takes. */
+#define PG_NET_ADVERTISED_MAX 16
+
+/** After a handler is done: how long the other side may take to finish its direction, and how much of it is thrown away. */
+#define PG_NET_LINGER_MS 10000
+#define PG_NET_LINGER_BYTES_MAX (1024 * 1024)
+
+/** Pause after the system ran out of descriptors or memory on accept. */
+#define PG_NET_ACCEPT_PAUSE_MS 100
+
+/** For a peer to hear that we go, before the connection is cut. */
+#define PG_NET_FAREWELL_MS 1000
+
+/** How often a host that stops looks whether the streams it opened have ended. */
+#define PG_NET_DRAIN_LOOK_MS 50
+
+// identify, ping, perf, echo
+
+/** One identify message taken, and how many in a row are merged. As go-libp2p. */
+#define PG_NET_IDENTIFY_BYTES_MAX 8192
+#define PG_NET_IDENTIFY_MESSAGES_MAX 10
+
+/** What one identify exchange may take from the heap: ten messages, their fields, and views of them. */
+#define PG_NET_IDENTIFY_MEMORY_BYTES_MAX (1024 * 1024)
+
+/** An identify message sent. rust-libp2p refuses longer ones. */
+#define PG_NET_IDENTIFY_SEND_BYTES_MAX 4096
+
+/** A whole identify exchange. js-libp2p gives 5 s. */
+#define PG_NET_IDENTIFY_TIMEOUT_MS 5000
+
+/** Changes of addresses or protocols within this time are pushed to the peers together. */
+#define PG_NET_PUSH_DELAY_MS 200
+
+/** Inbound ping streams of one connection; the specification asks for two. */
+#define PG_NET_PING_STREAMS_MAX 2
+
+/** A ping stream with no ping for so long is closed. */
+#define PG_NET_PING_IDLE_MS 60000
+
+/** One answer to a ping. */
+#define PG_NET_PING_REPLY_MS 10000
+
+/** perf and echo: streams of one connection, and how long one may make no progress. */
+#define PG_NET_PERF_STREAMS_MAX 4
+#define PG_NET_ECHO_STREAMS_MAX 1024
+#define PG_NET_TRANSFER_IDLE_MS 30000
+
+// The peer book
+
+/** Addresses of one peer. */
+#define PG_NET_BOOK_ADDRS_MAX 16
+
+/** Protocols of one peer that are remembered. kubo has about 30. */
+#define PG_NET_BOOK_PROTOCOLS_MAX 128
+
+/** Characters kept of the program a peer says it is. */
+#define PG_NET_AGENT_BYTES_MAX 128
+
+/** A signed peer record in its envelope. */
+#define PG_NET_RECORD_BYTES_MAX 8192
+
+/** How long an address told by its peer is believed, and one that was reached. */
+#define PG_NET_BOOK_ADDR_TTL_MS (60 * 60 * 1000)
+#define PG_NET_BOOK_REACHED_TTL_MS (24 * 60 * 60 * 1000)
