@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
+
 static _Thread_local pg_error_record thread_record;
 static _Thread_local pg_error_record *current_record;
 
@@ -56,19 +58,19 @@ pg_err_class pg_err_class_of(pg_err err)
     return PG_ERR_CLASS_BUG;
 }
 
-// Details may quote foreign bytes; what reaches a terminal must not carry control sequences.
+// Details may quote foreign bytes; what reaches a terminal or a JSON reader is printable UTF-8.
 static void text_make_printable(char *text)
 {
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char) *text;
-        if (c < 0x20 || c == 0x7f) {
-            *text = '?';
+    pg_str rest = pg_str_make(text);
+    while (rest.len != 0) {
+        size_t len = pg_str_printable_len(rest);
+        if (len == 0) {
+            text[rest.ptr - text] = '?';
+            len = 1;
         }
+        rest = pg_str_make_len(rest.ptr + len, rest.len - len);
     }
 }
-
-#undef pg_error_set // the analyzer has macros of these names
-#undef pg_error_wrap
 
 pg_err pg_error_set(pg_err code, const char *file, int line, const char *format, ...)
 {

@@ -50,19 +50,23 @@ void pg_log_write(const pg_log_line *line)
     }
 }
 
-// A quoted string in the manner of JSON; control characters cannot reach a terminal or break a line.
+// A quoted string in the manner of JSON. What is not printable text, byte for byte, is escaped, so that nothing controls
+// a terminal, breaks a line, or makes a reader of JSON stumble over broken UTF-8.
 static pg_err quote(pg_buf *out, const char *text)
 {
     PG_TRY(pg_buf_append(out, PG_BYTES_LIT("\"")));
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char) *text;
-        if (c < 0x20 || c == 0x7f) {
-            PG_TRY(pg_buf_printf(out, "\\u%04x", c));
-        } else if (c == '"' || c == '\\') {
-            PG_TRY(pg_buf_printf(out, "\\%c", c));
+    pg_str rest = pg_str_make(text);
+    while (rest.len != 0) {
+        size_t len = pg_str_printable_len(rest);
+        if (len == 0) {
+            PG_TRY(pg_buf_printf(out, "\\u%04x", (unsigned char) rest.ptr[0]));
+            len = 1;
+        } else if (rest.ptr[0] == '"' || rest.ptr[0] == '\\') {
+            PG_TRY(pg_buf_printf(out, "\\%c", rest.ptr[0]));
         } else {
-            PG_TRY(pg_buf_append(out, pg_bytes_make(text, 1)));
+            PG_TRY(pg_buf_append(out, pg_bytes_make(rest.ptr, len)));
         }
+        rest = pg_str_make_len(rest.ptr + len, rest.len - len);
     }
     return pg_buf_append(out, PG_BYTES_LIT("\""));
 }

@@ -51,7 +51,8 @@ void pg_map_seed(uint64_t seed)
 static pg_map_entry *entry_find(const pg_map *map, pg_bytes key)
 {
     pg_map_entry *entry = NULL;
-    HASH_FIND(hh, map->head, key.ptr, key.len, entry);
+    const void *bytes = key.len == 0 ? "" : (const void *) key.ptr; // an empty view may be NULL
+    HASH_FIND(hh, map->head, bytes, key.len, entry);
     return entry;
 }
 

@@ -34,6 +34,46 @@ pg_str pg_str_split(pg_str str, char separator, pg_str *out_head)
     return pg_str_make_len(found + 1, str.len - head_len - 1);
 }
 
+// The bytes of a character by its first one, and the range of the second: narrower for some, which keeps out overlong
+// forms, surrogates, what is beyond U+10FFFF, and U+0080..U+009F.
+typedef struct utf8_row {
+    uint8_t first_max; // rows are in order; the first that reaches fits
+    uint8_t len;       // 0 = begins no character
+    uint8_t second_min;
+    uint8_t second_max;
+} utf8_row;
+
+static const utf8_row utf8_rows[] = {
+    {0x1f, 0, 0, 0},       {0x7e, 1, 0, 0},       {0xc1, 0, 0, 0},       {0xc2, 2, 0xa0, 0xbf},
+    {0xdf, 2, 0x80, 0xbf}, {0xe0, 3, 0xa0, 0xbf}, {0xec, 3, 0x80, 0xbf}, {0xed, 3, 0x80, 0x9f},
+    {0xef, 3, 0x80, 0xbf}, {0xf0, 4, 0x90, 0xbf}, {0xf3, 4, 0x80, 0xbf}, {0xf4, 4, 0x80, 0x8f},
+    {0xff, 0, 0, 0},
+};
+
+size_t pg_str_printable_len(pg_str str)
+{
+    if (str.len == 0) {
+        return 0;
+    }
+    const uint8_t *bytes = (const uint8_t *) str.ptr;
+    const utf8_row *row = utf8_rows;
+    while (bytes[0] > row->first_max) {
+        row++;
+    }
+    if (row->len > str.len) {
+        return 0;
+    }
+    if (row->len > 1 && (bytes[1] < row->second_min || bytes[1] > row->second_max)) {
+        return 0;
+    }
+    for (size_t i = 2; i < row->len; i++) {
+        if ((bytes[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    return row->len;
+}
+
 char *pg_str_dup(pg_str str)
 {
     size_t size = 0;

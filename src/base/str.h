@@ -43,6 +43,10 @@ bool pg_str_starts_with(pg_str str, pg_str prefix);
  *  separator the head is all of it and the rest is empty with a NULL ptr. */
 pg_str pg_str_split(pg_str str, char separator, pg_str *out_head);
 
+/** Return the length, 1..4, of the well-formed UTF-8 character at the front of `str`; 0 when there is none, or when it
+ *  controls a terminal (below U+0020, U+007F..U+009F). For text of strangers on its way to a person. Source: RFC 3629 */
+size_t pg_str_printable_len(pg_str str);
+
 /** Copy to a NUL-terminated string on the heap; free with pg_mfree. NULL when memory is out. */
 PG_NODISCARD char *pg_str_dup(pg_str str);
 

@@ -38,6 +38,13 @@ static void test_error__control_characters__become_question_marks(void **state)
     assert_string_equal(pg_error_detail(err), "name 'a?[31mb?'");
 }
 
+static void test_error__foreign_bytes__keep_only_what_is_utf8(void **state)
+{
+    (void) state;
+    pg_err err = pg_fail(PG_ERR_MALFORMED, "name '%s'", "\xc3\xa4 \xff \xc2\x9b");
+    assert_string_equal(pg_error_detail(err), "name '\xc3\xa4 ? ?\?'");
+}
+
 static void test_error__too_long__is_cut_not_lost(void **state)
 {
     (void) state;
@@ -81,6 +88,7 @@ int main(void)
         cmocka_unit_test(test_error__set_and_wrapped__reads_outermost_first),
         cmocka_unit_test(test_error__wrap_without_record__starts_from_plain_text),
         cmocka_unit_test(test_error__control_characters__become_question_marks),
+        cmocka_unit_test(test_error__foreign_bytes__keep_only_what_is_utf8),
         cmocka_unit_test(test_error__too_long__is_cut_not_lost),
         cmocka_unit_test(test_error__swapped_record__keeps_fibers_apart),
         cmocka_unit_test(test_err__every_code__has_name_text_and_class),
