@@ -108,3 +108,51 @@ void pg_hmac_sha256(pg_bytes key, pg_bytes in, uint8_t out_mac[PG_HASH_BYTES])
     (void) crypto_auth_hmacsha256_final(&state, out_mac);
     pg_wipe(&state, sizeof(state));
 }
+
+static pg_cid raw_cid(pg_multihash_code code, const uint8_t digest[PG_HASH_BYTES])
+{
+    pg_multihash hash = {0};
+    pg_assert(pg_multihash_make(code, pg_bytes_make(digest, PG_HASH_BYTES), &hash) == PG_OK);
+    return pg_cid_make(PG_CID_CODEC_RAW, &hash);
+}
+
+pg_cid pg_cid_of_blake3(pg_bytes data)
+{
+    uint8_t digest[PG_HASH_BYTES];
+    pg_blake3(data, digest);
+    return raw_cid(PG_MULTIHASH_CODE_BLAKE3, digest);
+}
+
+pg_cid pg_cid_of_sha256(pg_bytes data)
+{
+    uint8_t digest[PG_HASH_BYTES];
+    pg_sha256(data, digest);
+    return raw_cid(PG_MULTIHASH_CODE_SHA2_256, digest);
+}
+
+pg_err pg_cid_verify(const pg_cid *cid, pg_bytes data)
+{
+    if (cid->len == 0) {
+        return pg_fail(PG_ERR_UNSUPPORTED, "no CID to verify by");
+    }
+    pg_multihash hash = pg_cid_multihash(cid);
+    uint8_t digest[PG_HASH_BYTES];
+    pg_bytes got = PG_BYTES_OF(digest);
+    switch (pg_multihash_code_of(&hash)) {
+    case PG_MULTIHASH_CODE_IDENTITY:
+        got = data;
+        break;
+    case PG_MULTIHASH_CODE_SHA2_256:
+        pg_sha256(data, digest);
+        break;
+    case PG_MULTIHASH_CODE_BLAKE3:
+        pg_blake3(data, digest);
+        break;
+    default:
+        return pg_fail(PG_ERR_UNSUPPORTED, "a multihash of code 0x%02x", hash.bytes[0]);
+    }
+    if (!pg_bytes_equal(got, pg_multihash_digest(&hash))) {
+        return pg_fail(PG_ERR_CORRUPT, "the data is not what its CID names");
+    }
+    return PG_OK;
+}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hashes: SHA-256 (what libp2p and IPFS use), BLAKE3 (what files use), HMAC-SHA256. Not for: passphrases (kdf.h).
+// Hashes: SHA-256 (what libp2p and IPFS use), BLAKE3 (what files use), HMAC-SHA256, and the CIDs they give. Not for:
+// passphrases (kdf.h).
 //
 // Layer: crypto.  Thread: any, one object at a time.  Spec: FIPS 180-4, the BLAKE3 paper, RFC 2104.
 #pragma once
@@ -9,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "codec/cid.h"
 #include "crypto/secret.h"
 
 #define PG_HASH_BYTES 32
@@ -55,3 +57,13 @@ void pg_blake3_stream_final(const pg_blake3_stream *stream, pg_mut_bytes out);
 
 /** Authenticate `in` under a key of any length with HMAC-SHA256. Cannot fail, takes no heap. */
 void pg_hmac_sha256(pg_bytes key, pg_bytes in, uint8_t out_mac[PG_HASH_BYTES]);
+
+/** Make the CID of raw bytes by BLAKE3, as shards, descriptors and roots have it. */
+pg_cid pg_cid_of_blake3(pg_bytes data);
+
+/** Make the CID of raw bytes by SHA-256, as IPFS expects it of public blocks. */
+pg_cid pg_cid_of_sha256(pg_bytes data);
+
+/** Verify that `data` is what a CID names, by the hash function its multihash names.
+ *  Errors: PG_ERR_CORRUPT, PG_ERR_UNSUPPORTED (a hash we do not compute). */
+PG_NODISCARD pg_err pg_cid_verify(const pg_cid *cid, pg_bytes data);

@@ -3,10 +3,8 @@
 
 #include <string.h>
 
+#include "codec/multihash.h"
 #include "crypto/hash.h"
-
-#define MULTIHASH_IDENTITY 0x00
-#define MULTIHASH_SHA256 0x12
 
 static pg_peer_id make(uint8_t code, pg_bytes digest)
 {
@@ -18,12 +16,12 @@ static pg_peer_id make(uint8_t code, pg_bytes digest)
 void pg_peer_id_of_key(pg_bytes encoded_key, pg_peer_id *out_id)
 {
     if (encoded_key.len <= PG_PEER_ID_KEY_BYTES_MAX) {
-        *out_id = make(MULTIHASH_IDENTITY, encoded_key);
+        *out_id = make(PG_MULTIHASH_CODE_IDENTITY, encoded_key);
         return;
     }
     uint8_t digest[PG_HASH_BYTES];
     pg_sha256(encoded_key, digest);
-    *out_id = make(MULTIHASH_SHA256, PG_BYTES_OF(digest));
+    *out_id = make(PG_MULTIHASH_CODE_SHA2_256, PG_BYTES_OF(digest));
 }
 
 pg_err pg_peer_id_decode(pg_bytes in, pg_peer_id *out_id)
@@ -33,11 +31,11 @@ pg_err pg_peer_id_decode(pg_bytes in, pg_peer_id *out_id)
     uint8_t len = pg_reader_u8(&reader); // both are varints of one byte when they are valid
     pg_bytes digest = pg_reader_take(&reader, len);
     PG_TRY(pg_error_wrap(pg_reader_finish(&reader), "peer id"));
-    if (code != MULTIHASH_IDENTITY && code != MULTIHASH_SHA256) {
+    if (code != PG_MULTIHASH_CODE_IDENTITY && code != PG_MULTIHASH_CODE_SHA2_256) {
         return pg_fail(PG_ERR_UNSUPPORTED, "a peer id of multihash code 0x%02x", code);
     }
-    if (code == MULTIHASH_SHA256 ? len != PG_HASH_BYTES
-                                 : len == 0 || len > PG_PEER_ID_KEY_BYTES_MAX) {
+    if (code == PG_MULTIHASH_CODE_SHA2_256 ? len != PG_HASH_BYTES
+                                           : len == 0 || len > PG_PEER_ID_KEY_BYTES_MAX) {
         return pg_fail(PG_ERR_MALFORMED, "a peer id of code 0x%02x with %u bytes", code, len);
     }
     *out_id = make(code, digest);

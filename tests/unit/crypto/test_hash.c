@@ -129,6 +129,29 @@ static void test_hmac__wycheproof__matches(void **state)
     assert_int_equal(file.count, 33);
 }
 
+static void test_cid__of_data__verifies_only_that_data(void **state)
+{
+    (void) state;
+    pg_bytes data = PG_BYTES_LIT("hello world");
+    pg_cid sha256 = pg_cid_of_sha256(data);
+    char text[PG_CID_TEXT_BYTES];
+    pg_cid_format(&sha256, text); // as IPFS prints it
+    assert_string_equal(text, "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e");
+    pg_cid blake3 = pg_cid_of_blake3(data);
+    pg_multihash hash = {0};
+    assert_int_equal(pg_multihash_make(PG_MULTIHASH_CODE_IDENTITY, data, &hash), PG_OK);
+    pg_cid identity = pg_cid_make(PG_CID_CODEC_RAW, &hash);
+    const pg_cid none = {0};
+    const pg_cid *cids[] = {&sha256, &blake3, &identity};
+    for (size_t i = 0; i < PG_ARRAY_LEN(cids); i++) {
+        assert_int_equal(pg_cid_verify(cids[i], data), PG_OK);
+        assert_int_equal(pg_cid_verify(cids[i], PG_BYTES_LIT("hello worle")), PG_ERR_CORRUPT);
+    }
+    assert_int_equal(pg_cid_verify(&none, data), PG_ERR_UNSUPPORTED);
+    blake3.bytes[2] = 0x1f;
+    assert_int_equal(pg_cid_verify(&blake3, data), PG_ERR_UNSUPPORTED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -137,6 +160,7 @@ int main(void)
         cmocka_unit_test(test_sha256__every_short_length__equals_the_stream),
         cmocka_unit_test(test_blake3__official_vectors__match_plain_and_keyed),
         cmocka_unit_test(test_hmac__wycheproof__matches),
+        cmocka_unit_test(test_cid__of_data__verifies_only_that_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
