@@ -164,6 +164,18 @@ pg_err pg_fiber_yield(void)
     return PG_OK;
 }
 
+pg_err pg_fiber_checkpoint(void)
+{
+    pg_sched *sched = pg_sched_get();
+    if (must_stop(self_or_die())) {
+        return PG_ERR_CANCELLED;
+    }
+    if (++sched->checkpoints < PG_CHECKPOINTS_PER_SWITCH) {
+        return PG_OK;
+    }
+    return pg_fiber_yield();
+}
+
 pg_err pg_sleep_until(pg_time deadline)
 {
     pg_err err = pg_fiber_park(deadline);

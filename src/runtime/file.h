@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Files and folders. Every call parks while the I/O pool (or the simulated disk) works. Nothing is durable before
 // pg_file_sync; a new name is not durable before pg_dir_sync of its folder. Inside a job (offload.h) the same calls do
-// their work at once on the job's thread, so that a database there has its files through this interface too.
+// their work at once on the job's thread, so that a database there has its files through this interface too. All end with
+// PG_ERR_CANCELLED, before anything was done, in a cancelled fiber; what has begun is waited for.
 //
 // Layer: runtime.  Thread: loop thread, or a job; one file at a time.
 #pragma once
@@ -53,7 +54,8 @@ PG_NODISCARD pg_err pg_file_from_fd(int fd, pg_file **out_file);
 PG_NODISCARD pg_err pg_file_read_at(pg_file *file, uint64_t offset, pg_mut_bytes space,
                                     size_t *out_len);
 
-/** Read the next bytes of something that cannot seek (a pipe), until `space` is full or it ends. Errors: PG_ERR_IO. */
+/** Read the next bytes of something that cannot seek (a pipe), until `space` is full or it ends. Errors: PG_ERR_IO;
+ *  PG_ERR_CANCELLED here also while it waits. */
 PG_NODISCARD pg_err pg_file_read(pg_file *file, pg_mut_bytes space, size_t *out_len);
 
 /** Write all of `bytes` at `offset`. Errors: PG_ERR_FULL, PG_ERR_IO. */

@@ -20,8 +20,13 @@
 #define PG_SWITCHES_PER_POLL                                                                       \
     64 // ready fibers run before the outside is looked at again: at most some ms
 
+#define PG_CHECKPOINTS_PER_SWITCH                                                                  \
+    16 // socket calls a fiber makes in one go: at most a MiB or so of reading
+
 #define PG_CPU_THREADS_MAX 64
 #define PG_IO_THREADS_MAX 64
 #define PG_CPU_QUEUE_MAX                                                                           \
     256 // jobs waiting for the CPU pool; a segment in flight holds about 20 MiB, so callers bound memory first
 #define PG_IO_QUEUE_MAX 1024 // jobs waiting for the I/O pool
+#define PG_RESOLVE_THREADS_MAX                                                                     \
+    32 // names being resolved at once, each on a thread that may hang for half a minute

@@ -138,6 +138,8 @@ static const pg_world_ops real_ops = {
     .wall_ms = real_wall_ms,
     .random = real_random,
     .poll = real_poll,
+    .socket = &pg_real_socket_ops,
+    .file = &pg_real_file_ops,
     .job = &pg_real_job_ops,
 };
 
@@ -176,6 +178,7 @@ static pg_err real_init(pg_real *real, const pg_runtime_config *config)
 // Half-built is fine.
 static void real_deinit(pg_real *real)
 {
+    pg_real_signals_deinit(real);
     pg_real_jobs_deinit(real);
     if (real->alarm.data != NULL) {
         uv_close((uv_handle_t *) &real->alarm, NULL);

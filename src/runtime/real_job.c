@@ -39,6 +39,18 @@ struct pg_worker {
     pg_pool *pool;
 };
 
+int pg_thread_start(pthread_t *out_thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                    void *arg)
+{
+    sigset_t all;
+    sigset_t before;
+    (void) sigfillset(&all);
+    (void) pthread_sigmask(SIG_SETMASK, &all, &before);
+    int number = pthread_create(out_thread, attributes, run, arg);
+    (void) pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return number;
+}
+
 static void *pool_thread(void *arg)
 {
     pg_pool *pool = arg;
@@ -84,6 +96,7 @@ static void on_jobs_done(uv_async_t *handle)
         pg_waitq_wake_one(
             &request->pool->senders); // a job that is done has left a place in the queue
     }
+    pg_real_questions_wake(real);
 }
 
 static void pool_free(pg_pool *pool)
@@ -115,17 +128,11 @@ static pg_err pool_new(pg_real *real, const char *name, unsigned threads, size_t
     (void) pthread_mutex_init(&pool->mutex, NULL);
     (void) pthread_cond_init(&pool->work, NULL);
 
-    // Signals are the loop thread's business.
-    sigset_t all;
-    sigset_t before;
-    (void) sigfillset(&all);
-    (void) pthread_sigmask(SIG_SETMASK, &all, &before);
     int number = 0;
     while (pool->thread_count < threads && number == 0) {
-        number = pthread_create(&pool->threads[pool->thread_count], NULL, pool_thread, pool);
+        number = pg_thread_start(&pool->threads[pool->thread_count], NULL, pool_thread, pool);
         pool->thread_count += number == 0;
     }
-    (void) pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (number != 0) {
         pool_free(pool);
         return pg_fail(PG_ERR_LIMIT, "cannot start a thread of %s", name);
@@ -217,6 +224,7 @@ static unsigned threads_of(unsigned wanted, unsigned fallback, unsigned max)
 pg_err pg_real_jobs_init(pg_real *real)
 {
     pg_list_init(&real->done);
+    pg_list_init(&real->questions);
     (void) pthread_mutex_init(&real->done_mutex, NULL);
     if (uv_async_init(&real->loop, &real->jobs_done, on_jobs_done) != 0) {
         return pg_fail(PG_ERR_IO, "cannot make the way back from the pools");

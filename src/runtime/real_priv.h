@@ -8,6 +8,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <uv.h>
 
@@ -17,6 +19,8 @@
 #include "runtime/world_priv.h"
 
 typedef struct pg_pool pg_pool;
+
+#define PG_REAL_SIGNALS 3
 
 /** The real world. */
 typedef struct pg_real {
@@ -28,11 +32,15 @@ typedef struct pg_real {
     pg_time alarm_at;     // PG_FOREVER: not set
     uv_async_t jobs_done; // sent after each done job
     pthread_mutex_t done_mutex;
-    pg_list done; // requests; under done_mutex
+    pg_list done;      // requests; under done_mutex
+    pg_list questions; // to the resolver, whose fibers wait
     pg_pool *pools[PG_POOL_KIND_COUNT];
     unsigned cpu_threads;
     unsigned io_threads;
-    struct pg_signals *signals; // NULL until somebody waits for signals
+    uv_signal_t signals[PG_REAL_SIGNALS]; // from the first wait for signals on
+    bool has_signals;
+    unsigned signals_pending; // bits
+    pg_waitq signal_waiters;
 } pg_real;
 
 extern const pg_socket_ops pg_real_socket_ops;
@@ -60,21 +68,65 @@ typedef enum pg_watch_side {
  *  stream costs no system call beside its reads. */
 typedef struct pg_watch pg_watch;
 
-/** Watch `fd`, which becomes non-blocking; owned by the watch on PG_OK. Errors: PG_ERR_NOMEM, PG_ERR_IO. */
+/** Watch `fd`, which becomes non-blocking. It is taken: on failure it is closed. Errors: PG_ERR_NOMEM, PG_ERR_IO. */
 PG_NODISCARD pg_err pg_watch_new(pg_real *real, int fd, pg_watch **out_watch);
 
-/** Park until `fd` is ready on `side`, or may be: try again. Errors: PG_ERR_TIMEOUT, PG_ERR_CANCELLED. */
+/** Park until `fd` is ready on `side`, or may be: try again.
+ *  Errors: PG_ERR_TIMEOUT, PG_ERR_CANCELLED, PG_ERR_CLOSED (closed meanwhile: do not touch the watch any more). */
 PG_NODISCARD pg_err pg_watch_wait(pg_watch *watch, pg_watch_side side, pg_time deadline);
 
-/** Close the descriptor; who waits is woken and has to look why. Free the watch too. */
+/** Close the descriptor and free the watch; who waits gets PG_ERR_CLOSED. */
 void pg_watch_close(pg_watch *watch);
 
 // ---- Streams on descriptors
 
-/** Make a stream of a connected socket, or of one end of a pipe (is_socket false); fd is taken on PG_OK.
- *  Errors: PG_ERR_NOMEM, PG_ERR_IO. */
-PG_NODISCARD pg_err pg_real_stream_new(pg_real *real, int fd, bool is_socket,
-                                       pg_stream **out_stream);
+/** Make a stream of a connected socket, or of one end of a pipe (is_socket false). The watch is taken, on failure too.
+ *  Errors: PG_ERR_NOMEM. */
+PG_NODISCARD pg_err pg_real_stream_new(pg_watch *watch, bool is_socket, pg_stream **out_stream);
+
+pg_err pg_real_tcp_dial(pg_world *world, const pg_endpoint *to, pg_time deadline,
+                        pg_stream **out_stream);
+pg_err pg_real_unix_dial(pg_world *world, const char *path, pg_time deadline,
+                         pg_stream **out_stream);
+void pg_real_tcp_endpoints(const pg_stream *stream, pg_endpoint *out_local,
+                           pg_endpoint *out_remote);
+
+// ---- Listeners, datagrams, names: the operations of the table
+
+pg_err pg_real_tcp_listen(pg_world *world, const pg_endpoint *at, pg_listener **out_listener);
+pg_err pg_real_unix_listen(pg_world *world, const char *path, pg_listener **out_listener);
+pg_endpoint pg_real_listener_endpoint(const pg_listener *listener);
+pg_err pg_real_listener_accept(pg_listener *listener, pg_time deadline, pg_stream **out_stream,
+                               pg_endpoint *out_peer);
+void pg_real_listener_free(pg_listener *listener);
+pg_err pg_real_udp_bind(pg_world *world, const pg_endpoint *at, pg_udp **out_udp);
+pg_endpoint pg_real_udp_endpoint(const pg_udp *udp);
+pg_err pg_real_udp_send(pg_udp *udp, const pg_udp_msg *msg, pg_time deadline);
+pg_err pg_real_udp_recv(pg_udp *udp, pg_time deadline, pg_udp_msg *out_msgs, size_t *out_count);
+void pg_real_udp_free(pg_udp *udp);
+pg_err pg_real_resolve(pg_world *world, const char *name, pg_ip_family family, pg_time deadline,
+                       pg_endpoint *out_endpoints, size_t *out_count);
+
+// ---- Addresses
+
+/** Write an endpoint as a socket address and return its length. */
+socklen_t pg_sockaddr_make(const pg_endpoint *endpoint, struct sockaddr_storage *out_address);
+
+/** Read a socket address; PG_IP_FAMILY_NONE when it is no IP address. */
+pg_endpoint pg_endpoint_of_sockaddr(const struct sockaddr_storage *address);
+
+/** Return the local address of a socket. */
+pg_endpoint pg_endpoint_of_fd(int fd);
+
+/** Write a Unix address and its length. Errors: PG_ERR_LIMIT (path too long). */
+PG_NODISCARD pg_err pg_sockaddr_make_unix(const char *path, struct sockaddr_un *out_address,
+                                          socklen_t *out_len);
+
+/** Make a non-blocking socket, watched. Errors: PG_ERR_LIMIT, PG_ERR_UNREACHABLE (no such family here), PG_ERR_NOMEM, PG_ERR_IO. */
+PG_NODISCARD pg_err pg_watch_new_socket(pg_real *real, int family, int type, pg_watch **out_watch);
+
+/** Return the descriptor. */
+int pg_watch_fd(const pg_watch *watch);
 
 // ---- Pools
 
@@ -83,6 +135,13 @@ PG_NODISCARD pg_err pg_real_jobs_init(pg_real *real);
 
 /** Wait for the threads and free. Half-built is fine. */
 void pg_real_jobs_deinit(pg_real *real);
+
+/** As pthread_create, for a thread that takes no signals: those are the loop thread's business. */
+int pg_thread_start(pthread_t *out_thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                    void *arg);
+
+/** Wake the fibers whose names are resolved. */
+void pg_real_questions_wake(pg_real *real);
 
 /** Stop listening for signals. */
 void pg_real_signals_deinit(pg_real *real);

@@ -98,6 +98,7 @@ static void fiber_run(pg_sched *sched, pg_fiber *fiber)
     }
     fiber->state = PG_FIBER_STATE_RUNNING;
     sched->current = fiber;
+    sched->checkpoints = 0;
     record_lend(sched, fiber);
     pg_context_switch(&sched->context, &fiber->context, false);
     while (sched->big_fn != NULL) {

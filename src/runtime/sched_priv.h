@@ -75,6 +75,7 @@ typedef struct pg_sched {
     pg_err big_err;
     uint64_t fibers_started;
     pg_err abort_err;
+    unsigned checkpoints; // passed since the last switch
     bool measures_stacks;
 } pg_sched;
 

@@ -65,7 +65,7 @@ void pg_tcp_endpoints(const pg_stream *stream, pg_endpoint *out_local, pg_endpoi
  *  Errors: PG_ERR_BUSY (somebody listens there), PG_ERR_LIMIT (path too long), PG_ERR_ACCESS, PG_ERR_IO, PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_unix_listen(const char *path, pg_listener **out_listener);
 
-/** Connect to a Unix socket. Parks: yes. Errors: PG_ERR_NOT_FOUND, PG_ERR_REFUSED, and as pg_tcp_dial. */
+/** Connect to a Unix socket. A reset of such a stream shows as its end on the other side. Parks: yes. Errors: PG_ERR_NOT_FOUND, PG_ERR_REFUSED, and as pg_tcp_dial. */
 PG_NODISCARD pg_err pg_unix_dial(const char *path, pg_time deadline, pg_stream **out_stream);
 
 /** A UDP socket. */

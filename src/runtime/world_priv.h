@@ -145,6 +145,10 @@ void pg_fiber_park_hard(void);
 /** Make a parked fiber ready, at the end of the queue; nothing when it is not parked or ready already. */
 void pg_fiber_wake(pg_fiber *fiber);
 
+/** For operations that may succeed without waiting, before each: ends a cancelled fiber's work, and lets others run now and then, so
+ *  that a peer who is always ready cannot hold the loop. Parks: rarely. Errors: PG_ERR_CANCELLED. */
+PG_NODISCARD pg_err pg_fiber_checkpoint(void);
+
 /** Return true when the running fiber's machine has crashed under it. False off the loop thread. */
 bool pg_fiber_is_ghost(void);
 
