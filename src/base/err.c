@@ -72,6 +72,9 @@ static void text_make_printable(char *text)
     }
 }
 
+#undef pg_error_set // the analyzer has macros of these names
+#undef pg_error_wrap
+
 pg_err pg_error_set(pg_err code, const char *file, int line, const char *format, ...)
 {
     pg_error_record *record = record_get();
