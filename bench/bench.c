@@ -14,7 +14,7 @@ static bool json_only;
 static FILE *json_file;
 static double run_ms = RUN_MS;
 
-static void fail(const char *what)
+static _Noreturn void fail(const char *what)
 {
     (void) fprintf(stderr, "bench: %s\n", what);
     exit(1);
@@ -76,16 +76,19 @@ static double median(double *values)
     return values[ROUNDS / 2];
 }
 
-static const bench_result *limit_find(const bench_case *cases, const bench_result *results,
-                                      size_t count, const char *name, double *out_bytes)
+// Returns the place of the case of that name, or `count`.
+static size_t case_find(const bench_case *cases, size_t count, const char *name)
 {
-    for (size_t i = 0; i < count && name != NULL; i++) {
-        if (strcmp(cases[i].name, name) == 0) {
-            *out_bytes = cases[i].bytes;
-            return &results[i];
-        }
+    size_t at = 0;
+    while (at < count && (name == NULL || strcmp(cases[at].name, name) != 0)) {
+        at++;
     }
-    return NULL;
+    return at;
+}
+
+static double speed(const bench_case *one, bench_result result)
+{
+    return one->bytes / result.cpu_s;
 }
 
 static void json_print(FILE *to, const bench_case *one, bench_result result, double ratio)
@@ -116,10 +119,10 @@ static void report(const bench_case *cases, const bench_result *results, size_t 
                "speed to limit, by CPU");
     }
     for (size_t i = 0; i < count; i++) {
-        double limit_bytes = 0;
-        const bench_result *limit = limit_find(cases, results, count, cases[i].limit, &limit_bytes);
-        double ratio =
-            limit == NULL ? 0 : (cases[i].bytes / results[i].cpu_s) / (limit_bytes / limit->cpu_s);
+        size_t limit = case_find(cases, count, cases[i].limit);
+        double ratio = limit == count
+                           ? 0
+                           : speed(&cases[i], results[i]) / speed(&cases[limit], results[limit]);
         if (json_only) {
             json_print(stdout, &cases[i], results[i], ratio);
         } else {

@@ -9,8 +9,8 @@
 
 #define K 8
 #define M 2
-#define SEGMENT_BYTES PG_ZSTD_PLAIN_BYTES_MAX
-#define SHARD_BYTES (SEGMENT_BYTES / K)
+#define SHARD_BYTES (1U << 20)
+#define SEGMENT_BYTES (K * SHARD_BYTES)
 #define BLOCK_BYTES 4096
 
 typedef struct codec_state {

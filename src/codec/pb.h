@@ -5,7 +5,9 @@
 // What protobuf-c does, and a reader must know: a missing `required` field is an error; an absent `optional` one has
 // has_x false or a NULL pointer; of a repeated occurrence of a single field the last one counts; an enum may hold any
 // number; a string ends at its first NUL and is not checked to be UTF-8, so what is compared or stored is `bytes`; fields
-// nobody knows are kept and written again. Reading recurses as deep as the schema nests: no schema refers to itself.
+// nobody knows are kept and written again, but a number 0 in a long form is read and then written so that it cannot be
+// read: what came from others is passed on as the bytes it came in. Reading recurses as deep as the schema nests: no
+// schema refers to itself.
 //
 // Layer: codec.  Thread: any.  Spec: protobuf.dev, encoding
 #pragma once

@@ -63,9 +63,9 @@ static void text_fill(uint8_t *out, size_t len)
     for (size_t at = 0; at < len;) {
         seed = seed * 6364136223846793005u + 1442695040888963407u;
         const char *word = words[(seed >> 40) % PG_ARRAY_LEN(words)];
-        size_t word_len = pg_min_size(strlen(word), len - at);
-        memcpy(out + at, word, word_len);
-        at += word_len;
+        while (*word != '\0' && at < len) {
+            out[at++] = (uint8_t) *word++;
+        }
     }
 }
 
