@@ -121,6 +121,11 @@ pg_err pg_real_unix_listen(pg_world *world, const char *path, pg_listener **out_
     return err;
 }
 
+int pg_real_listener_fd(const pg_listener *listener)
+{
+    return pg_watch_fd(listener->watch);
+}
+
 pg_endpoint pg_real_listener_endpoint(const pg_listener *listener)
 {
     return pg_endpoint_of_fd(pg_watch_fd(listener->watch));

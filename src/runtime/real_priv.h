@@ -107,6 +107,12 @@ void pg_real_udp_free(pg_udp *udp);
 pg_err pg_real_resolve(pg_world *world, const char *name, pg_ip_family family, pg_time deadline,
                        pg_endpoint *out_endpoints, size_t *out_count);
 
+/** As pg_interfaces. */
+size_t pg_real_interfaces(pg_world *world, pg_endpoint *out_endpoints);
+
+/** Return the descriptor of a listener. */
+int pg_real_listener_fd(const pg_listener *listener);
+
 // ---- Addresses
 
 /** Write an endpoint as a socket address and return its length. */

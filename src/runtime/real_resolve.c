@@ -189,4 +189,5 @@ const pg_socket_ops pg_real_socket_ops = {
     .udp_recv = pg_real_udp_recv,
     .udp_free = pg_real_udp_free,
     .resolve = pg_real_resolve,
+    .interfaces = pg_real_interfaces,
 };

@@ -258,6 +258,18 @@ static pg_err on_resolve(pg_world *base, const char *name, pg_ip_family family, 
     return PG_OK;
 }
 
+static size_t on_interfaces(pg_world *base, pg_endpoint *out_endpoints)
+{
+    pg_sim_machine *self = NULL;
+    (void) base;
+    out_endpoints[0] = (pg_endpoint){.family = PG_IP_FAMILY_V4, .ip = {127, 0, 0, 1}};
+    if (pg_sim_machine_self(&self) != PG_OK) {
+        return 1;
+    }
+    out_endpoints[1] = self->address;
+    return 2;
+}
+
 // ---- The end of things
 
 void pg_sim_net_crash(pg_sim_machine *machine)
@@ -299,4 +311,5 @@ const pg_socket_ops pg_sim_socket_ops = {
     .udp_recv = pg_sim_udp_recv,
     .udp_free = pg_sim_udp_free,
     .resolve = on_resolve,
+    .interfaces = on_interfaces,
 };

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/interfaces.h"
 #include "runtime/resolve.h"
 #include "runtime/world_priv.h"
 
@@ -167,4 +168,9 @@ pg_err pg_resolve(const char *name, pg_ip_family family, pg_time deadline,
     const pg_socket_ops *ops = NULL;
     PG_TRY(enter(&world, &ops));
     return ops->resolve(world, name, family, deadline, out_endpoints, out_count);
+}
+
+size_t pg_interfaces(pg_endpoint out_endpoints[PG_INTERFACES_MAX])
+{
+    return ops_get()->interfaces(pg_world_current(), out_endpoints);
 }

@@ -49,6 +49,7 @@ typedef struct pg_socket_ops {
     void (*udp_free)(pg_udp *udp);
     pg_err (*resolve)(pg_world *world, const char *name, pg_ip_family family, pg_time deadline,
                       pg_endpoint *out_endpoints, size_t *out_count);
+    size_t (*interfaces)(pg_world *world, pg_endpoint *out_endpoints);
 } pg_socket_ops;
 
 /** Files; as the functions of file.h. Called on a fiber, which they may park, or inside a job (pg_job_is_running), where
