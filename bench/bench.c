@@ -86,9 +86,10 @@ static size_t case_find(const bench_case *cases, size_t count, const char *name)
     return at;
 }
 
+// In bytes, or in calls where a case has none.
 static double speed(const bench_case *one, bench_result result)
 {
-    return one->bytes / result.cpu_s;
+    return (one->bytes > 0 ? one->bytes : 1) / result.cpu_s;
 }
 
 static void json_print(FILE *to, const bench_case *one, bench_result result, double ratio)
@@ -104,8 +105,13 @@ static void json_print(FILE *to, const bench_case *one, bench_result result, dou
 
 static void table_print(const bench_case *one, bench_result result, double ratio)
 {
-    printf("%-32s %10.3f %10.1f %12.4f", one->name, result.wall_s * 1e3,
-           one->bytes / result.wall_s / 1e6, result.cpu_s / one->bytes * 1073741824.0);
+    printf("%-32s %12.2f %12.2f", one->name, result.wall_s * 1e6, result.cpu_s * 1e6);
+    if (one->bytes > 0) {
+        printf(" %10.1f %12.4f", one->bytes / result.wall_s / 1e6,
+               result.cpu_s / one->bytes * 1073741824.0);
+    } else {
+        printf(" %10s %12s", "", "");
+    }
     if (ratio > 0) {
         printf("  %8.3f of %s", ratio, one->limit);
     }
@@ -115,7 +121,7 @@ static void table_print(const bench_case *one, bench_result result, double ratio
 static void report(const bench_case *cases, const bench_result *results, size_t count)
 {
     if (!json_only) {
-        printf("%-32s %10s %10s %12s  %s\n", "", "ms a call", "MB/s", "CPU s/GiB",
+        printf("%-32s %12s %12s %10s %12s  %s\n", "", "us a call", "CPU us", "MB/s", "CPU s/GiB",
                "speed to limit, by CPU");
     }
     for (size_t i = 0; i < count; i++) {

@@ -12,7 +12,7 @@
 /** One thing to measure. */
 typedef struct bench_case {
     const char *name;   // unique in its run
-    double bytes;       // that one call works through
+    double bytes;       // that one call works through; 0 when only the time of a call counts
     void (*fn)(void *); // called many times with `user`
     void *user;
     const char *limit; // name of the case to compare with, or NULL

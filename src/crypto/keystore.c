@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crypto/hash.h"
+#include "runtime/random.h"
 
 #define MAGIC PG_BYTES_LIT("pangea keystore\n")
 #define VERSION 1
@@ -61,7 +62,12 @@ static pg_err certify(pg_keystore *keystore, uint64_t now_s)
 pg_err pg_keystore_init(pg_keystore *keystore, const pg_keystore_seeds *seeds, uint64_t now_s)
 {
     pg_keystore made = {0};
-    pg_err err = secrets_init(&made, seeds);
+    pg_keystore_seeds drawn;
+    if (seeds == NULL) {
+        pg_random_bytes(pg_mut_bytes_make(&drawn, sizeof(drawn)));
+    }
+    pg_err err = secrets_init(&made, seeds != NULL ? seeds : &drawn);
+    pg_wipe(&drawn, sizeof(drawn));
     if (err == PG_OK) {
         err = certify(&made, now_s);
     }
@@ -83,6 +89,14 @@ void pg_keystore_deinit(pg_keystore *keystore)
     pg_secret_deinit(&keystore->owner);
     pg_buf_deinit(&keystore->certificate);
     *keystore = (pg_keystore){0};
+}
+
+pg_keystore_lock pg_keystore_lock_make(pg_bytes passphrase)
+{
+    pg_keystore_lock lock = {.passphrase = passphrase, .cost = PG_ARGON2_COST_DEFAULT};
+    pg_random_bytes(PG_MUT_BYTES_OF(lock.salt));
+    pg_random_bytes(PG_MUT_BYTES_OF(lock.nonce));
+    return lock;
 }
 
 static void body_write(const pg_keystore *keystore, keystore_body *body)

@@ -38,14 +38,15 @@ typedef struct pg_keystore {
     pg_certificate verified; // the same, read
 } pg_keystore;
 
-/** The random bytes of a new keystore: fill all of it with pg_random_bytes, wipe it afterwards. */
+/** The random bytes of a new keystore. The caller wipes them. */
 typedef struct pg_keystore_seeds {
     pg_key person;
     pg_key device;
     pg_key owner;
 } pg_keystore_seeds;
 
-/** Make a new keystore with a certificate that does not expire. Errors: PG_ERR_NOMEM. */
+/** Make a new keystore with a certificate that does not expire; `seeds` NULL draws from pg_random_bytes.
+ *  Errors: PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_keystore_init(pg_keystore *keystore, const pg_keystore_seeds *seeds,
                                      uint64_t now_s);
 
@@ -59,6 +60,9 @@ typedef struct pg_keystore_lock {
     uint8_t salt[PG_ARGON2_SALT_BYTES];
     uint8_t nonce[PG_AEAD_NONCE_BYTES];
 } pg_keystore_lock;
+
+/** Make a lock of the usual cost with new salt and nonce; the passphrase is borrowed. */
+pg_keystore_lock pg_keystore_lock_make(pg_bytes passphrase);
 
 /** Append the file's bytes to a buffer, which holds secrets in the clear when `lock` is NULL: wipe it. With a lock it takes
  *  what pg_argon2id takes. Errors: PG_ERR_NOMEM, PG_ERR_LIMIT (cost, passphrase, buffer). */

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "crypto/kdf.h"
+#include "runtime/random.h"
 
 #define TOKENS_MAX 6
 #define MESSAGES 3
@@ -455,7 +456,11 @@ pg_err pg_noise_new(const pg_noise_config *config, pg_noise **out_noise)
     noise->pattern = &patterns[config->pattern];
     noise->initiator = config->initiator;
     noise->static_secret = *config->static_secret;
-    noise->seeds = *config->seeds;
+    if (config->seeds != NULL) {
+        noise->seeds = *config->seeds;
+    } else {
+        pg_random_bytes(pg_mut_bytes_make(&noise->seeds, sizeof(noise->seeds)));
+    }
     pg_x25519_public(&noise->static_secret, noise->static_public);
     pg_err err = start(noise, config);
     if (err != PG_OK) {

@@ -33,7 +33,7 @@ typedef enum pg_noise_pattern {
     PG_NOISE_PATTERN_COUNT,
 } pg_noise_pattern;
 
-/** The random bytes of one handshake: fill all of it with pg_random_bytes, never use it twice. */
+/** The random bytes of one handshake, for tests and vectors; never used twice. */
 typedef struct pg_noise_seeds {
     pg_key ephemeral;                          // X25519, both sides
     uint8_t kem_key[PG_MLKEM_SEED_BYTES];      // XXhfs, initiator
@@ -47,7 +47,7 @@ typedef struct pg_noise_config {
     bool initiator;
     pg_bytes prologue;           // may be empty
     const pg_key *static_secret; // X25519
-    const pg_noise_seeds *seeds;
+    const pg_noise_seeds *seeds; // NULL: drawn from pg_random_bytes
 } pg_noise_config;
 
 /** A handshake under way. */

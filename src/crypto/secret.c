@@ -6,10 +6,16 @@
 #include <sodium.h>
 
 #include "crypto/setup_priv.h"
+#include "runtime/random.h"
 
 void pg_wipe(void *memory, size_t len)
 {
     sodium_memzero(memory, len);
+}
+
+void pg_key_random(pg_key *out_key)
+{
+    pg_random_bytes(PG_MUT_BYTES_OF(out_key->bytes));
 }
 
 void pg_key_wipe(pg_key *key)

@@ -26,6 +26,9 @@ static inline pg_bytes pg_key_bytes(const pg_key *key)
     return (pg_bytes){key->bytes, PG_KEY_BYTES};
 }
 
+/** Make a new random key: a symmetric one, an X25519 private key, the seed of an identity. Cannot fail. */
+void pg_key_random(pg_key *out_key);
+
 /** Overwrite a key with zeros. */
 void pg_key_wipe(pg_key *key);
 

@@ -77,6 +77,25 @@ static void test_keystore__plain_and_locked__come_back(void **state)
     pg_keystore_deinit(NULL);
 }
 
+static void test_keystore__drawn__differs_each_time(void **state)
+{
+    (void) state;
+    pg_keystore a = {0};
+    pg_keystore b = {0};
+    assert_int_equal(pg_keystore_init(&a, NULL, 1), PG_OK);
+    assert_int_equal(pg_keystore_init(&b, NULL, 1), PG_OK);
+    assert_false(pg_peer_id_equal(&a.person.peer_id, &b.person.peer_id));
+    assert_false(pg_peer_id_equal(&a.person.peer_id, &a.device.peer_id));
+    assert_false(pg_secret_equal(pg_secret_bytes(&a.owner), pg_secret_bytes(&b.owner)));
+    pg_keystore_deinit(&a);
+    pg_keystore_deinit(&b);
+    pg_keystore_lock first = pg_keystore_lock_make(PG_BYTES_LIT("p"));
+    pg_keystore_lock second = pg_keystore_lock_make(PG_BYTES_LIT("p"));
+    assert_memory_not_equal(first.salt, second.salt, sizeof(first.salt));
+    assert_memory_not_equal(first.nonce, second.nonce, sizeof(first.nonce));
+    assert_int_equal(first.cost.memory_kib, PG_ARGON2_COST_DEFAULT.memory_kib);
+}
+
 static void test_keystore__locked__shows_no_secret(void **state)
 {
     (void) state;
@@ -180,6 +199,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keystore__plain_and_locked__come_back),
+        cmocka_unit_test(test_keystore__drawn__differs_each_time),
         cmocka_unit_test(test_keystore__locked__shows_no_secret),
         cmocka_unit_test(test_keystore__wrong_passphrase__is_told_from_damage),
         cmocka_unit_test(test_keystore__any_byte_changed_or_cut__is_noticed),

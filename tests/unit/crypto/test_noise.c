@@ -225,6 +225,31 @@ static void test_noise_xxhfs__public_vector_1__gives_published_messages(void **s
     pair_free(&pair);
 }
 
+static void test_noise__drawn_seeds__differ_and_finish(void **state)
+{
+    (void) state;
+    pg_key secret = run_of(1);
+    pair_free(&(noise_pair){0});
+    uint8_t first[2][PG_X25519_BYTES];
+    for (int i = 0; i < 2; i++) {
+        pg_noise_config config = {PG_NOISE_PATTERN_XXHFS, NULL,    true,
+                                  PG_BYTES_EMPTY,         &secret, NULL};
+        noise_pair pair = {NULL, party(PG_NOISE_PATTERN_XXHFS, NULL, false, 0x10)};
+        assert_int_equal(pg_noise_new(&config, &pair.initiator), PG_OK);
+        uint8_t space[SPACE_BYTES];
+        pg_bytes payload = PG_BYTES_EMPTY;
+        size_t len = write_next(pair.initiator, PG_BYTES_EMPTY, space);
+        memcpy(first[i], space, sizeof(first[i]));
+        assert_int_equal(pg_noise_read(pair.responder, pg_mut_bytes_make(space, len), &payload),
+                         PG_OK);
+        len = write_next(pair.responder, PG_BYTES_EMPTY, space);
+        assert_int_equal(pg_noise_read(pair.initiator, pg_mut_bytes_make(space, len), &payload),
+                         PG_OK);
+        pair_free(&pair);
+    }
+    assert_memory_not_equal(first[0], first[1], sizeof(first[0]));
+}
+
 static void test_noise__both_done__know_each_other(void **state)
 {
     (void) state;
@@ -419,6 +444,7 @@ int main(void)
         cmocka_unit_test(test_noise_xxhfs__public_vector_1__gives_hash_and_keys),
         cmocka_unit_test(test_noise_xxhfs__older_name__gives_its_own_hash_and_keys),
         cmocka_unit_test(test_noise_xxhfs__public_vector_1__gives_published_messages),
+        cmocka_unit_test(test_noise__drawn_seeds__differ_and_finish),
         cmocka_unit_test(test_noise__both_done__know_each_other),
         cmocka_unit_test(test_noise__any_message_changed__is_noticed),
         cmocka_unit_test(test_noise__failed_once__stays_closed),

@@ -43,6 +43,16 @@ static void test_secret__compared__by_length_and_content(void **state)
     assert_true(pg_secret_equal(PG_BYTES_EMPTY, PG_BYTES_EMPTY));
 }
 
+static void test_key__random__differs_each_time(void **state)
+{
+    (void) state;
+    pg_key a;
+    pg_key b;
+    pg_key_random(&a);
+    pg_key_random(&b);
+    assert_false(pg_secret_equal(pg_key_bytes(&a), pg_key_bytes(&b)));
+}
+
 static void test_key__wiped__is_zero(void **state)
 {
     (void) state;
@@ -59,6 +69,7 @@ int main(void)
         cmocka_unit_test(test_secret__made__is_zeroed_and_writable),
         cmocka_unit_test(test_secret__size_out_of_range__is_refused),
         cmocka_unit_test(test_secret__compared__by_length_and_content),
+        cmocka_unit_test(test_key__random__differs_each_time),
         cmocka_unit_test(test_key__wiped__is_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
