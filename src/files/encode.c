@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "files/encode.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "files/lanes_priv.h"
+#include "files/limits.h"
+#include "files/segment.h"
+#include "runtime/offload.h"
+
+// A list of extents in a root: what a root block has room for beside the longest name.
+#define LIST_BYTES_MAX (PG_ROOT_BYTES_MAX - 1024U)
+
+/** One segment in work. */
+typedef struct lane {
+    struct encoder *encoder;
+    pg_lane_state state;
+    bool end;                                      // no segment: the stream ends here
+    uint32_t segment;                              // its number in the extent; 0 begins one
+    uint8_t descriptor_nonce[PG_AEAD_NONCE_BYTES]; // with segment 0
+    pg_segment_info info;
+    uint8_t digests[PG_CODE_SHARDS_MAX][PG_HASH_BYTES];
+    pg_segment_coder coder;
+} lane;
+
+/** One level of a file: the file itself, or a list of extents of the level below. */
+typedef struct encoder {
+    const pg_files_encoding *encoding;
+    const pg_files_source *source;
+    const pg_files_sink *sink;
+    pg_files_encoded *totals;
+    pg_bytes head; // bytes of the source that were read already
+    uint32_t level;
+    uint32_t segment_bytes;
+    uint32_t extent_segments;
+    pg_lanes lanes;
+    unsigned lane_count;
+    lane *lane;               // lane[lane_count]
+    pg_descriptor descriptor; // of the extent the back is in
+    uint8_t descriptor_nonce[PG_AEAD_NONCE_BYTES];
+    pg_buf list; // extents that are complete
+} encoder;
+
+static uint32_t or_default(uint32_t value, uint32_t otherwise)
+{
+    return value != 0 ? value : otherwise;
+}
+
+static unsigned lanes_wanted(void)
+{
+    // One to read into and one to write from, beside those that compute.
+    return (unsigned) pg_min_size(pg_cpu_count() + 2U, PG_LANES_MAX);
+}
+
+/** Read the next segment into the lane; *out_len is short only at the end of the stream. */
+static pg_err fill(encoder *enc, lane *to, size_t *out_len)
+{
+    size_t from_head = pg_min_size(enc->head.len, enc->segment_bytes);
+    size_t len = 0;
+    if (from_head > 0) {
+        memcpy(to->coder.plain, enc->head.ptr, from_head);
+        enc->head = pg_bytes_slice(enc->head, from_head, enc->head.len);
+    }
+    pg_mut_bytes space = {to->coder.plain + from_head, enc->segment_bytes - from_head};
+    if (space.len > 0) {
+        PG_TRY(enc->source->read(space, &len, enc->source->user));
+    }
+    *out_len = from_head + len;
+    return PG_OK;
+}
+
+static pg_err read_segments(encoder *enc)
+{
+    // All that is random is drawn here, in the order of the stream: the same source of it gives the same blocks.
+    uint8_t extent_id[PG_EXTENT_ID_BYTES] = {0};
+    size_t len = enc->segment_bytes;
+    uint64_t i = 0;
+    for (; len == enc->segment_bytes; i++) {
+        lane *to = &enc->lane[i % enc->lane_count];
+        PG_TRY(pg_lanes_wait(&enc->lanes, &to->state, PG_LANE_STATE_FREE));
+        PG_TRY(fill(enc, to, &len));
+        if (len == 0) {
+            break;
+        }
+        to->segment = (uint32_t) (i % enc->extent_segments);
+        to->info = (pg_segment_info){
+            .plain_bytes = (uint32_t) len,
+            .flags = enc->encoding->no_compress ? PG_SEGMENT_FLAG_FULL : 0,
+        };
+        if (to->segment == 0) {
+            enc->encoding->random(PG_MUT_BYTES_OF(extent_id));
+            enc->encoding->random(PG_MUT_BYTES_OF(to->descriptor_nonce));
+        }
+        enc->encoding->random(PG_MUT_BYTES_OF(to->info.nonce));
+        pg_segment_coder_choose(&to->coder, enc->encoding->file_key, extent_id, enc->level);
+        pg_lanes_set(&enc->lanes, &to->state, PG_LANE_STATE_READY);
+    }
+    lane *last = &enc->lane[i % enc->lane_count];
+    PG_TRY(pg_lanes_wait(&enc->lanes, &last->state, PG_LANE_STATE_FREE));
+    last->end = true;
+    pg_lanes_set(&enc->lanes, &last->state, PG_LANE_STATE_READY);
+    return PG_OK;
+}
+
+static pg_err front_run(void *arg)
+{
+    encoder *enc = arg;
+    return pg_lanes_result(&enc->lanes, read_segments(enc));
+}
+
+static pg_err seal_job(void *arg)
+{
+    lane *self = arg;
+    return pg_segment_seal(&self->coder, self->segment, &self->info, self->digests);
+}
+
+static pg_err work(lane *self)
+{
+    for (bool end = false; !end;) {
+        PG_TRY(pg_lanes_wait(&self->encoder->lanes, &self->state, PG_LANE_STATE_READY));
+        end = self->end;
+        if (!end) {
+            PG_TRY(pg_offload(seal_job, self));
+        }
+        pg_lanes_set(&self->encoder->lanes, &self->state, PG_LANE_STATE_DONE);
+    }
+    return PG_OK;
+}
+
+static pg_err lane_run(void *arg)
+{
+    lane *self = arg;
+    return pg_lanes_result(&self->encoder->lanes, work(self));
+}
+
+/** Write the descriptor of the extent that is complete. */
+static pg_err close_extent(encoder *enc)
+{
+    pg_extent extent = {.plain_bytes = pg_descriptor_plain_bytes(&enc->descriptor)};
+    pg_buf block = {.max_len = PG_DESCRIPTOR_BYTES_MAX};
+    pg_err err = pg_descriptor_encode(&enc->descriptor, enc->encoding->file_key, enc->level,
+                                      enc->descriptor_nonce, &block);
+    if (err == PG_OK) {
+        extent.descriptor = pg_block_cid(pg_buf_bytes(&block));
+        enc->totals->shared_bytes += block.len;
+        enc->totals->extents++;
+        err = enc->sink->put_descriptor(pg_buf_bytes(&block), &extent, enc->sink->user);
+    }
+    if (err == PG_OK) {
+        err = pg_extents_append(&enc->list, &extent);
+    }
+    pg_buf_deinit(&block);
+    return err;
+}
+
+static void open_extent(encoder *enc, const lane *from)
+{
+    memcpy(enc->descriptor_nonce, from->descriptor_nonce, PG_AEAD_NONCE_BYTES);
+    pg_descriptor_reset(&enc->descriptor, from->coder.extent_id);
+    if (enc->encoding->lease_key != NULL) {
+        enc->descriptor.has_lease_key = true;
+        enc->encoding->lease_key(from->coder.extent_id, enc->descriptor.lease_key,
+                                 enc->encoding->lease_user);
+    }
+}
+
+static pg_err put_segment(encoder *enc, const lane *from)
+{
+    pg_shard shards[PG_CODE_SHARDS_MAX];
+    unsigned n = pg_code_shards(enc->encoding->code);
+    for (unsigned i = 0; i < n; i++) {
+        shards[i] = (pg_shard){
+            .slot = pg_code_slot_of_shard(enc->encoding->code, from->segment, i),
+            .cid = pg_block_cid_of_digest(from->digests[i]),
+            .bytes = pg_bytes_const(pg_segment_shard(&from->coder, &from->info, i)),
+        };
+        enc->totals->shards_bytes += shards[i].bytes.len;
+    }
+    PG_TRY(enc->sink->put_shards(shards, n, enc->sink->user));
+    pg_descriptor_add(&enc->descriptor, &from->info, from->digests[0]);
+    enc->totals->segments++;
+    if (enc->level == 0) {
+        enc->totals->size_bytes += from->info.plain_bytes;
+        enc->totals->packed_bytes += from->info.stored_bytes;
+        if (enc->sink->progress != NULL) {
+            enc->sink->progress(enc->totals->size_bytes, enc->sink->user);
+        }
+    }
+    return PG_OK;
+}
+
+/** The back: take the segments in order, close an extent when the next begins. */
+static pg_err put_segments(encoder *enc)
+{
+    for (uint64_t i = 0;; i++) {
+        lane *from = &enc->lane[i % enc->lane_count];
+        PG_TRY(pg_lanes_wait(&enc->lanes, &from->state, PG_LANE_STATE_DONE));
+        if (i > 0 && (from->end || from->segment == 0)) {
+            PG_TRY(close_extent(enc));
+        }
+        if (from->end) {
+            return PG_OK;
+        }
+        if (from->segment == 0) {
+            open_extent(enc, from);
+        }
+        PG_TRY(put_segment(enc, from));
+        pg_lanes_set(&enc->lanes, &from->state, PG_LANE_STATE_FREE);
+    }
+}
+
+static pg_err encoder_init(encoder *enc)
+{
+    const pg_files_encoding *encoding = enc->encoding;
+    enc->segment_bytes = or_default(encoding->segment_bytes, pg_code_segment_bytes(encoding->code));
+    enc->extent_segments =
+        or_default(encoding->extent_segments, pg_code_extent_segments(enc->segment_bytes));
+    enc->list.max_len = PG_EXTENT_LIST_BYTES_MAX;
+    pg_lanes_init(&enc->lanes);
+    PG_TRY(pg_descriptor_init(&enc->descriptor, encoding->code, enc->segment_bytes,
+                              enc->extent_segments));
+    unsigned count = lanes_wanted();
+    enc->lane = pg_calloc(count, sizeof(*enc->lane));
+    if (enc->lane == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    for (; enc->lane_count < count; enc->lane_count++) {
+        lane *next = &enc->lane[enc->lane_count];
+        next->encoder = enc;
+        PG_TRY(pg_segment_coder_init(&next->coder, encoding->code, enc->segment_bytes));
+    }
+    return PG_OK;
+}
+
+static void encoder_deinit(encoder *enc)
+{
+    for (unsigned i = 0; i < enc->lane_count; i++) {
+        pg_segment_coder_deinit(&enc->lane[i].coder);
+    }
+    pg_mfree(enc->lane);
+    pg_descriptor_deinit(&enc->descriptor);
+    pg_buf_deinit(&enc->list);
+}
+
+static pg_err spawn_all(encoder *enc)
+{
+    PG_TRY(pg_scope_spawn(&enc->lanes.scope, "files.encode_front", front_run, enc));
+    for (unsigned i = 0; i < enc->lane_count; i++) {
+        PG_TRY(pg_scope_spawn(&enc->lanes.scope, "files.encode_lane", lane_run, &enc->lane[i]));
+    }
+    return PG_OK;
+}
+
+/** Encode one level; on PG_OK *out_list is its list of extents. */
+static pg_err encode_level(encoder *enc, pg_buf *out_list)
+{
+    pg_err err = encoder_init(enc);
+    if (err == PG_OK) {
+        err = spawn_all(enc);
+        if (err == PG_OK) {
+            err = put_segments(enc);
+        }
+        err = pg_lanes_end(&enc->lanes, err);
+    }
+    if (err == PG_OK) {
+        *out_list = enc->list;
+        enc->list = (pg_buf){0};
+    }
+    encoder_deinit(enc);
+    return err;
+}
+
+/** Reads a list of extents as the bytes of a file. */
+static pg_err on_list_read(pg_mut_bytes space, size_t *out_len, void *user)
+{
+    pg_bytes *rest = user;
+    *out_len = pg_min_size(space.len, rest->len);
+    memcpy(space.ptr, rest->ptr, *out_len);
+    *rest = pg_bytes_slice(*rest, *out_len, rest->len);
+    return PG_OK;
+}
+
+/** Encode a list that is too long for a root as a file of the next level, until one fits. */
+static pg_err shorten_list(const pg_files_encoding *encoding, const pg_files_sink *sink,
+                           pg_files_encoded *totals, pg_root *root)
+{
+    uint32_t list_max = or_default(encoding->list_bytes, LIST_BYTES_MAX);
+    while (root->extents.len > list_max) {
+        if (++root->level == PG_LEVELS_MAX) {
+            return pg_fail(PG_ERR_LIMIT, "the list of extents needs more than %u levels",
+                           PG_LEVELS_MAX);
+        }
+        pg_bytes rest = pg_buf_bytes(&root->extents);
+        pg_files_source source = {on_list_read, &rest};
+        encoder enc = {.encoding = encoding,
+                       .source = &source,
+                       .sink = sink,
+                       .totals = totals,
+                       .level = root->level};
+        pg_buf list = {0};
+        PG_TRY(encode_level(&enc, &list));
+        pg_buf_deinit(&root->extents);
+        root->extents = list;
+    }
+    return PG_OK;
+}
+
+static pg_err put_root(const pg_files_encoding *encoding, const pg_files_sink *sink,
+                       pg_files_encoded *totals, pg_root *root)
+{
+    pg_root_seal seal;
+    pg_buf block = {.max_len = PG_ROOT_BYTES_MAX};
+    encoding->random(PG_MUT_BYTES_OF(seal.salt));
+    encoding->random(PG_MUT_BYTES_OF(seal.nonce));
+    root->size_bytes = totals->size_bytes;
+    root->kind = encoding->kind;
+    pg_err err = pg_buf_append(&root->name, encoding->name);
+    if (err == PG_OK) {
+        err = pg_root_encode(root, encoding->file_key, &seal, &block);
+    }
+    if (err == PG_OK) {
+        totals->root = pg_block_cid(pg_buf_bytes(&block));
+        totals->shared_bytes += block.len;
+        err = sink->put_root(pg_buf_bytes(&block), &totals->root, sink->user);
+    }
+    pg_buf_deinit(&block);
+    return err;
+}
+
+/** Encode what begins with `head`: inline when that is all, else in extents. */
+static pg_err encode_content(const pg_files_encoding *encoding, const pg_files_source *source,
+                             const pg_files_sink *sink, pg_bytes head, pg_files_encoded *totals,
+                             pg_root *root)
+{
+    if (head.len <= PG_INLINE_BYTES_MAX) {
+        totals->size_bytes = head.len;
+        totals->packed_bytes = head.len;
+        return pg_buf_append(&root->content, head);
+    }
+    encoder enc = {
+        .encoding = encoding, .source = source, .sink = sink, .totals = totals, .head = head};
+    PG_TRY(encode_level(&enc, &root->extents));
+    return shorten_list(encoding, sink, totals, root);
+}
+
+pg_err pg_files_encode_stream(const pg_files_encoding *encoding, const pg_files_source *source,
+                              const pg_files_sink *sink, pg_files_encoded *out_encoded)
+{
+    PG_TRY(pg_code_check(encoding->code.data, encoding->code.parity));
+    PG_TRY(pg_root_check_name(encoding->name));
+    pg_files_encoded totals = {0};
+    pg_root root = {0};
+    pg_buf head = {0};
+    uint8_t *space = NULL;
+    size_t len = 0;
+    pg_err err = pg_buf_extend(&head, PG_INLINE_BYTES_MAX + 1, &space);
+    if (err == PG_OK) {
+        err = source->read(pg_mut_bytes_make(space, head.len), &len, source->user);
+    }
+    if (err == PG_OK) {
+        err = encode_content(encoding, source, sink, pg_bytes_make(space, len), &totals, &root);
+    }
+    if (err == PG_OK) {
+        err = put_root(encoding, sink, &totals, &root);
+    }
+    if (err == PG_OK) {
+        *out_encoded = totals;
+    }
+    if (head.ptr != NULL) {
+        pg_wipe(head.ptr, head.len);
+    }
+    pg_buf_deinit(&head);
+    pg_root_deinit(&root);
+    return err;
+}

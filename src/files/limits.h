@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every limit of the file formats and of the pipelines, each with unit and reason. The formats themselves are described in
+// docs/protocols/files.md; what is a constant of version 1 there says so here.
+//
+// Layer: files.  Thread: any.
+#pragma once
+
+/** The version this program writes, and the only one it reads. */
+#define PG_FILES_VERSION 1
+
+/** A segment, bytes of plaintext: large enough for the compressor and one job, small enough that six fit in memory. */
+#define PG_SEGMENT_BYTES_MAX (8U << 20)
+
+/** Plaintext a data shard may stand for; with the tag and the rounding it stays under the 2 MiB a block exchange carries. */
+#define PG_SHARD_PLAIN_BYTES_MAX (1U << 20)
+
+/** A shard length is a multiple of this: one cache line, so that vector code needs no tail. Constant of version 1. */
+#define PG_SHARD_UNIT_BYTES 64U
+
+/** A shard, bytes: PG_SHARD_PLAIN_BYTES_MAX and its part of the tag, rounded up. */
+#define PG_SHARD_BYTES_MAX (PG_SHARD_PLAIN_BYTES_MAX + PG_SHARD_UNIT_BYTES)
+
+/** Shards of a segment, k + m: a set of that many shards fits in 32 bits, and more hosts for one extent help nobody. */
+#define PG_CODE_SHARDS_MAX 32U
+
+/** An extent, bytes of plaintext: a few provider records for each GiB. */
+#define PG_EXTENT_BYTES_MAX (1U << 30)
+
+/** Segments of an extent: 1 GiB at 1 MiB each, which is what k = 1 needs. */
+#define PG_EXTENT_SEGMENTS_MAX 1024U
+
+/** A descriptor block, bytes: under the 2 MiB a block exchange carries; 1,024 segments of 32 digests need 1.1 MiB. */
+#define PG_DESCRIPTOR_BYTES_MAX (3U << 19)
+
+/** A root block, bytes: cheap to keep whole on every host of a set. */
+#define PG_ROOT_BYTES_MAX (64U << 10)
+
+/** A file up to this many bytes stands in its root: half a root block. */
+#define PG_INLINE_BYTES_MAX (32U << 10)
+
+/** A file name in a root, bytes of UTF-8: what file systems take. */
+#define PG_NAME_BYTES_MAX 255U
+
+/** The id of one host in an extent's hints, bytes: a PeerId has 38 to 42. */
+#define PG_HOST_ID_BYTES_MAX 64U
+
+/** Trees of extent lists: level 0 is the file. One level carries 2 million extents, so this is never reached but by small test limits. */
+#define PG_LEVELS_MAX 4U
+
+/** A list of extents, bytes, read into memory whole: about 150,000 extents of 450 bytes, 150 TiB. */
+#define PG_EXTENT_LIST_BYTES_MAX (64U << 20)
+
+/** Segments that a pipeline holds in memory at once: about 19 MiB each. */
+#define PG_LANES_MAX 6U
+
+/** The block of a shard over which an audit sums, bytes, and so the length of an answer. Constant of version 1. */
+#define PG_AUDIT_BLOCK_BYTES 4096U
+
+/** Blocks of the largest shard: how many coefficients a challenge has. */
+#define PG_AUDIT_BLOCKS_MAX (PG_SHARD_BYTES_MAX / PG_AUDIT_BLOCK_BYTES + 1U)
+
+/** An encoded audit answer, bytes. */
+#define PG_AUDIT_ANSWER_BYTES_MAX (PG_AUDIT_BLOCK_BYTES + 64U)

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "codec/varint.h"
+#include "files/limits.h"
+#include "files/wire_priv.h"
+
+// Field 1 with wire type 0: how every versioned message begins.
+#define VERSION_FIELD 0x08
+
+pg_err pg_wire_check_version(const char *what, pg_bytes in)
+{
+    uint64_t version = 0;
+    size_t len = 0;
+    if (in.len < 2 || in.ptr[0] != VERSION_FIELD ||
+        pg_uvarint_decode(pg_bytes_slice(in, 1, in.len), &version, &len) != PG_OK) {
+        return pg_fail(PG_ERR_MALFORMED, "not a %s: no version in front", what);
+    }
+    if (version != PG_FILES_VERSION) {
+        return pg_fail(PG_ERR_UNSUPPORTED,
+                       "the %s has version %llu; this program knows version %d: a newer one is "
+                       "needed",
+                       what, (unsigned long long) version, PG_FILES_VERSION);
+    }
+    return PG_OK;
+}
+
+pg_err pg_wire_read(const char *what, const ProtobufCMessageDescriptor *type, pg_bytes in,
+                    pg_arena *arena, ProtobufCMessage **out_message)
+{
+    ProtobufCMessage *message = NULL;
+    pg_err err = pg_pb_unpack(type, in, arena, &message);
+    if (err != PG_OK) {
+        return pg_error_wrap(err, "%s", what);
+    }
+    if (message->n_unknown_fields > 0) {
+        return pg_fail(PG_ERR_MALFORMED, "%s: a field that version %d does not have", what,
+                       PG_FILES_VERSION);
+    }
+    pg_buf again = {.max_len = in.len};
+    err = pg_pb_append(&again, message);
+    if (err == PG_ERR_LIMIT || (err == PG_OK && !pg_bytes_equal(pg_buf_bytes(&again), in))) {
+        err = pg_fail(PG_ERR_MALFORMED, "%s: not in the one encoding of its content", what);
+    }
+    pg_buf_deinit(&again);
+    if (err == PG_OK) {
+        *out_message = message;
+    }
+    return err;
+}
+
+pg_arena pg_wire_arena(size_t len)
+{
+    return pg_arena_make(8 * len + 16384);
+}

@@ -1,0 +1,462 @@
+// SPDX-License-Identifier: Apache-2.0
+// Goal: what was encoded decodes to the same bytes after every loss of up to m shards; corrupt and missing shards are named; failures
+// of either side end the pipelines with their own error. Method: real fibers and workers over blocks in memory; small segments, so
+// that many of them, many extents and trees of them fit in a test; sizes, codes, losses and corruption from a printed seed.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "files/limits.h"
+#include "memory_store.h"
+#include "runtime/fiber.h"
+#include "runtime/runtime.h"
+
+#define SEGMENT 2048U
+#define EXTENT_SEGMENTS 4U
+
+/** One file through both pipelines. */
+typedef struct trip {
+    memory_store store;
+    pg_files_encoding encoding;
+    pg_files_encoded encoded;
+    pg_key key;
+    uint8_t *plain;
+    size_t len;
+    uint64_t start;
+    pg_err err; // of the last pipeline
+    pg_error_record record;
+} trip;
+
+static void trip_init(trip *t, pg_code code, size_t len, bool text)
+{
+    *t = (trip){.len = len};
+    test_random(pg_mut_bytes_make(t->key.bytes, PG_KEY_BYTES));
+    t->plain = test_bytes(len, text);
+    t->encoding = (pg_files_encoding){
+        .code = code,
+        .name = PG_BYTES_LIT("a name"),
+        .file_key = &t->key,
+        .random = test_random,
+        .segment_bytes = SEGMENT,
+        .extent_segments = EXTENT_SEGMENTS,
+    };
+}
+
+static void trip_deinit(trip *t)
+{
+    memory_free(&t->store);
+    pg_mfree(t->plain);
+}
+
+static pg_err encode_run(void *arg)
+{
+    trip *t = arg;
+    pg_files_source source = memory_source(&t->store);
+    pg_files_sink sink = memory_sink(&t->store);
+    t->store.source = pg_bytes_make(t->plain, t->len);
+    t->err = pg_files_encode_stream(&t->encoding, &source, &sink, &t->encoded);
+    t->record = *pg_error_last();
+    return PG_OK;
+}
+
+static pg_err decode_run(void *arg)
+{
+    trip *t = arg;
+    pg_link link = {t->encoded.root, t->key};
+    pg_files_store store = memory_blocks(&t->store);
+    pg_files_output output = memory_output(&t->store);
+    t->err = pg_files_decode_stream(&link, t->start, &store, &output);
+    t->record = *pg_error_last();
+    return PG_OK;
+}
+
+static pg_err encode(trip *t)
+{
+    assert_int_equal(pg_runtime_run(NULL, encode_run, t), PG_OK);
+    return t->err;
+}
+
+static pg_err decode(trip *t)
+{
+    assert_int_equal(pg_runtime_run(NULL, decode_run, t), PG_OK);
+    return t->err;
+}
+
+static void assert_restored(const trip *t)
+{
+    assert_int_equal(t->store.output.len, t->len - t->start);
+    if (t->len > t->start) {
+        assert_memory_equal(t->store.output.ptr, t->plain + t->start, t->len - t->start);
+    }
+}
+
+static void test_trip__sizes_at_the_boundaries__come_back(void **state)
+{
+    (void) state;
+    const size_t inline_max = PG_INLINE_BYTES_MAX;
+    const size_t extent = SEGMENT * EXTENT_SEGMENTS;
+    const size_t sizes[] = {0,
+                            1,
+                            inline_max - 1,
+                            inline_max,
+                            inline_max + 1,
+                            17 * SEGMENT - 1,
+                            17 * SEGMENT,
+                            17 * SEGMENT + 1,
+                            5 * extent - 1,
+                            5 * extent,
+                            5 * extent + 1};
+    for (size_t i = 0; i < PG_ARRAY_LEN(sizes); i++) {
+        trip t;
+        trip_init(&t, PG_CODE_DEFAULT, sizes[i], i % 2 == 0);
+        assert_int_equal(encode(&t), PG_OK);
+        assert_int_equal(t.encoded.size_bytes, sizes[i]);
+        assert_int_equal(t.encoded.segments,
+                         sizes[i] <= inline_max ? 0 : (sizes[i] + SEGMENT - 1) / SEGMENT);
+        assert_int_equal(t.encoded.extents,
+                         (t.encoded.segments + EXTENT_SEGMENTS - 1) / EXTENT_SEGMENTS);
+        assert_int_equal(decode(&t), PG_OK);
+        assert_restored(&t);
+        assert_int_equal(t.store.problem_count, 0);
+        trip_deinit(&t);
+    }
+}
+
+static void test_trip__full_segments__come_back(void **state)
+{
+    (void) state;
+    trip t;
+    trip_init(&t, PG_CODE_DEFAULT, PG_SEGMENT_BYTES_MAX + 12345, true);
+    t.encoding.segment_bytes = 0;
+    t.encoding.extent_segments = 0;
+    assert_int_equal(encode(&t), PG_OK);
+    assert_int_equal(t.encoded.segments, 2);
+    assert_true(t.encoded.packed_bytes < t.len / 4);
+    memory_lose_slot(&t.store, 3);
+    memory_lose_slot(&t.store, 9);
+    assert_int_equal(decode(&t), PG_OK);
+    assert_restored(&t);
+    trip_deinit(&t);
+}
+
+/** Spoil up to m shards of each segment: some lost, some corrupt. Returns how many were corrupted. */
+static size_t spoil(trip *t)
+{
+    unsigned n = pg_code_shards(t->encoding.code);
+    size_t corrupted = 0;
+    for (size_t first = 0; first + n <= t->store.count; first++) {
+        if (!t->store.blocks[first].is_shard) {
+            continue;
+        }
+        unsigned left = (unsigned) test_below(t->encoding.code.parity + 1U);
+        for (unsigned i = 0; i < left; i++) {
+            memory_block *block = &t->store.blocks[first + test_below(n)];
+            if (block->lost || block->bytes.max_len != 0) {
+                continue;
+            }
+            if (test_below(2) == 0) {
+                block->lost = true;
+            } else {
+                memory_corrupt(block);
+                block->bytes.max_len = block->bytes.len; // marks it
+                corrupted++;
+            }
+        }
+        first += n - 1;
+    }
+    return corrupted;
+}
+
+static void test_trip__random_losses_and_corruption__restored_and_named(void **state)
+{
+    (void) state;
+    const pg_code codes[] = {{1, 1}, {1, 3}, {2, 1}, {3, 2}, {5, 3}, {8, 2}, {10, 6}, {16, 16}};
+    for (unsigned round = 0; round < 24; round++) {
+        trip t;
+        test_random_seed(1000 + round);
+        trip_init(&t, codes[round % PG_ARRAY_LEN(codes)],
+                  PG_INLINE_BYTES_MAX + 1 + test_below(12 * SEGMENT), round % 3 == 0);
+        t.store.give_at_most = test_below(4);
+        assert_int_equal(encode(&t), PG_OK);
+        size_t corrupted = spoil(&t);
+        print_message("seed %u: %zu bytes, code %u+%u, %zu corrupt\n", 1000 + round, t.len,
+                      t.encoding.code.data, t.encoding.code.parity, corrupted);
+        assert_int_equal(decode(&t), PG_OK);
+        assert_restored(&t);
+        // Whatever is named is so; and every corrupt shard that was looked at is named. Data shards are looked at first.
+        for (size_t i = 0; i < t.store.problem_count; i++) {
+            const pg_shard_problem *problem = &t.store.problems[i];
+            memory_block *block =
+                memory_shard(&t.store, problem->extent, problem->segment, problem->slot);
+            assert_true(pg_cid_equal(&problem->cid, &block->cid));
+            assert_int_equal(problem->fault == PG_SHARD_FAULT_ABSENT, block->lost);
+            assert_true(block->lost || block->bytes.max_len != 0);
+            block->bytes.max_len = 0;
+            block->lost = false;
+        }
+        for (size_t i = 0; i < t.store.count; i++) {
+            const memory_block *block = &t.store.blocks[i];
+            bool is_data = block->is_shard &&
+                           pg_code_shard_of_slot(t.encoding.code, block->segment, block->slot) <
+                               t.encoding.code.data;
+            assert_false(is_data && (block->lost || block->bytes.max_len != 0));
+        }
+        trip_deinit(&t);
+    }
+}
+
+static void test_trip__every_pair_of_slots_lost__comes_back(void **state)
+{
+    (void) state;
+    trip t;
+    trip_init(&t, PG_CODE_DEFAULT, 20 * SEGMENT + 5, false);
+    assert_int_equal(encode(&t), PG_OK);
+    for (unsigned a = 0; a < 10; a++) {
+        for (unsigned b = a + 1; b < 10; b++) {
+            memory_again(&t.store);
+            memory_lose_slot(&t.store, a);
+            memory_lose_slot(&t.store, b);
+            assert_int_equal(decode(&t), PG_OK);
+            assert_restored(&t);
+        }
+    }
+    trip_deinit(&t);
+}
+
+static void test_decode__too_few_shards__names_segment_and_shards(void **state)
+{
+    (void) state;
+    trip t;
+    trip_init(&t, PG_CODE_DEFAULT, 20 * SEGMENT, false);
+    assert_int_equal(encode(&t), PG_OK);
+    memory_lose_slot(&t.store, 0);
+    memory_lose_slot(&t.store, 1);
+    memory_corrupt(memory_shard(&t.store, 1, 2, 5)); // shard 7
+    assert_int_equal(decode(&t), PG_ERR_MISSING);
+    assert_string_equal(t.record.text,
+                        "extent 1: segment 2: 7 of 10 shards are left, 8 are needed; "
+                        "missing: 2, 3; corrupt: 7");
+    // What came before is whole: a later run goes on from there.
+    size_t done = t.store.output.len;
+    assert_int_equal(done % SEGMENT, 0);
+    assert_memory_equal(t.store.output.ptr, t.plain, done);
+    memory_again(&t.store);
+    t.start = done;
+    assert_int_equal(decode(&t), PG_OK);
+    assert_restored(&t);
+    trip_deinit(&t);
+}
+
+static void test_decode__resumed__goes_on_at_segment_boundaries_only(void **state)
+{
+    (void) state;
+    trip t;
+    trip_init(&t, PG_CODE_DEFAULT, 18 * SEGMENT + 100, true);
+    assert_int_equal(encode(&t), PG_OK);
+    for (t.start = 0; t.start < t.len; t.start += SEGMENT) {
+        memory_again(&t.store);
+        assert_int_equal(decode(&t), PG_OK);
+        assert_restored(&t);
+    }
+    memory_again(&t.store);
+    t.start = t.len;
+    assert_int_equal(decode(&t), PG_OK);
+    assert_restored(&t);
+    t.start = SEGMENT + 1;
+    assert_int_equal(decode(&t), PG_ERR_INVALID);
+    t.start = t.len + 1;
+    assert_int_equal(decode(&t), PG_ERR_INVALID);
+    trip_deinit(&t);
+    trip_init(&t, PG_CODE_DEFAULT, 10, true);
+    assert_int_equal(encode(&t), PG_OK);
+    t.start = 5;
+    assert_int_equal(decode(&t), PG_ERR_INVALID);
+    trip_deinit(&t);
+}
+
+static void test_trip__list_of_extents_too_long__becomes_a_tree(void **state)
+{
+    (void) state;
+    for (unsigned list_bytes = 300; list_bytes >= 150; list_bytes -= 150) {
+        trip t;
+        trip_init(&t, (pg_code){2, 1}, 200 * SEGMENT + 77, true);
+        t.encoding.extent_segments = 2;
+        t.encoding.list_bytes = list_bytes;
+        t.encoding.segment_bytes = SEGMENT;
+        t.store.hosts = list_bytes == 300 ? 3 : 0;
+        assert_int_equal(encode(&t), PG_OK);
+        assert_true(t.encoded.extents > 101);
+        memory_lose_slot(&t.store, 1);
+        assert_int_equal(decode(&t), PG_OK);
+        assert_restored(&t);
+        trip_deinit(&t);
+    }
+    trip t;
+    trip_init(&t, (pg_code){2, 1}, 200 * SEGMENT, true);
+    t.encoding.list_bytes = 10; // less than one entry: no tree is high enough
+    assert_int_equal(encode(&t), PG_ERR_LIMIT);
+    trip_deinit(&t);
+}
+
+static void test_decode__wrong_key__is_told_from_corruption(void **state)
+{
+    (void) state;
+    trip t;
+    trip_init(&t, PG_CODE_DEFAULT, 20 * SEGMENT, true);
+    assert_int_equal(encode(&t), PG_OK);
+    t.key.bytes[7] ^= 1;
+    assert_int_equal(decode(&t), PG_ERR_KEY);
+    t.key.bytes[7] ^= 1;
+    memory_corrupt(memory_find(&t.store, &t.encoded.root));
+    assert_int_equal(decode(&t), PG_ERR_CORRUPT);
+    trip_deinit(&t);
+}
+
+static void test_decode__descriptor_lost_or_corrupt__fails_with_its_extent(void **state)
+{
+    (void) state;
+    trip t;
+    trip_init(&t, PG_CODE_DEFAULT, 20 * SEGMENT, true);
+    assert_int_equal(encode(&t), PG_OK);
+    size_t descriptor = 4 * 10; // behind the shards of the first extent
+    assert_false(t.store.blocks[descriptor].is_shard);
+    t.store.blocks[descriptor].lost = true;
+    assert_int_equal(decode(&t), PG_ERR_MISSING);
+    assert_string_equal(t.record.text, "extent 0: the block is lost");
+    memory_again(&t.store);
+    memory_corrupt(&t.store.blocks[descriptor]);
+    assert_int_equal(decode(&t), PG_ERR_CORRUPT);
+    trip_deinit(&t);
+}
+
+static void test_trip__callbacks_fail__error_comes_through(void **state)
+{
+    (void) state;
+    trip t;
+    for (size_t after = 1; after < 240; after += 13) {
+        trip_init(&t, PG_CODE_DEFAULT, 20 * SEGMENT, true);
+        t.store.fail_after = after;
+        t.store.fail_with = PG_ERR_FULL;
+        pg_err err = encode(&t);
+        assert_int_equal(err, t.store.fail_after == 0 ? PG_ERR_FULL : PG_OK);
+        trip_deinit(&t);
+    }
+    trip_init(&t, PG_CODE_DEFAULT, 20 * SEGMENT, true);
+    assert_int_equal(encode(&t), PG_OK);
+    for (size_t after = 1; after < 46; after++) {
+        memory_again(&t.store);
+        t.store.fail_after = after;
+        t.store.fail_with = PG_ERR_IO;
+        assert_int_equal(decode(&t), PG_ERR_IO);
+        assert_non_null(strstr(t.record.text, "the test's"));
+    }
+    trip_deinit(&t);
+    trip_init(&t, PG_CODE_DEFAULT, 20 * SEGMENT + 1, true);
+    t.store.source_err = PG_ERR_CHANGED;
+    assert_int_equal(encode(&t), PG_ERR_CHANGED);
+    assert_string_equal(t.record.text, "the test's source fails");
+    trip_deinit(&t);
+}
+
+static void test_encode__no_compress__pads_to_full_segments(void **state)
+{
+    (void) state;
+    trip t;
+    trip_init(&t, PG_CODE_DEFAULT, 17 * SEGMENT + 1, true);
+    t.encoding.no_compress = true;
+    assert_int_equal(encode(&t), PG_OK);
+    assert_int_equal(t.encoded.packed_bytes, t.len);
+    size_t len = t.store.blocks[0].bytes.len;
+    for (size_t i = 0; i < t.store.count; i++) {
+        assert_true(!t.store.blocks[i].is_shard || t.store.blocks[i].bytes.len == len);
+    }
+    assert_int_equal(decode(&t), PG_OK);
+    assert_restored(&t);
+    trip_deinit(&t);
+}
+
+static void on_lease_key(const uint8_t extent_id[PG_EXTENT_ID_BYTES],
+                         uint8_t out_key[PG_LEASE_KEY_BYTES], void *user)
+{
+    (void) extent_id;
+    memset(out_key, *(const int *) user, PG_LEASE_KEY_BYTES);
+}
+
+static void test_encode__lease_key__stands_in_the_descriptor(void **state)
+{
+    (void) state;
+    trip t;
+    int byte = 0x42;
+    trip_init(&t, PG_CODE_DEFAULT, 17 * SEGMENT + 1, true);
+    t.encoding.lease_key = on_lease_key;
+    t.encoding.lease_user = &byte;
+    assert_int_equal(encode(&t), PG_OK);
+    pg_descriptor descriptor;
+    assert_int_equal(pg_descriptor_decode(pg_buf_bytes(&t.store.blocks[40].bytes), &descriptor),
+                     PG_OK);
+    assert_true(descriptor.has_lease_key);
+    assert_int_equal(descriptor.lease_key[31], 0x42);
+    pg_descriptor_deinit(&descriptor);
+    trip_deinit(&t);
+}
+
+static void test_encode__bad_settings__refused(void **state)
+{
+    (void) state;
+    trip t;
+    trip_init(&t, (pg_code){8, 0}, 10, true);
+    assert_int_equal(encode(&t), PG_ERR_INVALID);
+    t.encoding.code = PG_CODE_DEFAULT;
+    t.encoding.name = PG_BYTES_LIT("a/b");
+    assert_int_equal(encode(&t), PG_ERR_INVALID);
+    trip_deinit(&t);
+}
+
+static pg_err cancel_run(void *arg)
+{
+    trip *t = arg;
+    pg_scope scope;
+    pg_scope_init(&scope);
+    PG_TRY(pg_scope_spawn(&scope, "test.encode", encode_run, t));
+    for (int i = 0; i < 3; i++) {
+        PG_TRY(pg_fiber_yield());
+    }
+    pg_scope_close(&scope);
+    return PG_OK;
+}
+
+static void test_encode__cancelled__ends_and_frees(void **state)
+{
+    (void) state;
+    trip t;
+    trip_init(&t, PG_CODE_DEFAULT, 2000 * SEGMENT, false);
+    assert_int_equal(pg_runtime_run(NULL, cancel_run, &t), PG_OK);
+    assert_int_equal(t.err, PG_ERR_CANCELLED);
+    trip_deinit(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_trip__sizes_at_the_boundaries__come_back),
+        cmocka_unit_test(test_trip__full_segments__come_back),
+        cmocka_unit_test(test_trip__random_losses_and_corruption__restored_and_named),
+        cmocka_unit_test(test_trip__every_pair_of_slots_lost__comes_back),
+        cmocka_unit_test(test_decode__too_few_shards__names_segment_and_shards),
+        cmocka_unit_test(test_decode__resumed__goes_on_at_segment_boundaries_only),
+        cmocka_unit_test(test_trip__list_of_extents_too_long__becomes_a_tree),
+        cmocka_unit_test(test_decode__wrong_key__is_told_from_corruption),
+        cmocka_unit_test(test_decode__descriptor_lost_or_corrupt__fails_with_its_extent),
+        cmocka_unit_test(test_trip__callbacks_fail__error_comes_through),
+        cmocka_unit_test(test_encode__no_compress__pads_to_full_segments),
+        cmocka_unit_test(test_encode__lease_key__stands_in_the_descriptor),
+        cmocka_unit_test(test_encode__bad_settings__refused),
+        cmocka_unit_test(test_encode__cancelled__ends_and_frees),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
