@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commands as data. The parser, the help, the manual pages and the shell completions are all made from this table, so a
+// command is described once. To add one: a row here declared, its definition beside its code, its name in commands.c.
+//
+// Layer: cli.  Thread: any.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+
+typedef struct pg_invocation pg_invocation;
+
+/** What an option's value or an argument is, for the shell's completion. */
+typedef enum pg_value_kind {
+    PG_VALUE_KIND_NONE, // a flag: takes no value
+    PG_VALUE_KIND_TEXT,
+    PG_VALUE_KIND_FILE,
+    PG_VALUE_KIND_FOLDER,
+} pg_value_kind;
+
+/** One option. `name` NULL ends a list of them. */
+typedef struct pg_option {
+    const char *name; // without the two dashes
+    char letter;      // 0 = none
+    pg_value_kind kind;
+    const char *value; // what the help calls the value; NULL for a flag
+    const char *summary;
+} pg_option;
+
+/** One argument. `name` NULL ends a list of them. Only the last may repeat. */
+typedef struct pg_argument {
+    const char *name; // upper case, as the help shows it
+    pg_value_kind kind;
+    bool optional;
+    bool repeats;
+} pg_argument;
+
+/** One command. All text is static. */
+typedef struct pg_command {
+    const char *name;        // its words: "shards encode"
+    const char *summary;     // one line, no full stop
+    const char *description; // paragraphs, wrapped at 80; NULL = the summary says it all
+    const char *example;     // lines a person could type; NULL = none
+    const pg_argument *arguments;
+    const pg_option *options;                 // beside those every command has
+    pg_err (*run)(pg_invocation *invocation); // in a fiber when `waits`, else outside the runtime
+    bool waits;
+} pg_command;
+
+/** The most options a command has, those of every command included. */
+#define PG_OPTIONS_MAX 32
+
+/** The options of every command: --help, --json, --quiet. */
+extern const pg_option pg_common_options[];
+
+/** All commands, in the order of the help; ends with NULL. */
+extern const pg_command *const pg_commands[];
+
+/** A first word that several commands share, with what the help says of it; `name` NULL ends the list. */
+typedef struct pg_command_group {
+    const char *name;
+    const char *summary;
+} pg_command_group;
+
+extern const pg_command_group pg_command_groups[];
+
+extern const pg_command pg_command_shards_encode;
+extern const pg_command pg_command_shards_decode;
+extern const pg_command pg_command_help;
+extern const pg_command pg_command_version;

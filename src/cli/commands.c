@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/command.h"
+
+const pg_option pg_common_options[] = {
+    {"help", 'h', PG_VALUE_KIND_NONE, NULL, "show this help"},
+    {"json", 0, PG_VALUE_KIND_NONE, NULL, "print the result, or the error, as one JSON object"},
+    {"quiet", 'q', PG_VALUE_KIND_NONE, NULL, "print nothing but the result and errors"},
+    {NULL, 0, PG_VALUE_KIND_NONE, NULL, NULL},
+};
+
+const pg_command_group pg_command_groups[] = {
+    {"shards", "files as encrypted pieces in folders, without a network"},
+    {NULL, NULL},
+};
+
+const pg_command *const pg_commands[] = {
+    &pg_command_shards_encode,
+    &pg_command_shards_decode,
+    &pg_command_version,
+    &pg_command_help,
+    NULL,
+};

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the program tells a person or a script. Results go to standard output, everything else to standard error, so that
+// `link=$(pangea shards encode ...)` works; with --json there is one JSON object, result or error.
+//
+// Layer: cli.  Thread: loop thread only.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <json-c/json_object.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+
+/** How to tell it. */
+typedef struct pg_output {
+    FILE
+        *result; // standard output, or standard error while the data itself goes to standard output
+    bool json;
+    bool quiet;
+} pg_output;
+
+/** Tell everything, in plain text. */
+void pg_output_init(pg_output *output);
+
+/** Let results go to standard error: standard output carries data. */
+void pg_output_keep_stdout(pg_output *output);
+
+/** Write a line of the result, unless --json. */
+void pg_output_line(const pg_output *output, const char *format, ...) PG_PRINTF(2, 3);
+
+/** Write the result as one JSON object when --json. The object is taken; NULL (out of memory) is told as an empty object. */
+void pg_output_object(const pg_output *output, json_object *object);
+
+/** Tell something by the way, unless --quiet or --json. */
+void pg_output_note(const pg_output *output, const char *format, ...) PG_PRINTF(2, 3);
+
+/** Tell of trouble that does not end the command, unless --quiet. */
+void pg_output_warn(const pg_output *output, const char *format, ...) PG_PRINTF(2, 3);
+
+/** Tell why the command failed, from the error record. `command` may be NULL. */
+void pg_output_error(const pg_output *output, const char *command, pg_err err);
+
+#define PG_SIZE_TEXT_BYTES 24
+
+/** Write a size as people read it: "17 B", "1.5 MiB". */
+void pg_size_format(uint64_t bytes, char out_text[PG_SIZE_TEXT_BYTES]);
