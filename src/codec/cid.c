@@ -137,22 +137,43 @@ bool pg_cid_equal(const pg_cid *a, const pg_cid *b)
     return pg_bytes_equal(pg_cid_bytes(a), pg_cid_bytes(b));
 }
 
-pg_err pg_peer_text_parse(pg_str text, pg_multihash *out_peer)
+bool pg_peer_hash_is_valid(const pg_multihash *hash)
 {
-    // No multibase letter is '1' or 'Q', and no base58 text of a multihash begins with anything else.
-    if (pg_str_starts_with(text, PG_STR("1")) || pg_str_starts_with(text, PG_STR("Q"))) {
-        uint8_t bytes[PG_MULTIHASH_BYTES_MAX];
-        size_t len = 0;
-        PG_TRY(pg_error_wrap(pg_base_decode(PG_BASE_58BTC, text, PG_MUT_BYTES_OF(bytes), &len),
-                             "PeerId"));
-        return pg_error_wrap(pg_multihash_decode(pg_bytes_make(bytes, len), out_peer), "PeerId");
-    }
+    pg_multihash_code code = pg_multihash_code_of(hash);
+    return code == PG_MULTIHASH_CODE_IDENTITY || code == PG_MULTIHASH_CODE_SHA2_256;
+}
+
+static pg_err peer_from_base58(pg_str text, pg_multihash *out_hash)
+{
+    uint8_t bytes[PG_MULTIHASH_BYTES_MAX];
+    size_t len = 0;
+    PG_TRY(pg_base_decode(PG_BASE_58BTC, text, PG_MUT_BYTES_OF(bytes), &len));
+    return pg_multihash_decode(pg_bytes_make(bytes, len), out_hash);
+}
+
+static pg_err peer_from_cid(pg_str text, pg_multihash *out_hash)
+{
     pg_cid cid;
-    PG_TRY(pg_error_wrap(pg_cid_parse(text, &cid), "PeerId"));
+    PG_TRY(pg_cid_parse(text, &cid));
     if (pg_cid_codec(&cid) != PG_CID_CODEC_LIBP2P_KEY) {
         return pg_fail(PG_ERR_MALFORMED, "a CID, but not of a libp2p key");
     }
-    *out_peer = pg_cid_multihash(&cid);
+    *out_hash = pg_cid_multihash(&cid);
+    return PG_OK;
+}
+
+pg_err pg_peer_text_parse(pg_str text, pg_multihash *out_peer)
+{
+    // No multibase letter is '1' or 'Q', and no base58 text of a PeerId begins with anything else.
+    bool is_base58 = pg_str_starts_with(text, PG_STR("1")) || pg_str_starts_with(text, PG_STR("Q"));
+    pg_multihash hash;
+    PG_TRY(pg_error_wrap(is_base58 ? peer_from_base58(text, &hash) : peer_from_cid(text, &hash),
+                         "PeerId"));
+    if (!pg_peer_hash_is_valid(&hash)) {
+        return pg_fail(PG_ERR_UNSUPPORTED, "PeerId with hash function 0x%x",
+                       (unsigned) pg_multihash_code_of(&hash));
+    }
+    *out_peer = hash;
     return PG_OK;
 }
 

@@ -69,11 +69,15 @@ pg_multihash pg_cid_multihash(const pg_cid *cid);
 /** Return true when version, codec and hash are the same. */
 bool pg_cid_equal(const pg_cid *a, const pg_cid *b);
 
+/** Return true when a PeerId may have this hash: sha2-256, or identity, which is the key itself. */
+bool pg_peer_hash_is_valid(const pg_multihash *hash);
+
 /** Characters of a PeerId's text and a NUL. */
 #define PG_PEER_TEXT_BYTES 96
 
 /** Read a PeerId from text: base58 of its multihash (`12D3KooW...`, `Qm...`) or a CID with codec libp2p-key.
- *  Errors as pg_cid_parse, PG_ERR_MALFORMED for a CID of another codec. Source: libp2p specs, peer-ids */
+ *  Errors as pg_cid_parse, PG_ERR_MALFORMED for a CID of another codec, PG_ERR_UNSUPPORTED for a hash function that
+ *  PeerIds do not have. Source: libp2p specs, peer-ids */
 PG_NODISCARD pg_err pg_peer_text_parse(pg_str text, pg_multihash *out_peer);
 
 /** Write a PeerId, the bytes of its multihash, as base58 and a NUL. */

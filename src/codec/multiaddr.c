@@ -105,7 +105,15 @@ static pg_err value_check(const part_row *row, pg_bytes value)
     if (row->kind == VALUE_KIND_NAME) {
         return name_check(value);
     }
-    return size >= 0 ? PG_OK : pg_multihash_decode(value, &hash);
+    if (size >= 0) {
+        return PG_OK;
+    }
+    PG_TRY(pg_multihash_decode(value, &hash));
+    if (row->kind == VALUE_KIND_PEER && !pg_peer_hash_is_valid(&hash)) {
+        return pg_fail(PG_ERR_UNSUPPORTED, "PeerId with hash function 0x%x",
+                       (unsigned) pg_multihash_code_of(&hash));
+    }
+    return PG_OK;
 }
 
 static pg_err part_read(pg_reader *reader, const part_row **out_row, pg_bytes *out_value)

@@ -197,6 +197,15 @@ static void test_peer_text__other_cid_or_garbage__is_refused(void **state)
                                                "enxquvyku"),
                                         &peer),
                      PG_ERR_MALFORMED);
+    uint8_t digest[32] = {0};
+    char text[PG_CID_TEXT_BYTES];
+    pg_multihash blake3;
+    assert_int_equal(pg_multihash_make(PG_MULTIHASH_CODE_BLAKE3, PG_BYTES_OF(digest), &blake3),
+                     PG_OK);
+    assert_false(pg_peer_hash_is_valid(&blake3));
+    pg_cid key = pg_cid_make(PG_CID_CODEC_LIBP2P_KEY, &blake3);
+    pg_cid_format(&key, text);
+    assert_int_equal(pg_peer_text_parse(pg_str_make(text), &peer), PG_ERR_UNSUPPORTED);
     assert_int_equal(pg_peer_text_parse(PG_STR("12D3KooW"), &peer), PG_ERR_TRUNCATED);
     assert_int_equal(pg_peer_text_parse(PG_STR("Qm0"), &peer), PG_ERR_MALFORMED);
     assert_int_equal(pg_peer_text_parse(PG_STR(""), &peer), PG_ERR_MALFORMED);

@@ -149,6 +149,22 @@ static void test_multiaddr__faulty_binary__is_refused(void **state)
     }
 }
 
+// A hash that no PeerId has would be written as text that does not read back.
+static void test_multiaddr__peer_with_another_hash__is_unsupported(void **state)
+{
+    (void) state;
+    uint8_t digest[32] = {0};
+    pg_multihash blake3;
+    pg_multiaddr addr = {0};
+    assert_int_equal(pg_multihash_make(PG_MULTIHASH_CODE_BLAKE3, PG_BYTES_OF(digest), &blake3),
+                     PG_OK);
+    assert_int_equal(pg_multiaddr_append(&addr, PG_MULTIADDR_CODE_P2P, pg_multihash_bytes(&blake3)),
+                     PG_ERR_UNSUPPORTED);
+    assert_int_equal(addr.len, 0);
+    assert_int_equal(
+        pg_multiaddr_append(&addr, PG_MULTIADDR_CODE_CERTHASH, pg_multihash_bytes(&blake3)), PG_OK);
+}
+
 static void test_multiaddr__too_long__is_a_limit(void **state)
 {
     (void) state;
@@ -382,6 +398,7 @@ int main(void)
         cmocka_unit_test(test_multiaddr__other_spellings__become_the_usual_one),
         cmocka_unit_test(test_multiaddr__faulty_text__is_refused),
         cmocka_unit_test(test_multiaddr__faulty_binary__is_refused),
+        cmocka_unit_test(test_multiaddr__peer_with_another_hash__is_unsupported),
         cmocka_unit_test(test_multiaddr__too_long__is_a_limit),
         cmocka_unit_test(test_multiaddr__longest_text__fits),
         cmocka_unit_test(test_multiaddr_append__value_of_wrong_size__leaves_it_unchanged),
