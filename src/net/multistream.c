@@ -180,15 +180,6 @@ static bool id_find(const pg_str *ids, size_t id_count, pg_str id, size_t *out_i
     return false;
 }
 
-static pg_err listener_read(pg_stream *stream, message *proposal, pg_time deadline)
-{
-    pg_err err = message_read(stream, proposal, deadline);
-    if (err == PG_ERR_CLOSED && proposal->len == 0) {
-        return pg_fail(PG_ERR_UNSUPPORTED, "the peer proposed nothing we speak");
-    }
-    return err;
-}
-
 pg_err pg_multistream_listen(pg_stream *stream, const pg_str *ids, size_t id_count,
                              pg_time deadline, size_t *out_chosen)
 {
@@ -207,7 +198,11 @@ pg_err pg_multistream_listen(pg_stream *stream, const pg_str *ids, size_t id_cou
         PG_TRY(err);
     }
     for (size_t i = 0; i < PG_NET_MULTISTREAM_PROPOSALS_MAX; i++) {
-        PG_TRY(listener_read(stream, &proposal, deadline));
+        pg_err err = message_read(stream, &proposal, deadline);
+        if (i > 0 && proposal.len == 0 && (err == PG_ERR_CLOSED || err == PG_ERR_RESET)) {
+            return pg_fail(PG_ERR_UNSUPPORTED, "the peer proposed nothing we speak, and left");
+        }
+        PG_TRY(err);
         size_t index = 0;
         bool is_known = id_find(ids, id_count, proposal.text, &index);
         PG_TRY(proposal_write(stream, is_known ? ids[index] : REFUSAL, is_first, deadline));

@@ -45,7 +45,7 @@ PG_NODISCARD pg_err pg_multistream_dial_lazy(pg_stream **stream, pg_str id, pg_s
 /** Answer proposals until one is among `ids`. "ls" gets "na". Parks: yes; within PG_NET_NEGOTIATE_TIMEOUT_MS in all.
  *  ids         borrowed
  *  out_chosen  index of the one agreed on
- *  Errors: PG_ERR_CLOSED when the peer closes before the first byte, PG_ERR_UNSUPPORTED when it gives up later or has proposed
- *  PG_NET_MULTISTREAM_PROPOSALS_MAX in vain; others as pg_multistream_dial */
+ *  Errors: PG_ERR_CLOSED when the peer closes before it proposed anything, PG_ERR_UNSUPPORTED when it leaves after a refusal or
+ *  proposed PG_NET_MULTISTREAM_PROPOSALS_MAX in vain; others as pg_multistream_dial */
 PG_NODISCARD pg_err pg_multistream_listen(pg_stream *stream, const pg_str *ids, size_t id_count,
                                           pg_time deadline, size_t *out_chosen);
