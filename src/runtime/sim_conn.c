@@ -392,6 +392,7 @@ static pg_err conn_failure(const pg_sim_conn *conn)
 static pg_err on_read(pg_stream *stream, pg_mut_bytes space, pg_time deadline, size_t *out_len)
 {
     pg_sim_conn *conn = (pg_sim_conn *) stream;
+    PG_TRY(pg_fiber_checkpoint());
     while (conn->in_bytes == 0 && !conn->fin_received) {
         if (conn->state == PG_SIM_CONN_STATE_ENDED) {
             return conn_failure(conn);
@@ -445,6 +446,7 @@ static pg_err on_write(pg_stream *stream, const pg_bytes *parts, size_t part_cou
     pg_sim_conn *conn = (pg_sim_conn *) stream;
     size_t left = 0;
     size_t offset = 0;
+    PG_TRY(pg_fiber_checkpoint());
     for (size_t i = 0; i < part_count; i++) {
         left += parts[i].len;
     }
@@ -466,6 +468,7 @@ static pg_err on_close_write(pg_stream *stream, pg_time deadline)
 {
     (void) deadline;
     pg_sim_conn *conn = (pg_sim_conn *) stream;
+    PG_TRY(pg_fiber_checkpoint());
     if (conn->state == PG_SIM_CONN_STATE_ENDED) {
         return conn_failure(conn);
     }

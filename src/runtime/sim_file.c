@@ -25,8 +25,8 @@ static pg_sim_moment moment(pg_sim_machine *machine)
     return (pg_sim_moment){machine->world->now_ns, &machine->disk.rng};
 }
 
-// Every call takes time, which cancellation does not shorten: the real one happens on another thread. In a job it
-// happens at once.
+// Every call takes time, which cancellation does not shorten once it has begun: the real one happens on another thread.
+// In a job it happens at once.
 static pg_err call_wait(pg_sim_machine *machine)
 {
     pg_sim_rng *rng = &machine->disk.rng;
@@ -35,6 +35,7 @@ static pg_err call_wait(pg_sim_machine *machine)
     if (pg_job_is_running()) {
         return PG_OK;
     }
+    PG_TRY(pg_fiber_checkpoint());
     pg_fiber_shield(true);
     pg_err err = pg_fiber_park(machine->world->now_ns + wait_ns);
     pg_fiber_shield(false);
@@ -67,16 +68,19 @@ static pg_err path_begin(const char *path, pg_sim_machine **out_machine, pg_sim_
 
 // ---- Open files
 
-static pg_err inode_for_open(pg_sim_machine *machine, const pg_sim_place *place, const char *path,
-                             unsigned mode, uint32_t permissions)
+static pg_err inode_for_open(pg_sim_machine *machine, const char *path, unsigned mode,
+                             uint32_t permissions, pg_sim_inode **out_inode)
 {
-    if (place->inode != NULL) {
+    pg_sim_place place = {0};
+    PG_TRY(pg_sim_disk_find(&machine->disk, path, &place));
+    if (place.inode != NULL) {
         if ((mode & PG_FILE_MODE_CREATE) != 0 && (mode & PG_FILE_MODE_EXCLUSIVE) != 0) {
             return pg_fail(PG_ERR_EXISTS, "%s: exists", path);
         }
-        if (place->inode->type == PG_FILE_TYPE_FOLDER) {
+        if (place.inode->type == PG_FILE_TYPE_FOLDER) {
             return pg_fail(PG_ERR_IO, "%s: is a folder", path);
         }
+        *out_inode = place.inode;
         return PG_OK;
     }
     if ((mode & PG_FILE_MODE_CREATE) == 0) {
@@ -86,10 +90,11 @@ static pg_err inode_for_open(pg_sim_machine *machine, const pg_sim_place *place,
         return pg_fail(PG_ERR_FULL, "%s: no space left", path);
     }
     pg_sim_inode *inode = NULL;
-    PG_TRY(pg_sim_disk_make(&machine->disk, machine->world->now_ns, place, PG_FILE_TYPE_REGULAR,
+    PG_TRY(pg_sim_disk_make(&machine->disk, machine->world->now_ns, &place, PG_FILE_TYPE_REGULAR,
                             &inode));
     inode->permissions = permissions;
     inode->modified_ms = pg_wall_ms();
+    *out_inode = inode;
     return PG_OK;
 }
 
@@ -98,28 +103,26 @@ static pg_err on_open(pg_world *world, const char *path, unsigned mode, uint32_t
 {
     (void) world;
     pg_sim_machine *machine = NULL;
-    pg_sim_place place = {0};
-    PG_TRY(path_begin(path, &machine, &place));
+    pg_sim_inode *inode = NULL;
+    PG_TRY(pg_sim_machine_self(&machine));
+    PG_TRY(call_wait(machine));
     pg_sim_file *file = PG_NEW(pg_sim_file);
     if (file == NULL) {
         return pg_fail(PG_ERR_NOMEM, "%s: no memory for an open file", path);
     }
-    pg_err err = inode_for_open(machine, &place, path, mode, permissions);
+    pg_err err = inode_for_open(machine, path, mode, permissions, &inode);
     if (err != PG_OK) {
         goto out;
     }
-    if (place.inode == NULL) {
-        place.inode = pg_map_get(&place.folder->entries, place.name);
-    }
     if ((mode & PG_FILE_MODE_TRUNCATE) != 0) {
-        err = pg_sim_pages_truncate(&place.inode->pages, moment(machine), 0);
+        err = pg_sim_pages_truncate(&inode->pages, moment(machine), 0);
         if (err != PG_OK) {
             goto out;
         }
-        pg_sim_inode_charge(&machine->disk, place.inode);
+        pg_sim_inode_charge(&machine->disk, inode);
     }
     file->machine = machine;
-    file->inode = place.inode;
+    file->inode = inode;
     file->can_write = (mode & PG_FILE_MODE_WRITE) != 0;
     pg_sim_inode_open(file->inode);
     pg_list_append(&machine->files, &file->node);
@@ -134,6 +137,7 @@ out:
 static void file_detach(pg_sim_file *file)
 {
     pg_sim_machine *machine = file->machine;
+    pg_assert(file->inode != NULL); // they go together
     if (file->inode->locker == file) {
         file->inode->locker = NULL;
     }
@@ -154,8 +158,9 @@ static void on_free(pg_file *base)
 
 void pg_sim_files_crash(pg_sim_machine *machine)
 {
-    while (!pg_list_is_empty(&machine->files)) {
-        file_detach(FILE_OF(machine->files.next));
+    for (pg_list *node = pg_list_pop(&machine->files); node != NULL;
+         node = pg_list_pop(&machine->files)) {
+        file_detach(FILE_OF(node));
     }
 }
 

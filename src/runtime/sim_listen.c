@@ -204,6 +204,7 @@ pg_err pg_sim_unix_dial(pg_world *world, const char *path, pg_time deadline, pg_
     (void) world;
     (void) deadline;
     pg_sim_machine *machine = NULL;
+    PG_TRY(pg_fiber_checkpoint());
     PG_TRY(pg_sim_machine_self(&machine));
     pg_sim_listener *listener = unix_listener_at(machine, path);
     if (listener == NULL) {
@@ -255,8 +256,8 @@ pg_err pg_sim_listener_accept(pg_listener *base, pg_time deadline, pg_stream **o
 {
     pg_sim_listener *listener = (pg_sim_listener *) base;
     pg_sim_conn *conn = NULL;
-    pg_err err = PG_OK;
     listener->waiters++;
+    pg_err err = pg_fiber_checkpoint();
     while (err == PG_OK && !listener->is_freed && (conn = backlog_take(listener)) == NULL) {
         err = pg_waitq_wait(&listener->acceptors, deadline);
     }

@@ -41,7 +41,7 @@ static pg_err machines_reserve(pg_sim_world *world)
         return pg_fail(PG_ERR_LIMIT, "more than %d machines", PG_SIM_MACHINES_MAX);
     }
     size_t cap = world->machine_cap == 0 ? 16 : 2 * world->machine_cap;
-    pg_sim_machine **machines = pg_realloc(world->machines, cap * sizeof(machines[0]));
+    pg_sim_machine **machines = pg_realloc(world->machines, cap * sizeof(void *));
     if (machines == NULL) {
         return pg_fail(PG_ERR_NOMEM, "no memory for a machine");
     }

@@ -202,7 +202,7 @@ PG_NODISCARD pg_err pg_sim_unix_dial(pg_world *world, const char *path, pg_time 
 pg_endpoint pg_sim_listener_endpoint(const pg_listener *listener);
 PG_NODISCARD pg_err pg_sim_listener_accept(pg_listener *listener, pg_time deadline,
                                            pg_stream **out_stream, pg_endpoint *out_peer);
-void pg_sim_listener_free(pg_listener *listener);
+void pg_sim_listener_free(pg_listener *base);
 void pg_sim_tcp_endpoints(const pg_stream *stream, pg_endpoint *out_local, pg_endpoint *out_remote);
 
 // ---- sim_udp.c: datagrams
@@ -231,4 +231,4 @@ pg_endpoint pg_sim_udp_endpoint(const pg_udp *udp);
 PG_NODISCARD pg_err pg_sim_udp_send(pg_udp *udp, const pg_udp_msg *msg, pg_time deadline);
 PG_NODISCARD pg_err pg_sim_udp_recv(pg_udp *udp, pg_time deadline, pg_udp_msg *out_msgs,
                                     size_t *out_count);
-void pg_sim_udp_free(pg_udp *udp);
+void pg_sim_udp_free(pg_udp *base);

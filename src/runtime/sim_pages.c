@@ -61,7 +61,7 @@ static pg_err page_make(pg_sim_pages *pages, uint64_t number, pg_sim_page **out_
     }
     if (pages->count == pages->cap) {
         size_t cap = pages->cap == 0 ? 1 : 2 * pages->cap;
-        pg_sim_chunk **chunks = pg_realloc(pages->chunks, cap * sizeof(chunks[0]));
+        pg_sim_chunk **chunks = pg_realloc(pages->chunks, cap * sizeof(void *));
         if (chunks == NULL) {
             return pg_fail(PG_ERR_NOMEM, "no memory for the index of a simulated file");
         }
@@ -75,7 +75,7 @@ static pg_err page_make(pg_sim_pages *pages, uint64_t number, pg_sim_page **out_
     chunk->number = number / PG_SIM_CHUNK_PAGES;
     size_t place = chunk_place(pages, chunk->number);
     memmove(&pages->chunks[place + 1], &pages->chunks[place],
-            (pages->count - place) * sizeof(pages->chunks[0]));
+            (pages->count - place) * sizeof(void *));
     pages->chunks[place] = chunk;
     pages->count++;
     *out_page = &chunk->pages[number % PG_SIM_CHUNK_PAGES];

@@ -169,6 +169,7 @@ pg_err pg_sim_udp_send(pg_udp *base, const pg_udp_msg *msg, pg_time deadline)
 {
     (void) deadline;
     pg_sim_udp *udp = (pg_sim_udp *) base;
+    PG_TRY(pg_fiber_checkpoint());
     if (udp->machine == NULL) {
         return PG_ERR_CANCELLED;
     }
@@ -195,8 +196,8 @@ pg_err pg_sim_udp_send(pg_udp *base, const pg_udp_msg *msg, pg_time deadline)
 pg_err pg_sim_udp_recv(pg_udp *base, pg_time deadline, pg_udp_msg *out_msgs, size_t *out_count)
 {
     pg_sim_udp *udp = (pg_sim_udp *) base;
-    pg_err err = PG_OK;
     udp->waiters++;
+    pg_err err = pg_fiber_checkpoint();
     datagrams_free(&udp->lent);
     while (err == PG_OK && !udp->is_freed && pg_list_is_empty(&udp->in)) {
         err = pg_waitq_wait(&udp->receivers, deadline);

@@ -35,6 +35,7 @@
     } while (0)
 
 static char sim_abort_text[128];
+static struct sigaction sim_segv_before; // cmocka's own would leave the fiber by longjmp
 
 static inline void sim_on_abort(int signal_number)
 {
@@ -51,6 +52,10 @@ static inline void sim_arguments(int argc, char **argv)
         (void) setenv("PG_SIM_SEED", argv[2], 1);
     }
     (void) signal(SIGABRT, sim_on_abort);
+    (void) sigaction(SIGSEGV, NULL, &sim_segv_before);
+    if (sim_segv_before.sa_handler == SIG_DFL) {
+        sim_segv_before.sa_handler = sim_on_abort;
+    }
 }
 
 static inline uint64_t sim_setting(const char *name, uint64_t otherwise)
@@ -63,6 +68,7 @@ static inline uint64_t sim_setting(const char *name, uint64_t otherwise)
 static inline void sim_seeds(const pg_sim_config *config, uint64_t count, pg_fiber_fn script,
                              void *arg)
 {
+    (void) sigaction(SIGSEGV, &sim_segv_before, NULL);
     uint64_t only = sim_setting("PG_SIM_SEED", 0);
     uint64_t first = only != 0 ? only : 1;
     uint64_t last = only != 0 ? only : sim_setting("PG_SIM_SEEDS", count);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: a run is a pure function of its seed, its clocks are virtual, and a run that goes wrong says how.
 // Method: small scripts; digests compared between runs.
+#include "base/mem.h"
 #include "base/str.h"
+#include "runtime/file.h"
 #include "runtime/offload.h"
 #include "runtime/random.h"
 #include "runtime/resolve.h"
@@ -250,6 +252,68 @@ static void test_run__script_fails__ends_the_machines_and_keeps_the_detail(void 
     assert_string_equal(pg_error_detail(err), "page 7 is bad");
 }
 
+// ---- Memory that runs out
+
+static pg_err hungry_main(void *arg)
+{
+    struct pair *pair = arg;
+    pg_stream *stream = NULL;
+    pg_udp *udp = NULL;
+    uint8_t byte = 0;
+    pg_err err = pg_file_replace("/file", PG_BYTES_LIT("content"), 0600);
+    if (err == PG_OK) {
+        err = pg_udp_bind(&(pg_endpoint){.family = PG_IP_FAMILY_V4}, &udp);
+    }
+    if (err == PG_OK) {
+        pg_udp_msg msg = {.peer = pair->to, .data = PG_BYTES_LIT("x")};
+        err = pg_udp_send(udp, &msg, PG_FOREVER);
+    }
+    if (err == PG_OK) {
+        err = pg_tcp_dial(&pair->to, pg_after(PG_MINUTES(1)), &stream);
+    }
+    if (err == PG_OK) {
+        err = pg_stream_write(stream, PG_BYTES_LIT("x"), PG_FOREVER);
+    }
+    if (err == PG_OK) {
+        err = pg_stream_read_full(stream, pg_mut_bytes_make(&byte, 1), pg_after(PG_MINUTES(1)));
+    }
+    pg_stream_free(&stream);
+    pg_udp_free(&udp);
+    return err;
+}
+
+static pg_err hungry_script(void *arg)
+{
+    struct pair *pair = arg;
+    PG_TRY(pair_make(pair));
+    PG_TRY(pg_sim_machine_start(pair->server, "test.server", pair_echo_main, NULL));
+    PG_TRY(pg_sim_machine_start(pair->client, "test.client", hungry_main, pair));
+    PG_TRY(pg_sim_machine_join(pair->client, PG_FOREVER));
+    pg_sim_machine_crash(pair->client);
+    return PG_OK;
+}
+
+static void test_run__memory_is_out_anywhere__fails_or_recovers_and_leaks_nothing(void **state)
+{
+    (void) state;
+    struct pair pair = {0};
+    unsigned failures = 0;
+    for (uint64_t nth = 1; nth < 1000; nth++) {
+        pg_mem_fail_nth(nth);
+        pg_err err =
+            pg_sim_run(&(pg_sim_config){.seed = 1, .link = pair_link}, hungry_script, &pair, NULL);
+        bool failed = pg_mem_failed();
+        pg_mem_fail_nth(0);
+        failures += err != PG_OK;
+        if (!failed) {
+            assert_int_equal(err, PG_OK);
+            assert_true(failures > 10);
+            return;
+        }
+    }
+    fail_msg("it never ends");
+}
+
 static pg_err outside_script(void *arg)
 {
     (void) arg;
@@ -464,6 +528,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_run__livelock__ends_at_its_limit_of_events),
         cmocka_unit_test(test_run__everybody_waits_for_ever__fails_and_names_the_fibers),
         cmocka_unit_test(test_run__script_fails__ends_the_machines_and_keeps_the_detail),
+        cmocka_unit_test(test_run__memory_is_out_anywhere__fails_or_recovers_and_leaks_nothing),
         cmocka_unit_test(test_script__outside_all_machines__has_no_network),
         cmocka_unit_test(test_resolve__names_of_machines__give_their_addresses),
         cmocka_unit_test(test_offload__job__runs_inline_on_a_large_stack),
