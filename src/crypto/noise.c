@@ -104,14 +104,14 @@ static pg_err nonce_take(pg_noise_cipher *cipher, uint8_t nonce[PG_AEAD_NONCE_BY
     return PG_OK;
 }
 
-static pg_err seal(pg_noise_cipher *cipher, pg_bytes ad, pg_bytes plain, uint8_t *out)
+static pg_err cipher_seal(pg_noise_cipher *cipher, pg_bytes ad, pg_bytes plain, uint8_t *out)
 {
     uint8_t nonce[PG_AEAD_NONCE_BYTES];
     PG_TRY(nonce_take(cipher, nonce));
     return pg_aead_seal(&cipher->aead, nonce, ad, plain, out);
 }
 
-static pg_err open(pg_noise_cipher *cipher, pg_bytes ad, pg_bytes sealed, uint8_t *out)
+static pg_err cipher_open(pg_noise_cipher *cipher, pg_bytes ad, pg_bytes sealed, uint8_t *out)
 {
     uint8_t nonce[PG_AEAD_NONCE_BYTES];
     PG_TRY(nonce_take(cipher, nonce));
@@ -124,7 +124,7 @@ pg_err pg_noise_encrypt(pg_noise_cipher *cipher, pg_bytes plain, uint8_t *out_me
         return pg_fail(PG_ERR_LIMIT, "noise: %zu bytes in a message, at most %d", plain.len,
                        PG_NOISE_PLAIN_BYTES_MAX);
     }
-    return seal(cipher, PG_BYTES_EMPTY, plain, out_message);
+    return cipher_seal(cipher, PG_BYTES_EMPTY, plain, out_message);
 }
 
 pg_err pg_noise_decrypt(pg_noise_cipher *cipher, pg_bytes message, uint8_t *out_plain)
@@ -133,7 +133,7 @@ pg_err pg_noise_decrypt(pg_noise_cipher *cipher, pg_bytes message, uint8_t *out_
         return pg_fail(PG_ERR_LIMIT, "noise: a message of %zu bytes, at most %d", message.len,
                        PG_NOISE_MESSAGE_BYTES_MAX);
     }
-    return open(cipher, PG_BYTES_EMPTY, message, out_plain);
+    return cipher_open(cipher, PG_BYTES_EMPTY, message, out_plain);
 }
 
 // SymmetricState (Noise 5.2)
@@ -174,7 +174,7 @@ static pg_err encrypt_and_hash(pg_noise *noise, pg_bytes plain, pg_writer *write
     uint8_t *at = writer->ptr + writer->len; // the caller has checked that there is room
     size_t len = plain.len + tag_bytes(noise);
     if (noise->has_key) {
-        PG_TRY(seal(&noise->cipher, PG_BYTES_OF(noise->hash), plain, at));
+        PG_TRY(cipher_seal(&noise->cipher, PG_BYTES_OF(noise->hash), plain, at));
         writer->len += len;
     } else {
         pg_writer_put(writer, plain);
@@ -197,7 +197,7 @@ static pg_err decrypt_and_hash(pg_noise *noise, size_t plain_len, pg_mut_bytes *
     if (!noise->has_key) {
         return PG_OK;
     }
-    return open(&noise->cipher, PG_BYTES_OF(before), sealed, *out_plain);
+    return cipher_open(&noise->cipher, PG_BYTES_OF(before), sealed, *out_plain);
 }
 
 // HandshakeState (Noise 5.3)
