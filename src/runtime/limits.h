@@ -12,21 +12,24 @@
 #define PG_FIBER_STACK_BYTES ((size_t) 64 * 1024)
 #endif
 
-#define PG_STACK_POOL_HOT_MAX 32 // pooled stacks that keep all their pages: at most 2 MiB
-#define PG_STACK_POOL_COLD_MAX                                                                     \
-    512                          // pooled stacks that keep PG_STACK_KEEP_BYTES each: at most 4 MiB
-#define PG_STACK_KEEP_BYTES 8192 // what a fiber that merely waits has touched
+// Pooled stacks that keep all their pages: at most 2 MiB. Those beyond keep PG_STACK_KEEP_BYTES each, at most 4 MiB: what
+// a fiber that merely waits has touched.
+#define PG_STACK_POOL_HOT_MAX 32
+#define PG_STACK_POOL_COLD_MAX 512
+#define PG_STACK_KEEP_BYTES 8192
 
-#define PG_SWITCHES_PER_POLL                                                                       \
-    64 // ready fibers run before the outside is looked at again: at most some ms
+// Ready fibers run before the outside is looked at again: at most some ms.
+#define PG_SWITCHES_PER_POLL 64
 
-#define PG_CHECKPOINTS_PER_SWITCH                                                                  \
-    16 // socket calls a fiber makes in one go: at most a MiB or so of reading
+// Socket calls a fiber makes in one go: at most a MiB or so of reading.
+#define PG_CHECKPOINTS_PER_SWITCH 16
 
 #define PG_CPU_THREADS_MAX 64
 #define PG_IO_THREADS_MAX 64
-#define PG_CPU_QUEUE_MAX                                                                           \
-    256 // jobs waiting for the CPU pool; a segment in flight holds about 20 MiB, so callers bound memory first
-#define PG_IO_QUEUE_MAX 1024 // jobs waiting for the I/O pool
-#define PG_RESOLVE_THREADS_MAX                                                                     \
-    32 // names being resolved at once, each on a thread that may hang for half a minute
+
+// Jobs waiting for a pool; further callers wait. What the jobs' memory may come to is the callers' to bound.
+#define PG_CPU_QUEUE_MAX 256
+#define PG_IO_QUEUE_MAX 1024
+
+// Names being resolved at once, each on a thread that may hang for half a minute.
+#define PG_RESOLVE_THREADS_MAX 32

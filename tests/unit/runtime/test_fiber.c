@@ -2,12 +2,13 @@
 // Goal: fibers run in order, scopes own them, failures and cancellation travel as fiber.h says, deadlines end waits.
 // Method: a real run a test; the bodies are fibers.
 #include <string.h>
+#include <unistd.h>
 
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "in_fiber.h"
-#include "runtime/chan.h"
+#include "runtime/context_priv.h"
 #include "runtime/fiber.h"
 #include "runtime/limits.h"
 #include "runtime/random.h"
@@ -489,6 +490,56 @@ static void test_stats__painted_stacks__tell_the_high_water_mark(void **state)
     assert_int_equal(pg_runtime_run(&config, body_stats, NULL), PG_OK);
 }
 
+static pg_err body_idle_wait(void *arg)
+{
+    struct waits *waits = arg;
+    waits->count++;
+    return pg_waitq_wait(&waits->waitq, pg_after(PG_HOURS(1)));
+}
+
+#define IDLE 4000
+#define IDLE_BYTES_MAX 12288
+
+static size_t resident_bytes(void)
+{
+    unsigned long total = 0;
+    unsigned long resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    CHECK(file != NULL && fscanf(file, "%lu %lu", &total, &resident) == 2);
+    (void) fclose(file);
+    return resident * (size_t) sysconf(_SC_PAGESIZE);
+}
+
+static pg_err body_idle(void *arg)
+{
+    (void) arg;
+    struct waits waits = {.count = 0};
+    pg_scope scope;
+    pg_scope_init(&scope);
+    pg_waitq_init(&waits.waitq);
+    size_t before = resident_bytes();
+    for (unsigned i = 0; i < IDLE; i++) {
+        CHECK_OK(pg_scope_spawn(&scope, "test.idle", body_idle_wait, &waits));
+    }
+    CHECK_OK(pg_sleep_until(pg_after(PG_MS(1))));
+    size_t each = (resident_bytes() - before) / IDLE;
+    CHECK(waits.count == IDLE);
+    pg_waitq_wake_all(&waits.waitq);
+    CHECK_OK(pg_scope_join(&scope));
+    print_message("an idle fiber has touched %zu bytes\n", each);
+    CHECK(each < IDLE_BYTES_MAX);
+    return PG_OK;
+}
+
+static void test_fiber__idle__touches_few_pages(void **state)
+{
+    (void) state;
+#if defined(PG_WITH_ASAN) || defined(PG_WITH_TSAN)
+    skip(); // their shadow memory counts too
+#endif
+    in_fiber(body_idle, NULL);
+}
+
 static void test_time__outside_a_run__runs_forward(void **state)
 {
     (void) state;
@@ -647,6 +698,7 @@ int main(void)
         cmocka_unit_test(test_spawn__out_of_memory__fails_cleanly),
         cmocka_unit_test(test_spawn__more_than_the_pool_keeps__works),
         cmocka_unit_test(test_stats__painted_stacks__tell_the_high_water_mark),
+        cmocka_unit_test(test_fiber__idle__touches_few_pages),
         cmocka_unit_test(test_time__outside_a_run__runs_forward),
         cmocka_unit_test(test_time__inside_a_run__sleeps),
         cmocka_unit_test(test_random__inside_and_outside__is_uniform_below_a_bound),
