@@ -237,9 +237,8 @@ static pg_err job_stat(void *arg)
 {
     struct call *call = arg;
     struct stat info;
-    int rc = call->file != NULL ? fstat(call->file->fd, &info) : stat(call->path, &info);
-    if (rc != 0) {
-        return pg_fail_errno(errno, "look at", call->file != NULL ? call->file->path : call->path);
+    if (fstat(call->file->fd, &info) != 0) {
+        return pg_fail_errno(errno, "look at", call->file->path);
     }
     call->info = info_of(&info);
     return PG_OK;
@@ -341,11 +340,22 @@ static pg_err real_write(pg_file *file, pg_bytes bytes)
 
 // ---- Paths
 
+static pg_err job_path_stat(void *arg)
+{
+    struct call *call = arg;
+    struct stat info;
+    if (stat(call->path, &info) != 0) {
+        return pg_fail_errno(errno, "look at", call->path);
+    }
+    call->info = info_of(&info);
+    return PG_OK;
+}
+
 static pg_err real_path_stat(pg_world *world, const char *path, pg_file_info *out_info)
 {
     (void) world;
     struct call call = {.path = path};
-    PG_TRY(call_run(job_stat, &call));
+    PG_TRY(call_run(job_path_stat, &call));
     *out_info = call.info;
     return PG_OK;
 }

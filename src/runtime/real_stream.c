@@ -171,18 +171,18 @@ pg_err pg_real_stream_new(pg_watch *watch, bool is_socket, pg_stream **out_strea
     return PG_OK;
 }
 
-void pg_real_tcp_endpoints(const pg_stream *base, pg_endpoint *out_local, pg_endpoint *out_remote)
+void pg_real_tcp_endpoints(const pg_stream *stream, pg_endpoint *out_local, pg_endpoint *out_remote)
 {
-    const struct real_stream *stream = (const struct real_stream *) (const void *) base;
+    const pg_watch *watch = ((const struct real_stream *) (const void *) stream)->watch;
     *out_local = (pg_endpoint){0};
     *out_remote = (pg_endpoint){0};
-    if (stream->watch == NULL) {
+    if (watch == NULL) {
         return;
     }
     struct sockaddr_storage address = {0};
     socklen_t len = sizeof(address);
-    *out_local = pg_endpoint_of_fd(pg_watch_fd(stream->watch));
-    if (getpeername(pg_watch_fd(stream->watch), (struct sockaddr *) &address, &len) == 0) {
+    *out_local = pg_endpoint_of_fd(pg_watch_fd(watch));
+    if (getpeername(pg_watch_fd(watch), (struct sockaddr *) &address, &len) == 0) {
         *out_remote = pg_endpoint_of_sockaddr(&address);
     }
 }

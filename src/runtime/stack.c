@@ -153,14 +153,19 @@ size_t pg_stack_used(const pg_stack *stack)
     return stack->bytes - untouched;
 }
 
-void pg_stack_pool_deinit(pg_stack_pool *pool)
+static void pooled_unmap(const pg_stack_pool *pool, pg_list *list)
 {
-    for (pg_list *list = &pool->hot; list != NULL; list = list == &pool->hot ? &pool->cold : NULL) {
-        for (pg_list *node = pg_list_pop(list); node != NULL && pool->is_guarded;
-             node = pg_list_pop(list)) {
+    for (pg_list *node = pg_list_pop(list); node != NULL; node = pg_list_pop(list)) {
+        if (pool->is_guarded) {
             munmap(stack_of(node).bottom - GUARD_BYTES, GUARD_BYTES + PG_FIBER_STACK_BYTES);
         }
     }
+}
+
+void pg_stack_pool_deinit(pg_stack_pool *pool)
+{
+    pooled_unmap(pool, &pool->hot);
+    pooled_unmap(pool, &pool->cold);
     for (pg_list *node = pg_list_pop(&pool->slabs); node != NULL;
          node = pg_list_pop(&pool->slabs)) {
         munmap(PG_LIST_OBJECT(node, struct slab, node), SLAB_BYTES);

@@ -453,7 +453,7 @@ static pg_err body_deep(void *arg)
 {
     volatile char space[20000];
     memset((char *) (uintptr_t) space, 1, sizeof(space));
-    *(int *) arg = space[100];
+    *(bool *) arg = space[100] == 1;
     return PG_OK;
 }
 
@@ -472,7 +472,7 @@ static pg_err body_stats(void *arg)
 {
     (void) arg;
     pg_scope scope;
-    int value = 0;
+    bool value = false;
     size_t deep = 0;
     pg_scope_init(&scope);
     CHECK_OK(pg_scope_spawn(&scope, "test.deep", body_deep, &value));
@@ -502,12 +502,13 @@ static pg_err body_idle_wait(void *arg)
 
 static size_t resident_bytes(void)
 {
-    unsigned long total = 0;
-    unsigned long resident = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-    CHECK(file != NULL && fscanf(file, "%lu %lu", &total, &resident) == 2);
+    char text[128] = "";
+    FILE *file = fopen("/proc/self/statm", "re"); // pages: total, resident, ..
+    CHECK(file != NULL && fgets(text, sizeof(text), file) != NULL);
     (void) fclose(file);
-    return resident * (size_t) sysconf(_SC_PAGESIZE);
+    const char *resident = strchr(text, ' ');
+    CHECK(resident != NULL);
+    return strtoul(resident, NULL, 10) * (size_t) sysconf(_SC_PAGESIZE);
 }
 
 static pg_err body_idle(void *arg)
