@@ -43,20 +43,33 @@ static size_t chunk_place(const pg_sim_pages *pages, uint64_t number)
     return low;
 }
 
-static pg_sim_page *page_find(const pg_sim_pages *pages, uint64_t number)
+static pg_sim_chunk *chunk_find(const pg_sim_pages *pages, uint64_t page_number)
 {
-    size_t place = chunk_place(pages, number / PG_SIM_CHUNK_PAGES);
-    if (place == pages->count || pages->chunks[place]->number != number / PG_SIM_CHUNK_PAGES) {
+    size_t place = chunk_place(pages, page_number / PG_SIM_CHUNK_PAGES);
+    if (place == pages->count || pages->chunks[place]->number != page_number / PG_SIM_CHUNK_PAGES) {
         return NULL;
     }
-    return &pages->chunks[place]->pages[number % PG_SIM_CHUNK_PAGES];
+    return pages->chunks[place];
+}
+
+static const pg_sim_page *page_find(const pg_sim_pages *pages, uint64_t number)
+{
+    const pg_sim_chunk *chunk = chunk_find(pages, number);
+    return chunk == NULL ? NULL : &chunk->pages[number % PG_SIM_CHUNK_PAGES];
+}
+
+// For whoever is about to change the page.
+static pg_sim_page *chunk_page(pg_sim_chunk *chunk, uint64_t number)
+{
+    chunk->is_dirty = true;
+    return &chunk->pages[number % PG_SIM_CHUNK_PAGES];
 }
 
 static pg_err page_make(pg_sim_pages *pages, uint64_t number, pg_sim_page **out_page)
 {
-    pg_sim_page *page = page_find(pages, number);
-    if (page != NULL) {
-        *out_page = page;
+    pg_sim_chunk *chunk = chunk_find(pages, number);
+    if (chunk != NULL) {
+        *out_page = chunk_page(chunk, number);
         return PG_OK;
     }
     if (pages->count == pages->cap) {
@@ -68,7 +81,7 @@ static pg_err page_make(pg_sim_pages *pages, uint64_t number, pg_sim_page **out_
         pages->chunks = chunks;
         pages->cap = cap;
     }
-    pg_sim_chunk *chunk = PG_NEW(pg_sim_chunk);
+    chunk = PG_NEW(pg_sim_chunk);
     if (chunk == NULL) {
         return pg_fail(PG_ERR_NOMEM, "no memory for a simulated file");
     }
@@ -78,7 +91,7 @@ static pg_err page_make(pg_sim_pages *pages, uint64_t number, pg_sim_page **out_
             (pages->count - place) * sizeof(void *));
     pages->chunks[place] = chunk;
     pages->count++;
-    *out_page = &chunk->pages[number % PG_SIM_CHUNK_PAGES];
+    *out_page = chunk_page(chunk, number);
     return PG_OK;
 }
 
@@ -232,8 +245,12 @@ pg_err pg_sim_pages_write(pg_sim_pages *pages, pg_sim_moment when, uint64_t offs
 // Zeros in a part of one page.
 static pg_err page_clear(pg_sim_pages *pages, pg_sim_moment when, uint64_t offset, size_t len)
 {
-    pg_sim_page *page = page_find(pages, offset / PG_SIM_PAGE_BYTES);
-    if (len == 0 || page == NULL || page->now == NULL) {
+    pg_sim_chunk *chunk = chunk_find(pages, offset / PG_SIM_PAGE_BYTES);
+    if (len == 0 || chunk == NULL) {
+        return PG_OK;
+    }
+    pg_sim_page *page = chunk_page(chunk, offset / PG_SIM_PAGE_BYTES);
+    if (page->now == NULL) {
         return PG_OK;
     }
     PG_TRY(page_touch(pages, page, when));
@@ -252,7 +269,7 @@ static void pages_drop(pg_sim_pages *pages, pg_sim_moment when, uint64_t first, 
                 return;
             }
             if (number >= first) {
-                page_drop(pages, &chunk->pages[k], when);
+                page_drop(pages, chunk_page(chunk, number), when);
             }
         }
     }
@@ -300,14 +317,23 @@ pg_err pg_sim_pages_punch(pg_sim_pages *pages, pg_sim_moment when, uint64_t offs
 
 // ---- Syncing and crashing
 
-typedef void (*page_fn)(pg_sim_pages *pages, pg_sim_page *page, pg_sim_moment when);
+// What a sync or a crash does to one page that is not clean.
+typedef void (*page_fn)(pg_sim_pages *pages, pg_sim_page *page, pg_sim_moment when,
+                        pg_sim_crash_counts *counts);
 
-static void page_each(pg_sim_pages *pages, pg_sim_moment when, page_fn fn)
+static void page_each(pg_sim_pages *pages, pg_sim_moment when, pg_sim_crash_counts *counts,
+                      page_fn fn)
 {
     for (size_t i = 0; i < pages->count; i++) {
-        for (size_t k = 0; k < PG_SIM_CHUNK_PAGES; k++) {
-            fn(pages, &pages->chunks[i]->pages[k], when);
+        pg_sim_chunk *chunk = pages->chunks[i];
+        bool is_dirty = false;
+        for (size_t k = 0; k < PG_SIM_CHUNK_PAGES && chunk->is_dirty; k++) {
+            if (chunk->pages[k].state != PG_SIM_PAGE_STATE_CLEAN) {
+                fn(pages, &chunk->pages[k], when, counts);
+                is_dirty = is_dirty || chunk->pages[k].state != PG_SIM_PAGE_STATE_CLEAN;
+            }
         }
+        chunk->is_dirty = is_dirty;
     }
 }
 
@@ -318,8 +344,11 @@ static void page_settle(pg_sim_page *page)
     page->state = PG_SIM_PAGE_STATE_CLEAN;
 }
 
-static void page_revert(pg_sim_pages *pages, pg_sim_page *page)
+static void page_revert(pg_sim_pages *pages, pg_sim_page *page, pg_sim_moment when,
+                        pg_sim_crash_counts *counts)
 {
+    (void) when;
+    counts->pages_lost++;
     pages->allocated += page->durable != NULL;
     pages->allocated -= page->now != NULL;
     pg_mfree(page->now);
@@ -334,10 +363,12 @@ static void size_settle(pg_sim_pages *pages)
     pages->cut_bytes = UINT64_MAX;
 }
 
-static void page_sync(pg_sim_pages *pages, pg_sim_page *page, pg_sim_moment when)
+static void page_sync(pg_sim_pages *pages, pg_sim_page *page, pg_sim_moment when,
+                      pg_sim_crash_counts *counts)
 {
     (void) pages;
     (void) when;
+    (void) counts;
     if (page->state == PG_SIM_PAGE_STATE_DIRTY) {
         page_settle(page);
     }
@@ -345,7 +376,7 @@ static void page_sync(pg_sim_pages *pages, pg_sim_page *page, pg_sim_moment when
 
 void pg_sim_pages_sync(pg_sim_pages *pages)
 {
-    page_each(pages, (pg_sim_moment){0, NULL}, page_sync);
+    page_each(pages, (pg_sim_moment){0, NULL}, NULL, page_sync);
     size_settle(pages);
 }
 
@@ -375,14 +406,15 @@ static void durable_cut(pg_sim_pages *pages, uint64_t from, bool now_too)
     }
 }
 
-static void page_sync_fail(pg_sim_pages *pages, pg_sim_page *page, pg_sim_moment when)
+static void page_sync_fail(pg_sim_pages *pages, pg_sim_page *page, pg_sim_moment when,
+                           pg_sim_crash_counts *counts)
 {
     if (page->state != PG_SIM_PAGE_STATE_DIRTY) {
         return;
     }
     switch (pg_sim_rng_below(when.rng, 4)) {
     case 0:
-        page_revert(pages, page);
+        page_revert(pages, page, when, counts);
         break;
     case 1:
         page->state = PG_SIM_PAGE_STATE_LOST;
@@ -398,7 +430,8 @@ void pg_sim_pages_sync_fail(pg_sim_pages *pages, pg_sim_moment when)
     if (pages->cut_bytes != UINT64_MAX) {
         durable_cut(pages, pages->cut_bytes, false);
     }
-    page_each(pages, when, page_sync_fail);
+    pg_sim_crash_counts counts = {0}; // no crash: not told
+    page_each(pages, when, &counts, page_sync_fail);
     size_settle(pages);
 }
 
@@ -430,9 +463,6 @@ static bool page_tear(pg_sim_pages *pages, pg_sim_page *page, pg_sim_rng *rng)
 static void page_crash(pg_sim_pages *pages, pg_sim_page *page, pg_sim_moment when,
                        pg_sim_crash_counts *counts)
 {
-    if (page->state == PG_SIM_PAGE_STATE_CLEAN) {
-        return;
-    }
     bool is_old = when.now_ns - page->dirty_since_ns > PG_SIM_WRITEBACK_NS;
     uint64_t draw = pg_sim_rng_below(when.rng, 5);
     if (page->state == PG_SIM_PAGE_STATE_DIRTY && (is_old || draw < 2)) {
@@ -442,22 +472,8 @@ static void page_crash(pg_sim_pages *pages, pg_sim_page *page, pg_sim_moment whe
                page_tear(pages, page, when.rng)) {
         counts->pages_torn++;
     } else {
-        page_revert(pages, page);
-        counts->pages_lost++;
+        page_revert(pages, page, when, counts);
     }
-}
-
-static void pages_revert(pg_sim_pages *pages)
-{
-    for (size_t i = 0; i < pages->count; i++) {
-        for (size_t k = 0; k < PG_SIM_CHUNK_PAGES; k++) {
-            if (pages->chunks[i]->pages[k].state != PG_SIM_PAGE_STATE_CLEAN) {
-                page_revert(pages, &pages->chunks[i]->pages[k]);
-            }
-        }
-    }
-    pages->size_bytes = pages->durable_bytes;
-    size_settle(pages);
 }
 
 static uint64_t size_after_crash(const pg_sim_pages *pages, pg_sim_moment when, bool is_old,
@@ -485,18 +501,16 @@ void pg_sim_pages_crash(pg_sim_pages *pages, pg_sim_moment when, pg_sim_crash_co
     bool is_old = when.now_ns - pages->size_since_ns > PG_SIM_WRITEBACK_NS;
     if (pages->cut_bytes != UINT64_MAX) {
         if (!is_old && pg_sim_rng_below(when.rng, 2) == 0) {
-            pages_revert(pages);
+            page_each(pages, when, counts, page_revert);
+            pages->size_bytes = pages->durable_bytes;
+            size_settle(pages);
             counts->sizes_undone++;
             return;
         }
         durable_cut(pages, pages->cut_bytes, false);
     }
     uint64_t size_bytes = size_after_crash(pages, when, is_old, counts);
-    for (size_t i = 0; i < pages->count; i++) {
-        for (size_t k = 0; k < PG_SIM_CHUNK_PAGES; k++) {
-            page_crash(pages, &pages->chunks[i]->pages[k], when, counts);
-        }
-    }
+    page_each(pages, when, counts, page_crash);
     pages->size_bytes = size_bytes;
     durable_cut(pages, size_bytes, true);
     size_settle(pages);

@@ -6,6 +6,7 @@
 // Layer: runtime.  Thread: loop thread only.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,7 @@ typedef struct pg_sim_page {
 /** Neighbouring pages, so that the index stays small. */
 typedef struct pg_sim_chunk {
     uint64_t number;
+    bool is_dirty; // else all its pages are clean, and a sync need not look
     pg_sim_page pages[PG_SIM_CHUNK_PAGES];
 } pg_sim_chunk;
 

@@ -274,12 +274,13 @@ static pg_err log_count_program(void *arg)
     if (err == PG_ERR_NOT_FOUND && bench->acknowledged == 0) {
         err = PG_OK;
     }
-    for (size_t at = 0; at < buf.len; at++) {
-        size_t number = at / RECORD_BYTES;
-        if (buf.ptr[at] != (number & 0x7f) + 1) {
+    for (size_t at = 0; at + RECORD_BYTES <= buf.len; at += RECORD_BYTES) {
+        uint8_t record[RECORD_BYTES];
+        memset(record, (int) (bench->found & 0x7f) + 1, sizeof(record));
+        if (memcmp(buf.ptr + at, record, sizeof(record)) != 0) {
             break;
         }
-        bench->found = (uint32_t) ((at + 1) / RECORD_BYTES);
+        bench->found++;
     }
     pg_buf_deinit(&buf);
     return err;
