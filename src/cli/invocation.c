@@ -218,8 +218,7 @@ const char *pg_invocation_option(const pg_invocation *invocation, const char *na
             return invocation->values[i];
         }
     }
-    pg_assert(!"an option that the command has");
-    return NULL;
+    pg_assert_fail("the command has the option", __FILE__, __LINE__);
 }
 
 bool pg_invocation_has(const pg_invocation *invocation, const char *name)
