@@ -9,20 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define PG_WITH_ASAN 1
-#endif
-#if __has_feature(thread_sanitizer)
-#define PG_WITH_TSAN 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__)
-#define PG_WITH_ASAN 1
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define PG_WITH_TSAN 1
-#endif
+#include "runtime/limits.h"
 
 #ifdef PG_WITH_ASAN
 #include <sanitizer/asan_interface.h>

@@ -4,9 +4,25 @@
 // Layer: runtime.
 #pragma once
 
+// Which sanitizer the build has; gcc and clang say it in different ways.
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define PG_WITH_ASAN 1
+#endif
+#if __has_feature(thread_sanitizer)
+#define PG_WITH_TSAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define PG_WITH_ASAN 1
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define PG_WITH_TSAN 1
+#endif
+
 // Stack of a fiber, bytes. The deepest thing that runs on one (BLAKE3 of 1 MiB) needs 19 KiB; sanitizers and builds
 // without optimisation blow frames up.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
+#if defined(PG_WITH_ASAN) || defined(PG_WITH_TSAN) || !defined(__OPTIMIZE__)
 #define PG_FIBER_STACK_BYTES ((size_t) 256 * 1024)
 #else
 #define PG_FIBER_STACK_BYTES ((size_t) 64 * 1024)

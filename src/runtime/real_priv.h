@@ -64,7 +64,7 @@ typedef enum pg_watch_side {
     PG_WATCH_SIDE_COUNT,
 } pg_watch_side;
 
-/** A descriptor that one fiber a side can wait for. It stays armed as long as its events are wanted, so that a steady
+/** A descriptor that fibers wait for. It stays armed as long as its events are wanted, so that a steady
  *  stream costs no system call beside its reads. */
 typedef struct pg_watch pg_watch;
 

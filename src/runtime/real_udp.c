@@ -163,7 +163,7 @@ pg_err pg_real_udp_send(pg_udp *udp, const pg_udp_msg *msg, pg_time deadline)
         bool is_run = msg->segment_bytes != 0 && len > msg->segment_bytes;
         int number = run_send(udp, msg, pg_bytes_make(msg->data.ptr + done, len),
                               is_run ? msg->segment_bytes : 0);
-        if (number == 0) {
+        if (number == 0 || number == ENOBUFS) { // a full queue below drops, as the network may
             done += len;
         } else if (number == EAGAIN) {
             PG_TRY(pg_watch_wait(udp->watch, PG_WATCH_SIDE_WRITE, deadline));

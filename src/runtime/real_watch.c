@@ -11,6 +11,7 @@
 
 /** A fiber that waits on one side; lives on its stack. */
 struct waiter {
+    pg_list node;
     pg_fiber *fiber;
     bool is_closed;
 };
@@ -19,7 +20,7 @@ struct pg_watch {
     uv_poll_t poll;
     int fd;
     int armed; // events the loop looks for
-    struct waiter *waiters[PG_WATCH_SIDE_COUNT];
+    pg_list waiters[PG_WATCH_SIDE_COUNT];
 };
 
 static const int side_events[PG_WATCH_SIDE_COUNT] = {
@@ -46,6 +47,9 @@ pg_err pg_watch_new(pg_real *real, int fd, pg_watch **out_watch)
         return pg_fail_errno(-code, "watch", NULL);
     }
     watch->fd = fd;
+    for (unsigned side = 0; side < PG_WATCH_SIDE_COUNT; side++) {
+        pg_list_init(&watch->waiters[side]);
+    }
     *out_watch = watch;
     return PG_OK;
 }
@@ -86,11 +90,11 @@ static void on_event(uv_poll_t *handle, int status, int events)
         if ((events & side_events[side]) == 0) {
             continue;
         }
-        if (watch->waiters[side] != NULL) {
-            pg_fiber_wake(watch->waiters[side]->fiber);
-        } else {
-            unwanted |= side_events[side];
+        pg_list *waiters = &watch->waiters[side];
+        for (pg_list *node = waiters->next; node != waiters; node = node->next) {
+            pg_fiber_wake(PG_LIST_OBJECT(node, struct waiter, node)->fiber);
         }
+        unwanted |= pg_list_is_empty(waiters) ? side_events[side] : 0;
     }
     arm(watch, watch->armed & ~unwanted);
 }
@@ -98,23 +102,24 @@ static void on_event(uv_poll_t *handle, int status, int events)
 pg_err pg_watch_wait(pg_watch *watch, pg_watch_side side, pg_time deadline)
 {
     struct waiter waiter = {.fiber = pg_fiber_self()};
-    pg_assert(watch->waiters[side] == NULL); // else: two fibers read, or write, at once
-    watch->waiters[side] = &waiter;
+    pg_list_append(&watch->waiters[side], &waiter.node);
     arm(watch, watch->armed | side_events[side]);
     pg_err err = pg_fiber_park(deadline);
     if (waiter.is_closed) {
         return PG_ERR_CLOSED;
     }
-    watch->waiters[side] = NULL;
+    pg_list_remove(&waiter.node);
     return err;
 }
 
 void pg_watch_close(pg_watch *watch)
 {
     for (unsigned side = 0; side < PG_WATCH_SIDE_COUNT; side++) {
-        if (watch->waiters[side] != NULL) {
-            watch->waiters[side]->is_closed = true;
-            pg_fiber_wake(watch->waiters[side]->fiber);
+        for (pg_list *node = pg_list_pop(&watch->waiters[side]); node != NULL;
+             node = pg_list_pop(&watch->waiters[side])) {
+            struct waiter *waiter = PG_LIST_OBJECT(node, struct waiter, node);
+            waiter->is_closed = true;
+            pg_fiber_wake(waiter->fiber);
         }
     }
     uv_close((uv_handle_t *) &watch->poll, on_handle_closed);

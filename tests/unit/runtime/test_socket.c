@@ -281,6 +281,46 @@ static void test_listener__busy_late_cancelled_freed__says_so(void **state)
     in_fiber(body_listener, NULL);
 }
 
+static pg_err body_accept_one(void *arg)
+{
+    pg_stream *stream = NULL;
+    uint8_t byte = 0;
+    CHECK_OK(pg_listener_accept(arg, SOON, &stream, NULL));
+    CHECK_ERR(pg_stream_read_full(stream, pg_mut_bytes_make(&byte, 1), SOON), PG_ERR_CLOSED);
+    pg_stream_free(&stream);
+    return PG_OK;
+}
+
+static pg_err body_two_accept(void *arg)
+{
+    (void) arg;
+    pg_listener *listener = NULL;
+    pg_stream *streams[2] = {0};
+    pg_scope scope;
+    pg_scope_init(&scope);
+    CHECK_OK(pg_tcp_listen(&loopback4, &listener));
+    pg_endpoint at = pg_listener_endpoint(listener);
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_OK(pg_scope_spawn(&scope, "test.accept", body_accept_one, listener));
+    }
+    CHECK_OK(pg_fiber_yield());
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_OK(pg_tcp_dial(&at, SOON, &streams[i]));
+        CHECK_OK(pg_stream_close_write(streams[i], SOON));
+    }
+    CHECK_OK(pg_scope_join(&scope));
+    pg_stream_free(&streams[0]);
+    pg_stream_free(&streams[1]);
+    pg_listener_free(&listener);
+    return PG_OK;
+}
+
+static void test_listener__two_fibers_accept__each_gets_one(void **state)
+{
+    (void) state;
+    in_fiber(body_two_accept, NULL);
+}
+
 static pg_err body_out_of_descriptors(void *arg)
 {
     (void) arg;
@@ -496,6 +536,7 @@ int main(void)
         cmocka_unit_test(test_tcp__reset__ends_waits_on_both_sides),
         cmocka_unit_test(test_tcp__late_or_cancelled__ends_the_wait),
         cmocka_unit_test(test_listener__busy_late_cancelled_freed__says_so),
+        cmocka_unit_test(test_listener__two_fibers_accept__each_gets_one),
         cmocka_unit_test(test_listener__out_of_descriptors__goes_on_afterwards),
         cmocka_unit_test(test_dial__nobody_answers__times_out),
         cmocka_unit_test(test_unix__file_is_there__is_replaced_only_when_dead),
