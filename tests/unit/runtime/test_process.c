@@ -201,6 +201,14 @@ static void test_process__parent_is_killed__dies_too(void **state)
     assert_int_equal(close(tell[0]), 0);
 }
 
+static pg_err body_signal_wait(void *arg)
+{
+    pg_err *out_err = arg;
+    int number = 0;
+    *out_err = pg_signal_wait(PG_FOREVER, &number);
+    return PG_OK;
+}
+
 static pg_err body_signals(void *arg)
 {
     (void) arg;
@@ -216,6 +224,13 @@ static pg_err body_signals(void *arg)
         seen += number;
     }
     CHECK(seen == SIGHUP + SIGINT);
+    pg_scope scope;
+    pg_err err = PG_OK;
+    pg_scope_init(&scope);
+    CHECK_OK(pg_scope_spawn(&scope, "test.signal", body_signal_wait, &err));
+    CHECK_OK(pg_fiber_yield());
+    pg_scope_close(&scope);
+    CHECK_ERR(err, PG_ERR_CANCELLED);
     return PG_OK;
 }
 

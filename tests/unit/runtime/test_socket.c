@@ -352,6 +352,20 @@ static void test_listener__out_of_descriptors__goes_on_afterwards(void **state)
     in_fiber(body_out_of_descriptors, NULL);
 }
 
+struct dialer {
+    pg_endpoint at;
+    pg_err err;
+};
+
+static pg_err body_dial(void *arg)
+{
+    struct dialer *dialer = arg;
+    pg_stream *stream = NULL;
+    dialer->err = pg_tcp_dial(&dialer->at, PG_FOREVER, &stream);
+    pg_stream_free(&stream);
+    return PG_OK;
+}
+
 static pg_err body_dial_full(void *arg)
 {
     (void) arg;
@@ -368,6 +382,13 @@ static pg_err body_dial_full(void *arg)
         err = pg_tcp_dial(&at, pg_after(PG_MS(20)), &held[i]);
     }
     CHECK_ERR(err, PG_ERR_TIMEOUT);
+    struct dialer dialer = {at, PG_OK};
+    pg_scope scope;
+    pg_scope_init(&scope);
+    CHECK_OK(pg_scope_spawn(&scope, "test.dial", body_dial, &dialer));
+    CHECK_OK(pg_fiber_yield());
+    pg_scope_close(&scope);
+    CHECK_ERR(dialer.err, PG_ERR_CANCELLED);
     for (size_t i = 0; i < PG_ARRAY_LEN(held); i++) {
         pg_stream_free(&held[i]);
     }
@@ -378,7 +399,7 @@ static pg_err body_dial_full(void *arg)
     return PG_OK;
 }
 
-static void test_dial__nobody_answers__times_out(void **state)
+static void test_dial__nobody_answers__times_out_or_is_cancelled(void **state)
 {
     (void) state;
     in_fiber(body_dial_full, NULL);
@@ -538,7 +559,7 @@ int main(void)
         cmocka_unit_test(test_listener__busy_late_cancelled_freed__says_so),
         cmocka_unit_test(test_listener__two_fibers_accept__each_gets_one),
         cmocka_unit_test(test_listener__out_of_descriptors__goes_on_afterwards),
-        cmocka_unit_test(test_dial__nobody_answers__times_out),
+        cmocka_unit_test(test_dial__nobody_answers__times_out_or_is_cancelled),
         cmocka_unit_test(test_unix__file_is_there__is_replaced_only_when_dead),
         cmocka_unit_test(test_unix__backlog_is_full__dial_waits_until_its_deadline),
         cmocka_unit_test(test_sockets__out_of_memory__fail_cleanly),
