@@ -2,6 +2,7 @@
 // Goal: simulated streams behave as TCP does: whole, in order, slowed by loss and partitions, and dead where TCP is dead.
 // Method: two machines that talk, over many seeds.
 #include "base/mem.h"
+#include "runtime/resolve.h"
 #include "sim_pair.h"
 
 #define ECHO_BYTES ((size_t) 200 * 1000)
@@ -136,6 +137,67 @@ static void test_tcp__nobody_there__is_refused_or_times_out_or_has_no_route(void
     sim_seeds(&(pg_sim_config){.link = pair_link}, 3, dial_nobody_script, &pair);
 }
 
+// ---- IPv6
+
+static pg_err v6_server(void *arg)
+{
+    struct pair *pair = arg;
+    pg_listener *listener = NULL;
+    pg_stream *stream = NULL;
+    pg_endpoint peer = {0};
+    PG_TRY(pg_tcp_listen(&(pg_endpoint){.family = PG_IP_FAMILY_V6, .port = PAIR_PORT}, &listener));
+    pg_err err = pg_listener_accept(listener, PG_FOREVER, &stream, &peer);
+    if (err == PG_OK) {
+        err = pair_echo_stream(stream);
+    }
+    pg_stream_free(&stream);
+    pg_listener_free(&listener);
+    PG_TRY(err);
+    pg_endpoint client = pg_sim_machine_endpoint(pair->client);
+    client.port = peer.port;
+    SIM_CHECK(pg_endpoint_equal(&client, &peer));
+    return PG_OK;
+}
+
+static pg_err v6_client(void *arg)
+{
+    struct pair *pair = arg;
+    pg_endpoint found[PG_RESOLVE_MAX];
+    size_t count = 0;
+    PG_TRY(pg_resolve("m1.sim", PG_IP_FAMILY_V6, PG_FOREVER, found, &count));
+    SIM_CHECK(count == 1);
+    found[0].port = PAIR_PORT;
+    SIM_CHECK(pg_endpoint_equal(&found[0], &pair->to));
+    return echo_client(arg);
+}
+
+static pg_err v6_script(void *arg)
+{
+    struct pair *pair = arg;
+    PG_TRY(pair_make(pair));
+    pg_endpoint address = {.family = PG_IP_FAMILY_V6, .ip = {0x20, 0x01, 0x0d, 0xb8, [15] = 1}};
+    pg_sim_machine_move(pair->server, &address);
+    pair->to = address;
+    pair->to.port = PAIR_PORT;
+    PG_TRY(pg_sim_machine_start(pair->client, "test.client", dial_client, pair));
+    PG_TRY(pg_sim_machine_join(pair->client, PG_FOREVER));
+    SIM_CHECK(pair->client_err == PG_ERR_UNREACHABLE); // it has IPv4 alone
+
+    address.ip[15] = 2;
+    pg_sim_machine_move(pair->client, &address);
+    PG_TRY(pg_sim_machine_start(pair->server, "test.server", v6_server, pair));
+    PG_TRY(pg_sim_machine_start(pair->client, "test.client", v6_client, pair));
+    PG_TRY(pg_sim_machine_join(pair->client, PG_FOREVER));
+    return pg_sim_machine_join(pair->server, PG_FOREVER);
+}
+
+static void test_tcp__machines_moved_to_ipv6__talk_by_it(void **state)
+{
+    (void) state;
+    struct pair pair = {0};
+    sim_seeds(&(pg_sim_config){.link = pair_link}, 2, v6_script, &pair);
+}
+
 int main(int argc, char **argv)
 {
     sim_arguments(argc, argv);
@@ -143,6 +205,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_tcp__five_percent_loss__echoes_whole_and_in_order),
         cmocka_unit_test(test_tcp__slow_link__takes_the_time_of_its_bytes),
         cmocka_unit_test(test_tcp__nobody_there__is_refused_or_times_out_or_has_no_route),
+        cmocka_unit_test(test_tcp__machines_moved_to_ipv6__talk_by_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
