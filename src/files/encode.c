@@ -276,7 +276,9 @@ static pg_err on_list_read(pg_mut_bytes space, size_t *out_len, void *user)
 {
     pg_bytes *rest = user;
     *out_len = pg_min_size(space.len, rest->len);
-    memcpy(space.ptr, rest->ptr, *out_len);
+    if (*out_len > 0) {
+        memcpy(space.ptr, rest->ptr, *out_len);
+    }
     *rest = pg_bytes_slice(*rest, *out_len, rest->len);
     return PG_OK;
 }

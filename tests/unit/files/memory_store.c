@@ -64,7 +64,9 @@ static pg_err on_read(pg_mut_bytes space, size_t *out_len, void *user)
 {
     memory_store *store = user;
     *out_len = pg_min_size(space.len, store->source.len);
-    memcpy(space.ptr, store->source.ptr, *out_len);
+    if (*out_len > 0) {
+        memcpy(space.ptr, store->source.ptr, *out_len);
+    }
     store->source = pg_bytes_slice(store->source, *out_len, store->source.len);
     if (*out_len < space.len && store->source_err != PG_OK) {
         return pg_fail(store->source_err, "the test's source fails");
