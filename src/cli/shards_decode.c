@@ -92,9 +92,10 @@ static pg_err get_shard(decode_run *run, const pg_shards_want *want, unsigned sh
     pg_cid cid =
         pg_block_cid_of_digest(pg_descriptor_digest(want->descriptor, want->segment, shard));
     pg_mut_bytes row = {want->shards + (size_t) shard * want->shard_bytes, want->shard_bytes};
+    size_t first = run->place[slot]; // other fibers change it while this one waits
     *out_found = false;
     for (size_t i = 0; i < run->folders.count && !*out_found; i++) {
-        size_t folder = (run->place[slot] + i) % run->folders.count;
+        size_t folder = (first + i) % run->folders.count;
         size_t len = 0;
         pg_err err = pg_folders_get(&run->folders, folder, &cid, row, &len);
         if (err == PG_OK) {
