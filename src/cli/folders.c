@@ -146,7 +146,9 @@ pg_err pg_folders_find(pg_folders *folders, const char *const *paths, size_t cou
     for (size_t i = 0; i < count; i++) {
         pg_file_info info;
         PG_TRY(join_path(&folders->set[i], paths[i], folders->root));
-        if (pg_path_stat(text_of(&folders->set[i]), &info) != PG_OK) {
+        // In the set's folder itself the root is a file of that name.
+        pg_err err = pg_path_stat(text_of(&folders->set[i]), &info);
+        if (err != PG_OK || info.type != PG_FILE_TYPE_FOLDER) {
             PG_TRY(join_path(&folders->set[i], paths[i], "."));
         }
     }

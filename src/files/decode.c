@@ -19,7 +19,9 @@ typedef struct extent_ref {
 typedef struct lane {
     struct decoder *decoder;
     pg_lane_state state;
-    bool end; // no segment: the stream ends here
+    bool end;               // no segment: the stream ends here
+    pg_err err;             // what the work on it came to; told when its turn comes
+    pg_error_record record; // detail of err
     uint32_t segment;
     extent_ref *extent;
     pg_segment_coder coder; // set up for the extent's code when the first segment comes
@@ -37,6 +39,7 @@ typedef struct decoder {
     pg_bytes list; // encoded extents
     uint64_t start;
     uint32_t level;
+    uint64_t turn; // segments handed out so far
     pg_lanes lanes;
     unsigned lane_count;
     lane *lane; // lane[lane_count]
@@ -90,7 +93,7 @@ static pg_err load_extent(const decoder *dec, const pg_extent *extent, extent_re
 }
 
 /** Hand the segments of one extent to the lanes, from byte `start` of the level on. */
-static pg_err front_step_extent(decoder *dec, extent_ref *ref, uint64_t position, uint64_t *turn)
+static pg_err front_step_extent(decoder *dec, extent_ref *ref, uint64_t position)
 {
     for (uint32_t g = 0; g < ref->descriptor.segment_count; g++) {
         uint64_t begin = position;
@@ -102,13 +105,13 @@ static pg_err front_step_extent(decoder *dec, extent_ref *ref, uint64_t position
             return pg_fail(PG_ERR_INVALID, "byte %llu is not where a segment begins",
                            (unsigned long long) dec->start);
         }
-        lane *to = &dec->lane[*turn % dec->lane_count];
+        lane *to = &dec->lane[dec->turn % dec->lane_count];
         PG_TRY(pg_lanes_wait(&dec->lanes, &to->state, PG_LANE_STATE_FREE));
         ref->refs++;
         to->extent = ref;
         to->segment = g;
         pg_lanes_set(&dec->lanes, &to->state, PG_LANE_STATE_READY);
-        (*turn)++;
+        dec->turn++;
     }
     return PG_OK;
 }
@@ -117,7 +120,6 @@ static pg_err walk_list(decoder *dec)
 {
     pg_bytes list = dec->list;
     uint64_t position = 0;
-    uint64_t turn = 0;
     for (uint64_t number = 0; list.len > 0; number++) {
         pg_arena arena = pg_arena_make(PG_EXTENT_LIST_BYTES_MAX);
         pg_extent extent;
@@ -133,7 +135,7 @@ static pg_err walk_list(decoder *dec)
             ref->number = number;
             err = load_extent(dec, &extent, ref);
             if (err == PG_OK) {
-                err = front_step_extent(dec, ref, position, &turn);
+                err = front_step_extent(dec, ref, position);
             } else {
                 err = pg_error_wrap(err, "extent %llu", (unsigned long long) number);
             }
@@ -142,17 +144,30 @@ static pg_err walk_list(decoder *dec)
         }
         position += extent.plain_bytes;
     }
-    lane *last = &dec->lane[turn % dec->lane_count];
-    PG_TRY(pg_lanes_wait(&dec->lanes, &last->state, PG_LANE_STATE_FREE));
-    last->end = true;
-    pg_lanes_set(&dec->lanes, &last->state, PG_LANE_STATE_READY);
     return PG_OK;
+}
+
+/** Note how the work on a lane ended. */
+static void set_result(lane *self, pg_err err, const pg_error_record *record)
+{
+    self->err = err;
+    self->record = *record;
 }
 
 static pg_err front_run(void *arg)
 {
+    // A failure waits for its turn behind the segments before it: those are still written.
     decoder *dec = arg;
-    return pg_lanes_result(&dec->lanes, walk_list(dec));
+    pg_err err = walk_list(dec);
+    lane *last = &dec->lane[dec->turn % dec->lane_count];
+    pg_error_record record = *pg_error_last();
+    if (pg_lanes_wait(&dec->lanes, &last->state, PG_LANE_STATE_FREE) != PG_OK) {
+        return pg_lanes_result(&dec->lanes, PG_ERR_CANCELLED);
+    }
+    last->end = true;
+    set_result(last, err, &record);
+    pg_lanes_set(&dec->lanes, &last->state, PG_LANE_STATE_READY);
+    return PG_OK;
 }
 
 /** Tell of every shard in `set`. */
@@ -287,13 +302,12 @@ static pg_err work(lane *self)
         PG_TRY(pg_lanes_wait(&self->decoder->lanes, &self->state, PG_LANE_STATE_READY));
         end = self->end;
         if (!end) {
-            PG_TRY(choose(self));
-            pg_err err = restore_segment(self);
-            if (err != PG_OK) {
-                return pg_error_wrap(err, "%sextent %llu",
-                                     self->decoder->level > 0 ? "list of extents: " : "",
-                                     (unsigned long long) self->extent->number);
+            pg_err err = choose(self);
+            if (err == PG_OK) {
+                err = restore_segment(self);
             }
+            err = pg_error_wrap(err, "extent %llu", (unsigned long long) self->extent->number);
+            set_result(self, err, pg_error_last());
         }
         pg_lanes_set(&self->decoder->lanes, &self->state, PG_LANE_STATE_DONE);
     }
@@ -312,6 +326,10 @@ static pg_err write_segments(decoder *dec)
     for (uint64_t i = 0;; i++) {
         lane *from = &dec->lane[i % dec->lane_count];
         PG_TRY(pg_lanes_wait(&dec->lanes, &from->state, PG_LANE_STATE_DONE));
+        if (from->err != PG_OK) {
+            return from->record.code == from->err ? pg_fail(from->err, "%s", from->record.text)
+                                                  : from->err;
+        }
         if (from->end) {
             return PG_OK;
         }
@@ -370,7 +388,7 @@ static pg_err lengthen_list(const pg_link *link, const pg_files_store *store, pg
                        .output = &output,
                        .list = pg_buf_bytes(&root->extents),
                        .level = root->level};
-        pg_err err = decode_level(&dec);
+        pg_err err = pg_error_wrap(decode_level(&dec), "list of extents");
         if (err != PG_OK) {
             pg_buf_deinit(&list);
             return err;

@@ -54,9 +54,10 @@ static void put_line(pg_buf *out, const char *title, const char *text)
     assert_int_equal(pg_buf_printf(out, "%s %s\n", title, text), PG_OK);
 }
 
-/** Encode with randomness of `seed`, key first, and write the link and all blocks; shards by CID only unless `whole`. */
-static void put_file(pg_buf *out, pg_files_encoding encoding, pg_bytes plain, uint64_t seed,
-                     bool whole)
+/** Encode with randomness of `seed`, key first, and write the link and all blocks; shards by CID only unless `whole`.
+ *  Returns the link. */
+static pg_link put_file(pg_buf *out, pg_files_encoding encoding, pg_bytes plain, uint64_t seed,
+                        bool whole)
 {
     trip t = {.encoding = encoding};
     char text[PG_LINK_TEXT_BYTES > PG_CID_TEXT_BYTES ? PG_LINK_TEXT_BYTES : PG_CID_TEXT_BYTES];
@@ -85,17 +86,23 @@ static void put_file(pg_buf *out, pg_files_encoding encoding, pg_bytes plain, ui
         }
     }
     memory_free(&t.store);
+    return t.link;
 }
 
 static void put_inline(pg_buf *out)
 {
+    char text[PG_LINK_TEXT_BYTES];
     static const char content[] = "a file of 37 bytes stands in its root";
     put_line(out, "\n# Inline file, content:", content);
     pg_files_encoding encoding = {.code = PG_CODE_DEFAULT, .name = PG_BYTES_LIT("note.txt")};
-    put_file(out, encoding, pg_bytes_make(content, sizeof(content) - 1), 1, false);
+    pg_link link = put_file(out, encoding, pg_bytes_make(content, sizeof(content) - 1), 1, false);
     put_line(out, "\n# Empty file", "without a name");
     encoding.name = PG_BYTES_EMPTY;
-    put_file(out, encoding, PG_BYTES_EMPTY, 2, false);
+    link.key = put_file(out, encoding, PG_BYTES_EMPTY, 2, false).key;
+    pg_link_format(&link, text);
+    put_line(out, "\n# Link with the root of the inline file and the key of the empty one:",
+             "a wrong key");
+    put_line(out, "link", text);
 }
 
 static void put_extents(pg_buf *out)
@@ -109,7 +116,7 @@ static void put_extents(pg_buf *out)
              "\n# 33000 bytes, the extended output of BLAKE3(\"pangea files vector\"); code 3+2,",
              "segments of 8192 bytes, three to an extent");
     pg_files_encoding encoding = {.code = {3, 2}, .segment_bytes = 8192, .extent_segments = 3};
-    put_file(out, encoding, PG_BYTES_OF(plain), 3, false);
+    (void) put_file(out, encoding, PG_BYTES_OF(plain), 3, false);
 }
 
 static void put_keys(pg_buf *out)
@@ -181,7 +188,7 @@ static void make_text(pg_buf *out)
     put_line(out, "# 100000 bytes of text, byte i = W[(i + 13 (i / 97)) mod 68] of the words W in",
              "tests/unit/files/memory_store.c; code 8+2, compressed");
     pg_files_encoding encoding = {.code = PG_CODE_DEFAULT, .name = PG_BYTES_LIT("fox.txt")};
-    put_file(out, encoding, pg_bytes_make(plain, TEXT_BYTES), 4, true);
+    (void) put_file(out, encoding, pg_bytes_make(plain, TEXT_BYTES), 4, true);
     pg_mfree(plain);
 }
 
