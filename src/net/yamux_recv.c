@@ -153,6 +153,9 @@ static pg_err reader_take(pg_yamux *yamux, pg_bytes bytes, size_t *out_left)
 
 static pg_time reader_deadline(const pg_yamux *yamux)
 {
+    if (yamux->ping_due) { // waits for the writer, which has a deadline of its own: look again then
+        return pg_after(PG_MS(PG_NET_PING_TIMEOUT_MS));
+    }
     if (!yamux->ping_out) {
         return yamux->ping_next_at;
     }

@@ -6,7 +6,7 @@
 #include "fuzz.h"
 #include "net/yamux.h"
 #include "net/yamux_frame.h"
-#include "runtime/runtime.h"
+#include "runtime/sim.h"
 
 #define STREAMS_HELD_MAX 8
 
@@ -75,6 +75,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     pg_bytes in = pg_bytes_make(data, size);
     check_header(in);
-    FUZZ_CHECK(pg_runtime_run(NULL, feed, &in) == PG_OK);
+    FUZZ_CHECK(pg_sim_run(&(pg_sim_config){.seed = 1}, feed, &in, NULL) == PG_OK);
     return 0;
 }

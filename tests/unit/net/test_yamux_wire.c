@@ -602,6 +602,183 @@ static void test_wire__close__flushes_then_says_goodbye(void **state)
     net_test_run(close_flushes, NULL);
 }
 
+static pg_err unacked(void *arg)
+{
+    (void) arg;
+    fixture f;
+    setup(&f, NULL);
+    static pg_stream *streams[PG_NET_STREAMS_UNACKED_MAX + 1];
+    for (uint32_t i = 0; i < PG_NET_STREAMS_UNACKED_MAX; i++) {
+        CHECK_OK(pg_yamux_open(f.yamux, PG_FOREVER, &streams[i]));
+        expect_frame(&f, PG_YAMUX_TYPE_WINDOW, SYN, 2 + 2 * i, 0);
+    }
+    pg_stream **last = &streams[PG_NET_STREAMS_UNACKED_MAX];
+    CHECK(pg_yamux_open(f.yamux, pg_after(PG_SECONDS(1)), last) == PG_ERR_TIMEOUT);
+    send_frame(&f, PG_YAMUX_TYPE_WINDOW, ACK, 2, 0);
+    CHECK_OK(pg_yamux_open(f.yamux, pg_after(PG_SECONDS(1)), last));
+    for (uint32_t i = 0; i <= PG_NET_STREAMS_UNACKED_MAX; i++) {
+        pg_stream_free(&streams[i]);
+    }
+    teardown(&f);
+    return PG_OK;
+}
+
+static void test_wire__256_streams_not_acknowledged__the_next_waits(void **state)
+{
+    (void) state;
+    net_test_run(unacked, NULL);
+}
+
+static pg_err keepalive(void *arg)
+{
+    (void) arg;
+    fixture f;
+    setup(&f, NULL);
+    pg_time begin = pg_now();
+    for (uint32_t i = 2; i < 5; i++) {
+        expect_frame(&f, PG_YAMUX_TYPE_PING, SYN, 0, i);
+        send_frame(&f, PG_YAMUX_TYPE_PING, ACK, 0, i);
+    }
+    CHECK(pg_now() - begin == 3 * PG_MS(PG_NET_KEEPALIVE_MS));
+    // No answer, but other bytes: it lives. Nothing at all: it is dead after 10 s.
+    expect_frame(&f, PG_YAMUX_TYPE_PING, SYN, 0, 5);
+    CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(9))));
+    send_frame(&f, PG_YAMUX_TYPE_WINDOW, 0, 99, 1);
+    begin = pg_now();
+    pg_stream *stream = NULL;
+    CHECK(pg_yamux_accept(f.yamux, PG_FOREVER, &stream) == PG_ERR_TIMEOUT);
+    CHECK(strstr(pg_error_detail(PG_ERR_TIMEOUT), "pings") != NULL);
+    CHECK(pg_now() - begin == PG_MS(PG_NET_PING_TIMEOUT_MS));
+    teardown(&f);
+    return PG_OK;
+}
+
+static void test_wire__idle__pings_every_30_s_and_gives_up_after_10(void **state)
+{
+    (void) state;
+    net_test_run(keepalive, NULL);
+}
+
+static pg_err read_for_ever(void *arg)
+{
+    uint8_t byte = 0;
+    size_t len = 0;
+    return pg_stream_read(arg, (pg_mut_bytes){&byte, 1}, PG_FOREVER, &len);
+}
+
+static pg_err write_for_ever(void *arg)
+{
+    static uint8_t bytes[PG_NET_WINDOW_BYTES_MIN + 1];
+    return pg_stream_write(arg, PG_BYTES_OF(bytes), PG_FOREVER);
+}
+
+static pg_err waits_end(void *arg)
+{
+    (void) arg;
+    fixture f;
+    setup(&f, NULL);
+    pg_stream *stream = NULL;
+    CHECK_OK(pg_yamux_open(f.yamux, PG_FOREVER, &stream));
+    uint8_t byte = 0;
+    size_t len = 0;
+    pg_mut_bytes space = {&byte, 1};
+    CHECK(pg_stream_read(stream, space, pg_after(PG_SECONDS(1)), &len) == PG_ERR_TIMEOUT);
+    pg_scope scope;
+    pg_scope_init(&scope);
+    CHECK_OK(pg_scope_spawn(&scope, "test.read", read_for_ever, stream));
+    CHECK_OK(pg_scope_spawn(&scope, "test.write", write_for_ever, stream));
+    CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(1))));
+    pg_scope_close(&scope); // cancels both
+    pg_scope_init(&scope);
+    CHECK_OK(pg_scope_spawn(&scope, "test.read", read_for_ever, stream));
+    CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(1))));
+    pg_stream_reset(stream);
+    CHECK(pg_scope_join(&scope) == PG_ERR_CLOSED);
+    pg_stream_free(&stream);
+    CHECK_OK(pg_yamux_open(f.yamux, PG_FOREVER, &stream));
+    pg_scope_init_tolerant(&scope);
+    CHECK_OK(pg_scope_spawn(&scope, "test.read", read_for_ever, stream));
+    CHECK_OK(pg_scope_spawn(&scope, "test.write", write_for_ever, stream));
+    CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(1))));
+    pg_yamux_free(&f.yamux); // ends both waits; the stream is still ours
+    CHECK_OK(pg_scope_join(&scope));
+    pg_stream_free(&stream);
+    teardown(&f);
+    return PG_OK;
+}
+
+static void test_wire__waits_on_a_stream__end_by_deadline_cancel_reset_and_end(void **state)
+{
+    (void) state;
+    net_test_run(waits_end, NULL);
+}
+
+static pg_err peer_never_reads(void *arg)
+{
+    (void) arg;
+    pg_conn_limits limits = pg_conn_limits_default(NULL);
+    pg_stream *carrier = NULL;
+    pg_stream *wire = NULL;
+    pg_yamux *yamux = NULL;
+    pg_stream *stream = NULL;
+    CHECK_OK(pg_stream_pair(1000, &carrier, &wire));
+    CHECK_OK(pg_yamux_new(&carrier, true, &limits, &yamux));
+    CHECK_OK(pg_yamux_open(yamux, PG_FOREVER, &stream));
+    CHECK_OK(pg_stream_write(stream, PG_BYTES_OF(((uint8_t[5000]){0})), PG_FOREVER));
+    pg_stream *none = NULL;
+    for (int i = 0; i < 20; i++) { // it sends, so that it is not taken for dead, but takes nothing
+        pg_yamux_frame frame = {PG_YAMUX_TYPE_WINDOW, 0, 98, 1};
+        uint8_t header[PG_YAMUX_HEADER_BYTES];
+        pg_yamux_frame_encode(&frame, header);
+        if (pg_stream_write(wire, PG_BYTES_OF(header), pg_after(PG_SECONDS(1))) != PG_OK) {
+            break;
+        }
+        CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(5))));
+    }
+    CHECK(pg_yamux_accept(yamux, PG_FOREVER, &none) == PG_ERR_TIMEOUT);
+    pg_stream_free(&stream);
+    pg_yamux_free(&yamux);
+    pg_stream_free(&wire);
+    return PG_OK;
+}
+
+static void test_wire__peer_that_takes_nothing__session_ends(void **state)
+{
+    (void) state;
+    net_test_run(peer_never_reads, NULL);
+}
+
+static pg_err out_of_memory(void *arg)
+{
+    (void) arg;
+    bool failed = true;
+    for (uint64_t nth = 1; failed; nth++) {
+        fixture f;
+        setup(&f, NULL);
+        send_data(&f, SYN, 1, "some data");
+        pg_mem_fail_nth(nth);
+        pg_stream *in = NULL;
+        pg_stream *out = NULL;
+        pg_err err = pg_yamux_accept(f.yamux, pg_after(PG_SECONDS(1)), &in);
+        err = err == PG_OK ? pg_yamux_open(f.yamux, PG_FOREVER, &out) : err;
+        err = err == PG_OK ? pg_stream_write(out, PG_BYTES_LIT("x"), pg_after(PG_SECONDS(1))) : err;
+        err = err == PG_OK ? pg_fiber_yield() : err;
+        failed = pg_mem_failed();
+        pg_mem_fail_nth(0);
+        CHECK(failed || err == PG_OK);
+        pg_stream_free(&in);
+        pg_stream_free(&out);
+        teardown(&f);
+    }
+    return PG_OK;
+}
+
+static void test_wire__any_allocation_fails__nothing_leaks(void **state)
+{
+    (void) state;
+    net_test_run(out_of_memory, NULL);
+}
+
 static void test_frame__header__survives_the_round_trip(void **state)
 {
     (void) state;
@@ -657,6 +834,11 @@ int main(void)
         cmocka_unit_test(test_wire__go_away_0__open_streams_go_on),
         cmocka_unit_test(test_wire__close__flushes_then_says_goodbye),
         cmocka_unit_test(test_wire__close_and_the_peer_stays__is_aborted_in_time),
+        cmocka_unit_test(test_wire__256_streams_not_acknowledged__the_next_waits),
+        cmocka_unit_test(test_wire__idle__pings_every_30_s_and_gives_up_after_10),
+        cmocka_unit_test(test_wire__waits_on_a_stream__end_by_deadline_cancel_reset_and_end),
+        cmocka_unit_test(test_wire__peer_that_takes_nothing__session_ends),
+        cmocka_unit_test(test_wire__any_allocation_fails__nothing_leaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
