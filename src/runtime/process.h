@@ -45,6 +45,8 @@ PG_NODISCARD pg_err pg_process_wait(pg_process *process, pg_time deadline, int *
 /** Free; a child that still runs is killed first. NULL is fine. Parks: yes, until it is gone. */
 void pg_process_free(pg_process **process);
 
+#define PG_SIGNAL_HANGUP 1 // the number of SIGHUP, for rooms that know no system headers
+
 /** Wait for one of the signals SIGINT, SIGTERM, SIGHUP to this process. From the first call on they no longer end it. Parks: yes.
  *  Errors: PG_ERR_TIMEOUT, PG_ERR_CANCELLED. */
 PG_NODISCARD pg_err pg_signal_wait(pg_time deadline, int *out_signal);
