@@ -64,7 +64,6 @@ typedef struct pg_config {
     uint64_t limits_streams_per_peer;
     uint64_t limits_memory_bytes;
     uint64_t limits_book_peers;
-    char *api_socket;
     char *log_level;
     char *log_format;
     uint8_t layers[32]; // [key of the table]: the pg_config_layer that last set it

@@ -45,8 +45,6 @@
     }
 
 static const pg_config_key keys[] = {
-    TEXT("api.socket", api_socket, "", false,
-         "path of the local API's Unix socket; empty: api.sock in the data directory"),
     BYTES("limits.memory", limits_memory_bytes, "256MiB", 16 * MIB, TIB, true,
           "memory that connections and streams may take in all"),
     NUMBER("limits.book_peers", limits_book_peers, "4096", 16, 1000000, false,

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/data.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "runtime/offload.h"
+#include "runtime/random.h"
+#include "runtime/time.h"
+
+#define IDENTITY_NAME "identity"
+#define LOCK_NAME "lock"
+
+pg_err pg_data_name(const char *folder, const char *name, pg_buf *out)
+{
+    return pg_buf_printf(out, "%s/%s", folder, name);
+}
+
+// Make each folder of a path, as `mkdir -p`.
+static pg_err folders_make(const char *path)
+{
+    char *copy = pg_str_dup(pg_str_make(path));
+    if (copy == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    pg_err err = PG_OK;
+    for (size_t i = 1; err == PG_OK && i <= strlen(path); i++) {
+        if (path[i] != '/' && path[i] != '\0') {
+            continue;
+        }
+        copy[i] = '\0';
+        err = pg_dir_make(copy);
+        if (err == PG_ERR_EXISTS) {
+            err = PG_OK;
+        }
+        copy[i] = path[i];
+    }
+    pg_mfree(copy);
+    return err;
+}
+
+static pg_err lock_take(const char *path, pg_file **out_lock)
+{
+    pg_buf name = {0};
+    pg_file *lock = NULL;
+    pg_err err = pg_data_name(path, LOCK_NAME, &name);
+    if (err == PG_OK) {
+        err =
+            pg_file_open((const char *) name.ptr, PG_FILE_MODE_WRITE | PG_FILE_MODE_CREATE, &lock);
+    }
+    if (err == PG_OK) {
+        err = pg_file_lock(lock);
+    }
+    if (err == PG_ERR_BUSY) {
+        err = pg_fail(err, "another node is running on %s", path);
+    }
+    if (err == PG_OK) {
+        *out_lock = lock;
+    } else {
+        pg_file_free(&lock);
+    }
+    pg_buf_deinit(&name);
+    return err;
+}
+
+pg_err pg_data_open(const char *path, pg_data *out_data)
+{
+    pg_data data = {0};
+    PG_TRY(folders_make(path));
+    PG_TRY(lock_take(path, &data.lock));
+    data.path = pg_str_dup(pg_str_make(path));
+    if (data.path == NULL) {
+        pg_file_free(&data.lock);
+        return PG_ERR_NOMEM;
+    }
+    *out_data = data;
+    return PG_OK;
+}
+
+void pg_data_close(pg_data *data)
+{
+    pg_file_free(&data->lock);
+    pg_mfree(data->path);
+    *data = (pg_data){0};
+}
+
+// ---- the identity ----
+
+// Argon2id takes half a second: a job.
+typedef struct keystore_job {
+    pg_keystore *keystore;
+    pg_keystore_lock lock;
+    pg_bytes passphrase;
+    pg_buf file;
+} keystore_job;
+
+static pg_err encode_run(void *arg)
+{
+    keystore_job *job = arg;
+    return pg_keystore_encode(job->keystore, job->passphrase.len > 0 ? &job->lock : NULL,
+                              &job->file);
+}
+
+static pg_err decode_run(void *arg)
+{
+    keystore_job *job = arg;
+    return pg_keystore_decode(pg_buf_bytes(&job->file), job->passphrase, job->keystore);
+}
+
+static void job_end(keystore_job *job)
+{
+    if (job->file.ptr != NULL) {
+        pg_wipe(job->file.ptr, job->file.cap);
+    }
+    pg_buf_deinit(&job->file);
+}
+
+static pg_err identity_write(const char *path, pg_keystore *keystore, pg_bytes passphrase)
+{
+    keystore_job job = {.keystore = keystore, .passphrase = passphrase};
+    job.file.max_len = PG_KEYSTORE_BYTES_MAX;
+    job.lock.passphrase = passphrase;
+    job.lock.cost = PG_ARGON2_COST_DEFAULT;
+    pg_random_bytes(PG_MUT_BYTES_OF(job.lock.salt));
+    pg_random_bytes(PG_MUT_BYTES_OF(job.lock.nonce));
+    pg_err err =
+        pg_buf_reserve(&job.file, PG_KEYSTORE_BYTES_MAX); // at once: growing leaves secrets behind
+    if (err == PG_OK) {
+        err = pg_offload(encode_run, &job);
+    }
+    if (err == PG_OK) {
+        err = pg_file_replace(path, pg_buf_bytes(&job.file), 0600);
+    }
+    job_end(&job);
+    return err;
+}
+
+static pg_err identity_make_at(const char *path, pg_bytes passphrase, pg_keystore *out_keystore)
+{
+    pg_file_info info;
+    pg_err err = pg_path_stat(path, &info);
+    if (err != PG_ERR_NOT_FOUND) {
+        return err == PG_OK ? pg_fail(PG_ERR_EXISTS, "%s is there already", path) : err;
+    }
+    pg_keystore_seeds seeds;
+    pg_keystore keystore = {0};
+    pg_random_bytes(pg_mut_bytes_make(&seeds, sizeof(seeds)));
+    err = pg_keystore_init(&keystore, &seeds, (uint64_t) pg_wall_ms() / 1000);
+    pg_wipe(&seeds, sizeof(seeds));
+    if (err == PG_OK) {
+        err = identity_write(path, &keystore, passphrase);
+    }
+    if (err != PG_OK) {
+        pg_keystore_deinit(&keystore);
+        return err;
+    }
+    *out_keystore = keystore;
+    return PG_OK;
+}
+
+pg_err pg_identity_make(const char *folder, pg_bytes passphrase, pg_keystore *out_keystore)
+{
+    pg_buf path = {0};
+    pg_err err = pg_data_name(folder, IDENTITY_NAME, &path);
+    if (err == PG_OK) {
+        err = identity_make_at((const char *) path.ptr, passphrase, out_keystore);
+    }
+    pg_buf_deinit(&path);
+    return err;
+}
+
+static pg_err identity_read(const char *path, keystore_job *job)
+{
+    bool is_locked = false;
+    PG_TRY(pg_file_load(path, PG_KEYSTORE_BYTES_MAX, &job->file));
+    PG_TRY(pg_keystore_is_locked(pg_buf_bytes(&job->file), &is_locked));
+    if (is_locked && job->passphrase.len == 0) {
+        return pg_fail(PG_ERR_KEY, "the identity is locked: give its passphrase");
+    }
+    return is_locked ? pg_offload(decode_run, job) : decode_run(job);
+}
+
+pg_err pg_identity_load(const char *folder, pg_bytes passphrase, pg_keystore *out_keystore)
+{
+    pg_buf path = {0};
+    pg_keystore keystore = {0};
+    keystore_job job = {.keystore = &keystore, .passphrase = passphrase};
+    pg_err err = pg_data_name(folder, IDENTITY_NAME, &path);
+    if (err == PG_OK) {
+        err = pg_buf_reserve(&job.file, PG_KEYSTORE_BYTES_MAX + 1);
+    }
+    if (err == PG_OK) {
+        err = identity_read((const char *) path.ptr, &job);
+    }
+    if (err == PG_ERR_NOT_FOUND) {
+        err = pg_fail(err, "no identity in %s: make one with `pangea init`", folder);
+    } else if (err != PG_OK) {
+        err = pg_error_wrap(err, "%s", (const char *) path.ptr);
+    } else {
+        *out_keystore = keystore;
+    }
+    job_end(&job);
+    pg_buf_deinit(&path);
+    return err;
+}

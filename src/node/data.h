@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// The data directory of a node: one writer by a lock file, and the identity in it (the keystore, mode 0600).
+//
+// Layer: node.  Thread: loop thread only.
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/attr.h"
+#include "base/bytes.h"
+#include "base/err.h"
+#include "crypto/keystore.h"
+#include "runtime/file.h"
+
+/** A data directory that is ours as long as it is open. Own in place, end with pg_data_close. */
+typedef struct pg_data {
+    char *path;
+    pg_file *lock;
+} pg_data;
+
+/** Make the directory where need be, its parents too, and take its lock. Parks: yes.
+ *  Errors: PG_ERR_BUSY (another node has it; the detail says so), and those of pg_dir_make and pg_file_open */
+PG_NODISCARD pg_err pg_data_open(const char *path, pg_data *out_data);
+
+/** Give the lock back and free; all-zero is fine. */
+void pg_data_close(pg_data *data);
+
+/** Append "<folder>/<name>" and a NUL that is not counted. Errors as pg_buf_reserve. */
+PG_NODISCARD pg_err pg_data_name(const char *folder, const char *name, pg_buf *out);
+
+/** Make a new identity and write it to the folder, which is open by pg_data_open. Parks: yes.
+ *  passphrase     empty: the file is not locked
+ *  out_keystore   end with pg_keystore_deinit
+ *  Errors: PG_ERR_EXISTS (there is one already), and those of pg_keystore_encode and pg_file_replace */
+PG_NODISCARD pg_err pg_identity_make(const char *folder, pg_bytes passphrase,
+                                     pg_keystore *out_keystore);
+
+/** Read the identity of a folder. Parks: yes.
+ *  Errors: PG_ERR_NOT_FOUND (none there), PG_ERR_KEY (locked, and the passphrase is wrong or missing), PG_ERR_CORRUPT,
+ *  PG_ERR_UNSUPPORTED, and those of pg_file_load */
+PG_NODISCARD pg_err pg_identity_load(const char *folder, pg_bytes passphrase,
+                                     pg_keystore *out_keystore);

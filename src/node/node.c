@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/node.h"
+
+#include <string.h>
+
+#include "api/routes.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/echo.h"
+#include "net/host.h"
+#include "net/perf.h"
+#include "net/pnet.h"
+#include "node/data.h"
+#include "node/keeper.h"
+#include "runtime/fiber.h"
+#include "runtime/process.h"
+
+#define CONFIG_NAME "pangea.conf"
+#define SOCKET_NAME "api.sock"
+
+/** All that runs, in the order it is built. */
+typedef struct node {
+    const pg_node_options *options;
+    pg_data data;
+    pg_config config;
+    pg_keystore identity;
+    pg_key network_key; // of the private network
+    char *agent;
+    pg_host *host;
+    pg_keeper *keeper;
+    pg_api_context context;
+    pg_buf socket_path;
+    pg_api *api;
+} node;
+
+// ---- configuration ----
+
+static pg_err config_read(const char *path, bool is_named, pg_config *config)
+{
+    pg_buf text = {0};
+    pg_err err = pg_file_load(path, PG_CONFIG_FILE_BYTES_MAX, &text);
+    if (err == PG_ERR_NOT_FOUND && !is_named) {
+        err = PG_OK;
+    } else if (err == PG_OK) {
+        err = pg_config_parse(config, pg_buf_bytes(&text), path);
+    }
+    pg_buf_deinit(&text);
+    return err;
+}
+
+static pg_err config_fill(const pg_node_options *options, pg_config *config)
+{
+    pg_buf path = {0};
+    pg_err err = PG_OK;
+    if (options->config_file != NULL) {
+        err = config_read(options->config_file, true, config);
+    } else {
+        err = pg_data_name(options->data, CONFIG_NAME, &path);
+        if (err == PG_OK) {
+            err = config_read((const char *) path.ptr, false, config);
+        }
+    }
+    pg_buf_deinit(&path);
+    for (size_t i = 0; i < options->setting_count && err == PG_OK; i++) {
+        err = pg_config_set_pair(config, pg_str_make(options->settings[i]));
+    }
+    return err;
+}
+
+pg_err pg_node_configure(const pg_node_options *options, pg_config *out_config)
+{
+    pg_config config;
+    PG_TRY(pg_config_init(&config));
+    pg_err err = config_fill(options, &config);
+    if (err != PG_OK) {
+        pg_config_deinit(&config);
+        return err;
+    }
+    *out_config = config;
+    return PG_OK;
+}
+
+static pg_host_config host_config_make(const node *self)
+{
+    const pg_config *config = &self->config;
+    pg_host_config made = pg_host_config_default(&self->identity.device);
+    made.agent = self->agent;
+    made.require_pq = config->security_require_pq;
+    made.network_key = config->net_swarm_key[0] != '\0' ? &self->network_key : NULL;
+    made.limits = (pg_admission_limits){
+        .connections = (uint32_t) config->limits_connections,
+        .connections_per_peer = (uint32_t) config->limits_connections_per_peer,
+        .connections_per_ip = (uint32_t) config->limits_connections_per_ip,
+        .connections_per_subnet = (uint32_t) config->limits_connections_per_subnet,
+        .accepts_per_ip = (uint32_t) config->limits_accepts_per_ip,
+        .streams = (uint32_t) config->limits_streams,
+        .streams_per_peer = (uint32_t) config->limits_streams_per_peer,
+    };
+    made.pending_max = (uint32_t) config->limits_pending;
+    made.memory_max_bytes = (size_t) config->limits_memory_bytes;
+    made.book_peers_max = (size_t) config->limits_book_peers;
+    made.dial_timeout_ns = PG_MS(config->net_dial_timeout_ms);
+    made.handshake_timeout_ns = PG_MS(config->net_handshake_timeout_ms);
+    return made;
+}
+
+// ---- building ----
+
+static pg_err identity_open(node *self)
+{
+    const pg_node_options *options = self->options;
+    pg_err err = pg_identity_load(options->data, options->passphrase, &self->identity);
+    if (err != PG_ERR_NOT_FOUND) {
+        return err;
+    }
+    PG_TRY(pg_identity_make(options->data, options->passphrase, &self->identity));
+    options->on_identity_made(options->data, options->user);
+    return PG_OK;
+}
+
+static pg_err network_key_read(node *self)
+{
+    const char *path = self->config.net_swarm_key;
+    if (path[0] == '\0') {
+        return PG_OK;
+    }
+    pg_buf text = {0};
+    pg_err err = pg_file_load(path, PG_NET_SWARM_KEY_BYTES_MAX, &text);
+    if (err == PG_OK) {
+        err = pg_swarm_key_parse(pg_buf_bytes(&text), &self->network_key);
+        err = pg_error_wrap(err, "net.swarm_key: %s", path);
+        pg_wipe(text.ptr, text.cap);
+    }
+    pg_buf_deinit(&text);
+    return err;
+}
+
+static pg_err addr_read(const char *key, const char *text, pg_multiaddr *out_addr)
+{
+    pg_err err = pg_multiaddr_parse(pg_str_make(text), out_addr);
+    return err == PG_OK ? PG_OK
+                        : pg_fail(PG_ERR_INVALID, "%s: '%s': %s", key, text, pg_error_detail(err));
+}
+
+static pg_err announce_start(node *self)
+{
+    pg_multiaddr addrs[PG_NET_ADVERTISED_MAX];
+    size_t count = pg_min_size(self->config.net_announce.count, PG_NET_ADVERTISED_MAX);
+    for (size_t i = 0; i < count; i++) {
+        PG_TRY(addr_read("net.announce", self->config.net_announce.items[i], &addrs[i]));
+    }
+    pg_host_announce(self->host, addrs, count);
+    return PG_OK;
+}
+
+// A machine without IPv6 cannot listen on "any IPv6 address"; where another address is listened on, that is no failure.
+static pg_err listen_start(node *self)
+{
+    size_t listening = 0;
+    pg_err skipped = PG_OK;
+    for (size_t i = 0; i < self->config.net_listen.count; i++) {
+        const char *text = self->config.net_listen.items[i];
+        pg_multiaddr addr;
+        PG_TRY(addr_read("net.listen", text, &addr));
+        pg_err err = pg_host_listen(self->host, &addr);
+        if (err == PG_ERR_UNREACHABLE &&
+            pg_str_starts_with(pg_str_make(text), PG_STR("/ip6/::/"))) {
+            skipped = err;
+            continue;
+        }
+        PG_TRY(err);
+        listening++;
+    }
+    return listening == 0 ? skipped : PG_OK;
+}
+
+static pg_err host_start(node *self)
+{
+    pg_buf agent = {0};
+    PG_TRY(pg_buf_printf(&agent, "pangea/%s", self->options->version));
+    self->agent = (char *) agent.ptr;
+    PG_TRY(network_key_read(self));
+    const pg_host_config config = host_config_make(self);
+    PG_TRY(pg_host_new(&config, &self->host));
+    PG_TRY(pg_perf_serve(self->host, &self->config.net_perf_bytes_max));
+    if (self->config.net_echo) {
+        PG_TRY(pg_echo_serve(self->host));
+    }
+    PG_TRY(announce_start(self));
+    return listen_start(self);
+}
+
+static pg_err api_start(node *self)
+{
+    PG_TRY(pg_data_name(self->options->data, SOCKET_NAME, &self->socket_path));
+    self->context = (pg_api_context){
+        .host = self->host,
+        .person = &self->identity.person.peer_id,
+        .version = self->options->version,
+        .started_at = pg_now(),
+        .is_ready = true,
+    };
+    const char *path = (const char *) self->socket_path.ptr;
+    pg_err err = pg_api_new(path, pg_api_routes, &self->context, &self->api);
+    return pg_error_wrap(err, "local API at %s", path);
+}
+
+static pg_err ready_tell(node *self)
+{
+    pg_buf document = {0};
+    const char *path = self->options->ready_file;
+    pg_err err =
+        pg_api_ready_write(&self->context, (const char *) self->socket_path.ptr, &document);
+    if (err == PG_OK && path != NULL) {
+        err = pg_error_wrap(pg_file_replace(path, pg_buf_bytes(&document), 0644), "ready file");
+    }
+    if (err == PG_OK) {
+        self->options->on_ready(pg_buf_str(&document), self->options->user);
+    }
+    pg_buf_deinit(&document);
+    return err;
+}
+
+static pg_err node_start(node *self)
+{
+    PG_TRY(pg_data_open(self->options->data, &self->data));
+    PG_TRY(pg_node_configure(self->options, &self->config));
+    self->options->on_config(&self->config, self->options->user);
+    PG_TRY(identity_open(self));
+    PG_TRY(host_start(self));
+    PG_TRY(pg_keeper_new(self->host, &self->config.net_peers, &self->keeper));
+    PG_TRY(api_start(self));
+    return ready_tell(self);
+}
+
+// ---- running ----
+
+// A bad file changes nothing: it is told, and the node goes on as it was.
+static pg_err config_reload(node *self)
+{
+    pg_config fresh;
+    const char *fixed = NULL;
+    PG_TRY(pg_node_configure(self->options, &fresh));
+    size_t changed = pg_config_reload(&self->config, &fresh, &fixed);
+    pg_config_deinit(&fresh);
+    const pg_host_config config = host_config_make(self);
+    pg_host_set_limits(self->host, &config);
+    self->options->on_config(&self->config, self->options->user);
+    pg_log(PG_LOG_LEVEL_INFO, "node.config.reread", PG_LOG_U64("changed", changed),
+           PG_LOG_STR("needs_restart", fixed));
+    PG_TRY(announce_start(self));
+    pg_keeper *keeper = NULL;
+    PG_TRY(pg_keeper_new(self->host, &self->config.net_peers, &keeper));
+    pg_keeper_free(&self->keeper);
+    self->keeper = keeper;
+    return PG_OK;
+}
+
+static pg_err node_serve(node *self)
+{
+    for (;;) {
+        int signal_number = 0;
+        PG_TRY(pg_signal_wait(PG_FOREVER, &signal_number));
+        if (signal_number != PG_SIGNAL_HANGUP) {
+            return PG_OK;
+        }
+        pg_err err = config_reload(self);
+        if (err != PG_OK) {
+            pg_log(PG_LOG_LEVEL_ERROR, "node.config.refused", PG_LOG_STR("error", pg_err_name(err)),
+                   PG_LOG_STR("detail", pg_error_detail(err)));
+        }
+    }
+}
+
+// ---- stopping ----
+
+static pg_err drain_run(void *arg)
+{
+    node *self = arg;
+    pg_host_close(self->host, pg_after(PG_MS(self->config.net_drain_timeout_ms)));
+    return PG_OK;
+}
+
+static pg_err impatience_run(void *arg)
+{
+    int signal_number = PG_SIGNAL_HANGUP;
+    while (signal_number == PG_SIGNAL_HANGUP) {
+        PG_TRY(pg_signal_wait(PG_FOREVER, &signal_number));
+    }
+    pg_scope_cancel(arg);
+    return PG_OK;
+}
+
+// Let what runs finish, until the deadline or a second signal.
+static void node_drain(node *self)
+{
+    pg_scope drain;
+    pg_scope signals;
+    pg_scope_init_tolerant(&drain);
+    pg_scope_init_tolerant(&signals);
+    if (pg_scope_spawn(&drain, "node.drain", drain_run, self) == PG_OK) {
+        pg_ignore(pg_scope_spawn(&signals, "node.signals", impatience_run, &drain),
+                  "then only the deadline ends it");
+        pg_ignore(pg_scope_join(&drain), "the host is freed next, drained or not");
+    }
+    pg_scope_close(&signals);
+}
+
+static void node_stop(node *self)
+{
+    self->context.is_ready = false;
+    pg_keeper_free(&self->keeper);
+    if (self->host != NULL && self->api != NULL) {
+        node_drain(self);
+    }
+    pg_api_free(&self->api);
+    pg_host_free(&self->host);
+    pg_keystore_deinit(&self->identity);
+    pg_key_wipe(&self->network_key);
+    pg_mfree(self->agent);
+    pg_buf_deinit(&self->socket_path);
+    pg_config_deinit(&self->config);
+    if (self->options->ready_file != NULL && self->data.lock != NULL) {
+        pg_ignore(pg_path_remove(self->options->ready_file), "it may never have been written");
+    }
+    pg_data_close(&self->data);
+}
+
+pg_err pg_node_run(const pg_node_options *options)
+{
+    node *self = PG_NEW(node);
+    if (self == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    self->options = options;
+    pg_err err = node_start(self);
+    if (err == PG_OK) {
+        pg_log(PG_LOG_LEVEL_INFO, "node.ready", PG_LOG_STR("version", options->version));
+        err = node_serve(self);
+        pg_log(PG_LOG_LEVEL_INFO, "node.stopping");
+    }
+    const pg_error_record kept = *pg_error_last();
+    pg_fiber_shield(true);
+    node_stop(self);
+    pg_fiber_shield(false);
+    pg_mfree(self);
+    return err == PG_OK || kept.code != err ? err : pg_fail(err, "%s", kept.text);
+}
