@@ -50,7 +50,8 @@ typedef enum pg_err_class {
     X(PG_ERR_PROTOCOL, -23, "protocol", PEER, "protocol violation")                                \
     X(PG_ERR_DOWNGRADE, -24, "downgrade", PEER, "negotiation was tampered with")                   \
     X(PG_ERR_CHANGED, -25, "changed", LOCAL, "changed while in use")                               \
-    X(PG_ERR_BUG, -26, "bug", BUG, "internal error")
+    X(PG_ERR_BUG, -26, "bug", BUG, "internal error")                                               \
+    X(PG_ERR_NO_NODE, -27, "no_node", LOCAL, "no node is running")
 
 typedef enum pg_err {
 #define PG_ERR_ENUM(symbol, number, name, class, text) symbol = (number),

@@ -16,6 +16,7 @@ typedef struct pg_invocation pg_invocation;
 typedef enum pg_value_kind {
     PG_VALUE_KIND_NONE, // a flag: takes no value
     PG_VALUE_KIND_TEXT,
+    PG_VALUE_KIND_TEXTS, // may be given several times
     PG_VALUE_KIND_FILE,
     PG_VALUE_KIND_FOLDER,
 } pg_value_kind;
@@ -52,7 +53,7 @@ typedef struct pg_command {
 /** The most options a command has, those of every command included. */
 #define PG_OPTIONS_MAX 32
 
-/** The options of every command: --help, --json, --quiet. */
+/** The options of every command: --help, --json, --quiet, --data. */
 extern const pg_option pg_common_options[];
 
 /** All commands, in the order of the help; ends with NULL. */
@@ -68,5 +69,12 @@ extern const pg_command_group pg_command_groups[];
 
 extern const pg_command pg_command_shards_encode;
 extern const pg_command pg_command_shards_decode;
+extern const pg_command pg_command_init;
+extern const pg_command pg_command_run;
+extern const pg_command pg_command_id;
+extern const pg_command pg_command_dial;
+extern const pg_command pg_command_ping;
+extern const pg_command pg_command_perf;
+extern const pg_command pg_command_peers;
 extern const pg_command pg_command_help;
 extern const pg_command pg_command_version;

@@ -5,6 +5,7 @@ const pg_option pg_common_options[] = {
     {"help", 'h', PG_VALUE_KIND_NONE, NULL, "show this help"},
     {"json", 0, PG_VALUE_KIND_NONE, NULL, "print the result, or the error, as one JSON object"},
     {"quiet", 'q', PG_VALUE_KIND_NONE, NULL, "print nothing but the result and errors"},
+    {"data", 0, PG_VALUE_KIND_FOLDER, "DIR", "the node's data directory (~/.local/share/pangea)"},
     {NULL, 0, PG_VALUE_KIND_NONE, NULL, NULL},
 };
 
@@ -16,6 +17,13 @@ const pg_command_group pg_command_groups[] = {
 const pg_command *const pg_commands[] = {
     &pg_command_shards_encode,
     &pg_command_shards_decode,
+    &pg_command_init,
+    &pg_command_run,
+    &pg_command_id,
+    &pg_command_dial,
+    &pg_command_ping,
+    &pg_command_perf,
+    &pg_command_peers,
     &pg_command_version,
     &pg_command_help,
     NULL,

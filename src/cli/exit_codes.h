@@ -34,6 +34,7 @@
     X(PG_ERR_PROTOCOL, 33, "the other side broke the protocol")                                    \
     X(PG_ERR_DOWNGRADE, 34, "a connection was tampered with")                                      \
     X(PG_ERR_CHANGED, 35, "the source changed while it was read")                                  \
+    X(PG_ERR_NO_NODE, 36, "no node is running on the data directory")                              \
     X(PG_ERR_BUG, 70, "a fault of this program; please report it")                                 \
     X(PG_ERR_CANCELLED, 130, "interrupted")
 

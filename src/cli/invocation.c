@@ -56,6 +56,15 @@ static void add_options(pg_invocation *invocation, const pg_option *options)
 static pg_err set_option(pg_invocation *invocation, size_t index, const char *value)
 {
     const pg_option *option = invocation->options[index];
+    if (option->kind == PG_VALUE_KIND_TEXTS) {
+        if (invocation->repeated_count == PG_REPEATED_MAX) {
+            return pg_fail(PG_ERR_INVALID, "option --%s is given too often", option->name);
+        }
+        invocation->repeated[invocation->repeated_count].option = option;
+        invocation->repeated[invocation->repeated_count].value = value;
+        invocation->repeated_count++;
+        return PG_OK;
+    }
     if (invocation->values[index] != NULL && option->kind != PG_VALUE_KIND_NONE) {
         return pg_fail(PG_ERR_INVALID, "option --%s is given twice", option->name);
     }
@@ -224,4 +233,15 @@ const char *pg_invocation_option(const pg_invocation *invocation, const char *na
 bool pg_invocation_has(const pg_invocation *invocation, const char *name)
 {
     return pg_invocation_option(invocation, name) != NULL;
+}
+
+const char *pg_invocation_next(const pg_invocation *invocation, const char *name, size_t *position)
+{
+    while (*position < invocation->repeated_count) {
+        size_t at = (*position)++;
+        if (strcmp(invocation->repeated[at].option->name, name) == 0) {
+            return invocation->repeated[at].value;
+        }
+    }
+    return NULL;
 }

@@ -12,6 +12,9 @@
 #include "cli/command.h"
 #include "cli/output.h"
 
+/** How many values options that repeat may have together. */
+#define PG_REPEATED_MAX 128
+
 /** A command with its options and arguments. Everything is borrowed from argv. */
 struct pg_invocation {
     const pg_command *command; // NULL: none was named (help of the program, or of `group`)
@@ -20,6 +23,11 @@ struct pg_invocation {
     const char
         *values[PG_OPTIONS_MAX]; // of options[i]; NULL = not given, "" = a flag that was given
     size_t option_count;
+    struct {
+        const pg_option *option;
+        const char *value;
+    } repeated[PG_REPEATED_MAX]; // values of options that may be given several times, in order
+    size_t repeated_count;
     const char **arguments; // points into argv, which is reordered
     size_t argument_count;
     pg_output output;
@@ -35,6 +43,9 @@ PG_NODISCARD pg_err pg_invocation_check(const pg_invocation *invocation);
 
 /** Return the value of an option, "" for a flag, NULL when it was not given. `name` must be an option of the command. */
 const char *pg_invocation_option(const pg_invocation *invocation, const char *name);
+
+/** Return the next value of an option that may be given several times; NULL at the end. Begin with *position 0. */
+const char *pg_invocation_next(const pg_invocation *invocation, const char *name, size_t *position);
 
 /** Return true when an option was given. */
 bool pg_invocation_has(const pg_invocation *invocation, const char *name);

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// `pangea dial` and `pangea peers`: connections of the running node.
+#include "cli/client.h"
+#include "cli/command.h"
+#include "cli/invocation.h"
+
+static const char *text_of(json_object *object, const char *name)
+{
+    json_object *field = NULL;
+    if (!json_object_object_get_ex(object, name, &field) || field == NULL) {
+        return "?";
+    }
+    return json_object_get_string(field);
+}
+
+static double number_of(json_object *object, const char *name)
+{
+    json_object *field = NULL;
+    return json_object_object_get_ex(object, name, &field) ? json_object_get_double(field) : 0.0;
+}
+
+static void peer_tell(const pg_output *output, json_object *peer)
+{
+    json_object *protocols = NULL;
+    pg_output_line(output, "%s", text_of(peer, "peer_id"));
+    pg_output_line(output, "  %s %s, %s, round trip %.3f ms", text_of(peer, "direction"),
+                   text_of(peer, "addr"), text_of(peer, "security"), number_of(peer, "rtt_ms"));
+    pg_output_line(output, "  %s, %s", text_of(peer, "agent"), text_of(peer, "muxer"));
+    if (json_object_object_get_ex(peer, "protocols", &protocols)) {
+        for (size_t i = 0; i < json_object_array_length(protocols); i++) {
+            pg_output_line(output, "    %s",
+                           json_object_get_string(json_object_array_get_idx(protocols, i)));
+        }
+    }
+}
+
+static pg_err dial_run(pg_invocation *invocation)
+{
+    json_object *answer = NULL;
+    json_object *body = json_object_new_object();
+    (void) json_object_object_add(body, "target", json_object_new_string(invocation->arguments[0]));
+    (void) json_object_object_add(body, "fresh",
+                                  json_object_new_boolean(pg_invocation_has(invocation, "fresh")));
+    pg_err err = pg_client_ask(invocation, "POST", "/api/v1/dial", body, &answer);
+    json_object_put(body);
+    PG_TRY(err);
+    pg_output_line(&invocation->output, "connected in %.3f ms", number_of(answer, "dial_ms"));
+    peer_tell(&invocation->output, answer);
+    pg_output_object(&invocation->output, answer);
+    return PG_OK;
+}
+
+static pg_err peers_run(pg_invocation *invocation)
+{
+    json_object *answer = NULL;
+    json_object *peers = NULL;
+    PG_TRY(pg_client_ask(invocation, "GET", "/api/v1/peers", NULL, &answer));
+    if (json_object_object_get_ex(answer, "peers", &peers)) {
+        size_t count = json_object_array_length(peers);
+        for (size_t i = 0; i < count; i++) {
+            peer_tell(&invocation->output, json_object_array_get_idx(peers, i));
+        }
+        if (count == 0) {
+            pg_output_note(&invocation->output, "not connected to anybody");
+        }
+    }
+    pg_output_object(&invocation->output, answer);
+    return PG_OK;
+}
+
+static const pg_argument target_argument[] = {
+    {"TARGET", PG_VALUE_KIND_TEXT, false, false},
+    {NULL, PG_VALUE_KIND_NONE, false, false},
+};
+
+static const pg_option dial_options[] = {
+    {"fresh", 0, PG_VALUE_KIND_NONE, NULL, "make a new connection even if there is one"},
+    {NULL, 0, PG_VALUE_KIND_NONE, NULL, NULL},
+};
+
+const pg_command pg_command_dial = {
+    .name = "dial",
+    .summary = "connect the running node to a peer",
+    .description = "TARGET is a multiaddr, with or without /p2p/ID at its end, or a PeerId whose\n"
+                   "addresses the node knows.",
+    .example = "pangea dial /ip4/192.0.2.1/tcp/4417",
+    .arguments = target_argument,
+    .options = dial_options,
+    .run = dial_run,
+};
+
+const pg_command pg_command_peers = {
+    .name = "peers",
+    .summary = "list the connections of the running node",
+    .run = peers_run,
+};

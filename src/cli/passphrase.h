@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// The passphrase of an identity: the first line of a file, or typed without echo.
+//
+// Layer: cli.  Thread: loop thread only.
+#pragma once
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "cli/invocation.h"
+#include "crypto/secret.h"
+
+/** The option the commands share. */
+#define PG_PASSPHRASE_OPTION                                                                       \
+    {                                                                                              \
+        "passphrase-file", 0, PG_VALUE_KIND_FILE, "FILE",                                          \
+            "the identity's passphrase, first line of FILE (- to be asked)"                        \
+    }
+
+/** Read what --passphrase-file names into *out_passphrase, to be ended with pg_secret_deinit; empty where it was not given.
+ *  is_new   ask twice
+ *  Errors: PG_ERR_INVALID (empty, too long, no terminal to ask on, typed differently), and those of pg_file_load. Parks: yes. */
+PG_NODISCARD pg_err pg_passphrase_read(const pg_invocation *invocation, bool is_new,
+                                       pg_secret *out_passphrase);
