@@ -112,7 +112,7 @@ static pg_err header_read(pg_stream *stream, message *rest, pg_time deadline)
     if (err != PG_OK || !pg_str_equal(text, HEADER)) {
         return pg_fail(PG_ERR_PROTOCOL, "the peer does not speak multistream-select");
     }
-    if (have > HEADER_BYTES) {
+    if (rest != NULL && have > HEADER_BYTES) {
         rest->bytes[0] = bytes[HEADER_BYTES];
         rest->len = 1;
     }

@@ -208,10 +208,11 @@ static pg_err frame_seal(noise_stream *stream, cursor *at)
     uint8_t *body = frame + LENGTH_BYTES;
     pg_bytes plain = cursor_take(at, len);
     if (plain.len < len) {
-        size_t done = 0;
-        for (pg_bytes piece = plain; done < len; done += piece.len) {
-            piece = done == 0 ? plain : cursor_take(at, len - done);
+        memcpy(body, plain.ptr, plain.len);
+        for (size_t done = plain.len; done < len;) {
+            pg_bytes piece = cursor_take(at, len - done);
             memcpy(body + done, piece.ptr, piece.len);
+            done += piece.len;
         }
         plain = pg_bytes_make(body, len);
     }

@@ -91,11 +91,9 @@ static pg_err stream_queue_bytes(pg_yamux_stream *stream, pg_bytes bytes)
         return pg_fail(PG_ERR_LIMIT, "too many unread bytes on the connection");
     }
     while (bytes.len > 0) {
-        pg_yamux_chunk *tail = NULL;
-        if (!pg_list_is_empty(&stream->chunks)) {
-            tail = PG_LIST_OBJECT(stream->chunks.prev, pg_yamux_chunk, node);
-        }
-        if (tail == NULL || tail->len == tail->cap) {
+        bool has_tail = !pg_list_is_empty(&stream->chunks);
+        pg_yamux_chunk *tail = PG_LIST_OBJECT(stream->chunks.prev, pg_yamux_chunk, node);
+        if (!has_tail || tail->len == tail->cap) {
             size_t cap = pg_min_size(pg_max_size(bytes.len, CHUNK_BYTES_MIN), CHUNK_BYTES_MAX);
             tail = pg_malloc(sizeof(pg_yamux_chunk) + cap);
             if (tail == NULL) {
