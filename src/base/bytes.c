@@ -80,7 +80,7 @@ pg_err pg_buf_append(pg_buf *buf, pg_bytes bytes)
 pg_err pg_buf_extend(pg_buf *buf, size_t len, uint8_t **out_space)
 {
     PG_TRY(pg_buf_reserve(buf, len));
-    *out_space = buf->ptr + buf->len;
+    *out_space = buf->ptr == NULL ? NULL : buf->ptr + buf->len; // NULL: nothing in an empty buffer
     buf->len += len;
     return PG_OK;
 }
