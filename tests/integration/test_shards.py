@@ -123,6 +123,22 @@ class Shards(unittest.TestCase):
         self.assertEqual(self.decode(link).returncode, 0)
         self.assertEqual(self.out.read_bytes(), b"all the same " * 10000)
 
+    def test_progress__on_a_terminal__is_a_bar_that_goes_away(self):
+        source = self.source(20000000)
+        ours, terminal = os.openpty()
+        with subprocess.Popen([PANGEA, "shards", "encode", source, *self.folders], stdout=subprocess.DEVNULL, stderr=terminal) as process:
+            os.close(terminal)
+            told = b""
+            try:
+                while more := os.read(ours, 65536):
+                    told += more
+            except OSError:  # the other side of the terminal is closed
+                pass
+        os.close(ours)
+        self.assertEqual(process.returncode, 0)
+        self.assertIn(b"encode [########################] 100 %  19.1 MiB of 19.1 MiB", told)
+        self.assertIn(b"\r\x1b[K19.1 MiB in", told)
+
     def test_folders_of_sets__can_be_given_themselves(self):
         source = self.source(100000)
         link = self.encode(source)
