@@ -8,6 +8,8 @@
 //      echo:STREAMS:BYTES   that many streams at once, each sends random bytes, closes its half, and reads them back
 //      reset:STREAMS        open, write, reset; then an echo must still work
 //      unsupported          a protocol nobody has must be refused and the connection live on
+//      crowd:COUNT          that many further peers connect, each with an identity of its own, and stay until standard
+//                           input ends
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +20,7 @@
 #include "crypto/identity.h"
 #include "net/host.h"
 #include "runtime/fiber.h"
+#include "runtime/file.h"
 #include "runtime/random.h"
 #include "runtime/runtime.h"
 
@@ -28,18 +31,19 @@
 static const char *const echo_ids[] = {"/echo/1.0.0", NULL};
 static const char *const unknown_ids[] = {"/no/such/protocol/1.0.0", NULL};
 
-typedef struct session {
+struct session {
     int argc;
     char **argv;
+    pg_multiaddr addr;
     pg_host *host;
     pg_id conn;
     uint64_t echo_bytes;
-} session;
+};
 
 // ---- echo: one stream written by one fiber and read by another
 
 typedef struct echo_stream {
-    session *session;
+    struct session *session;
     uint64_t number;
     pg_stream *stream;
     uint8_t out[CHUNK_BYTES];
@@ -49,7 +53,8 @@ typedef struct echo_stream {
 // What stands at `offset` of stream `number`: tells a byte that was lost, doubled, or given to another stream.
 static uint8_t echo_byte(uint64_t number, uint64_t offset)
 {
-    uint64_t mixed = (offset + 1) * UINT64_C(0x9e3779b97f4a7c15) ^ number * UINT64_C(0xd6e8feb86659fd93);
+    uint64_t mixed =
+        (offset + 1) * UINT64_C(0x9e3779b97f4a7c15) ^ number * UINT64_C(0xd6e8feb86659fd93);
     return (uint8_t) (mixed >> 32);
 }
 
@@ -62,7 +67,8 @@ static pg_err echo_write(void *arg)
         for (size_t i = 0; i < len; i++) {
             echo->out[i] = echo_byte(echo->number, at + i);
         }
-        PG_TRY(pg_stream_write(echo->stream, pg_bytes_make(echo->out, len), pg_after(STEP_TIMEOUT)));
+        PG_TRY(
+            pg_stream_write(echo->stream, pg_bytes_make(echo->out, len), pg_after(STEP_TIMEOUT)));
     }
     return pg_stream_close_write(echo->stream, pg_after(STEP_TIMEOUT));
 }
@@ -73,7 +79,8 @@ static pg_err echo_read(void *arg)
     uint64_t at = 0;
     for (;;) {
         size_t len = 0;
-        PG_TRY(pg_stream_read(echo->stream, PG_MUT_BYTES_OF(echo->back), pg_after(STEP_TIMEOUT), &len));
+        PG_TRY(pg_stream_read(echo->stream, PG_MUT_BYTES_OF(echo->back), pg_after(STEP_TIMEOUT),
+                              &len));
         if (len == 0) {
             break;
         }
@@ -94,7 +101,7 @@ static pg_err echo_read(void *arg)
 static pg_err echo_run(void *arg)
 {
     echo_stream *echo = arg;
-    session *session = echo->session;
+    struct session *session = echo->session;
     pg_scope scope;
     PG_TRY(pg_host_open_stream_on(session->host, session->conn, echo_ids, pg_after(STEP_TIMEOUT),
                                   &echo->stream, NULL));
@@ -108,7 +115,7 @@ static pg_err echo_run(void *arg)
     return err == PG_OK ? joined : err;
 }
 
-static pg_err step_echo(session *session, uint64_t streams, uint64_t bytes)
+static pg_err step_echo(struct session *session, uint64_t streams, uint64_t bytes)
 {
     echo_stream *echoes = pg_calloc(streams, sizeof(echo_stream));
     pg_scope scope;
@@ -130,7 +137,7 @@ static pg_err step_echo(session *session, uint64_t streams, uint64_t bytes)
 
 // ---- the other steps
 
-static pg_err step_reset(session *session, uint64_t streams)
+static pg_err step_reset(struct session *session, uint64_t streams)
 {
     static const uint8_t some[1000];
     for (uint64_t i = 0; i < streams; i++) {
@@ -145,7 +152,7 @@ static pg_err step_reset(session *session, uint64_t streams)
     return step_echo(session, 1, sizeof(some));
 }
 
-static pg_err step_unsupported(session *session)
+static pg_err step_unsupported(struct session *session)
 {
     pg_stream *stream = NULL;
     pg_err err = pg_host_open_stream_on(session->host, session->conn, unknown_ids,
@@ -157,7 +164,7 @@ static pg_err step_unsupported(session *session)
     return step_echo(session, 1, 1);
 }
 
-static pg_err step_identify(session *session)
+static pg_err step_identify(struct session *session)
 {
     pg_host_conn conn;
     PG_TRY(pg_host_await_identify(session->host, session->conn, pg_after(STEP_TIMEOUT)));
@@ -166,14 +173,65 @@ static pg_err step_identify(session *session)
     if (known == NULL) {
         return pg_fail(PG_ERR_NOT_FOUND, "the peer is not in the book");
     }
-    (void) printf("{\"step\":\"identify\",\"agent\":\"%s\",\"protocols\":%zu,\"security\":\"%s\"}\n",
-                  known->agent, known->protocol_count, conn.info.security);
+    (void) printf(
+        "{\"step\":\"identify\",\"agent\":\"%s\",\"protocols\":%zu,\"security\":\"%s\"}\n",
+        known->agent, known->protocol_count, conn.info.security);
     return PG_OK;
+}
+
+// ---- crowd
+
+static pg_err member_start(const pg_multiaddr *addr, pg_identity *identity, pg_host **out_host)
+{
+    pg_key seed PG_CLEANUP(pg_key_wipe) = {0};
+    pg_random_bytes(PG_MUT_BYTES_OF(seed.bytes));
+    PG_TRY(pg_identity_init(identity, &seed));
+    pg_host_config config = pg_host_config_default(identity);
+    PG_TRY(pg_host_new(&config, out_host));
+    pg_id conn = 0;
+    PG_TRY(pg_host_dial(*out_host, addr, NULL, pg_after(STEP_TIMEOUT), &conn));
+    return pg_host_await_identify(*out_host, conn, pg_after(STEP_TIMEOUT));
+}
+
+static pg_err stdin_wait(void)
+{
+    pg_file *in = NULL;
+    uint8_t space[256];
+    size_t len = sizeof(space);
+    PG_TRY(pg_file_from_fd(0, &in));
+    pg_err err = PG_OK;
+    while (err == PG_OK && len == sizeof(space)) {
+        err = pg_file_read(in, PG_MUT_BYTES_OF(space), &len);
+    }
+    pg_file_free(&in);
+    return err;
+}
+
+static pg_err step_crowd(const pg_multiaddr *addr, uint64_t count)
+{
+    pg_identity *identities = pg_calloc(count, sizeof(pg_identity));
+    pg_host **hosts = pg_calloc(count, sizeof(pg_host *));
+    pg_err err = identities == NULL || hosts == NULL ? PG_ERR_NOMEM : PG_OK;
+    for (uint64_t i = 0; i < count && err == PG_OK; i++) {
+        err = member_start(addr, &identities[i], &hosts[i]);
+    }
+    if (err == PG_OK) {
+        (void) printf("{\"step\":\"crowd\"}\n");
+        (void) fflush(stdout);
+        err = stdin_wait();
+    }
+    for (uint64_t i = 0; i < count && identities != NULL && hosts != NULL; i++) {
+        pg_host_free(&hosts[i]);
+        pg_identity_deinit(&identities[i]);
+    }
+    pg_mfree(hosts);
+    pg_mfree(identities);
+    return err;
 }
 
 // ---- the session
 
-static pg_err step_run(session *session, const char *text)
+static pg_err step_run(struct session *session, const char *text)
 {
     pg_str name;
     pg_str first;
@@ -193,6 +251,9 @@ static pg_err step_run(session *session, const char *text)
     if (pg_str_equal(name, PG_STR("identify"))) {
         return step_identify(session);
     }
+    if (pg_str_equal(name, PG_STR("crowd"))) {
+        return step_crowd(&session->addr, a);
+    }
     pg_err err = pg_fail(PG_ERR_INVALID, "no step '%s'", text);
     if (pg_str_equal(name, PG_STR("echo"))) {
         err = step_echo(session, a, b);
@@ -207,11 +268,11 @@ static pg_err step_run(session *session, const char *text)
     return err;
 }
 
-static pg_err session_run(session *session)
+static pg_err session_run(struct session *session)
 {
-    pg_multiaddr addr;
-    PG_TRY(pg_multiaddr_parse(pg_str_make(session->argv[1]), &addr));
-    PG_TRY(pg_host_dial(session->host, &addr, NULL, pg_after(STEP_TIMEOUT), &session->conn));
+    PG_TRY(pg_multiaddr_parse(pg_str_make(session->argv[1]), &session->addr));
+    PG_TRY(
+        pg_host_dial(session->host, &session->addr, NULL, pg_after(STEP_TIMEOUT), &session->conn));
     for (int i = 2; i < session->argc; i++) {
         PG_TRY(pg_error_wrap(step_run(session, session->argv[i]), "%s", session->argv[i]));
     }
@@ -220,20 +281,19 @@ static pg_err session_run(session *session)
 
 static pg_err peer_main(void *arg)
 {
-    session *session = arg;
-    pg_identity *identity = NULL;
-    pg_err err = pg_identity_generate(&identity);
-    if (err != PG_OK) {
-        return err;
-    }
-    pg_host_config config = pg_host_config_default(identity);
-    err = pg_host_new(&config, &session->host);
+    struct session *session = arg;
+    pg_identity identity;
+    pg_key seed PG_CLEANUP(pg_key_wipe) = {0};
+    pg_random_bytes(PG_MUT_BYTES_OF(seed.bytes));
+    PG_TRY(pg_identity_init(&identity, &seed));
+    pg_host_config config = pg_host_config_default(&identity);
+    pg_err err = pg_host_new(&config, &session->host);
     if (err == PG_OK) {
         err = session_run(session);
         pg_host_close(session->host, pg_after(PG_SECONDS(2)));
     }
     pg_host_free(&session->host);
-    pg_identity_free(&identity);
+    pg_identity_deinit(&identity);
     return err;
 }
 
@@ -243,7 +303,7 @@ int main(int argc, char **argv)
         (void) fprintf(stderr, "usage: peer ADDR STEP...\n");
         return 2;
     }
-    session session = {.argc = argc, .argv = argv};
+    struct session session = {.argc = argc, .argv = argv};
     pg_err err = pg_runtime_run(NULL, peer_main, &session);
     if (err != PG_OK) {
         (void) fprintf(stderr, "peer: %s\n", pg_error_detail(err));
