@@ -15,7 +15,7 @@ run: build ## show the main job on a real file: make run FILE=...
 
 build: ## build/pangea, with all it needs installed first
 	@scripts/setup build
-	@scripts/build release
+	@scripts/build release pangea
 
 test: ## all tests and checks: release, address and undefined, thread sanitizer
 	@scripts/setup test

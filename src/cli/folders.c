@@ -93,11 +93,36 @@ pg_err pg_folders_put(const pg_folders *folders, size_t folder, const pg_cid *ci
     return err;
 }
 
+/** Makes one file of the folder `user` durable. */
+static pg_err on_name_sync(const char *name, void *user)
+{
+    pg_buf path = {0};
+    pg_file *file = NULL;
+    pg_err err = join_path(&path, user, name);
+    if (err == PG_OK) {
+        err = pg_file_open(text_of(&path), PG_FILE_MODE_READ, &file);
+    }
+    if (err == PG_OK) {
+        err = pg_file_sync(file);
+    }
+    pg_file_free(&file);
+    pg_buf_deinit(&path);
+    return err;
+}
+
 pg_err pg_folders_finish(pg_folders *folders, const pg_cid *root)
 {
     pg_buf path = {0};
     pg_err err = PG_OK;
     pg_cid_format(root, folders->root);
+    // A set may have its name only when all of it is on the disk: a crash leaves the whole of it or none.
+    for (size_t i = 0; i < folders->count && err == PG_OK; i++) {
+        pg_buf *set = &folders->set[i];
+        err = pg_dir_each(text_of(set), on_name_sync, set->ptr);
+        if (err == PG_OK) {
+            err = pg_dir_sync(text_of(set));
+        }
+    }
     for (size_t i = 0; i < folders->count && err == PG_OK; i++) {
         err = join_path(&path, folders->paths[i], folders->root);
         if (err == PG_OK) {

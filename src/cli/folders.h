@@ -31,7 +31,7 @@ PG_NODISCARD pg_err pg_folders_prepare(pg_folders *folders, const char *const *p
 PG_NODISCARD pg_err pg_folders_put(const pg_folders *folders, size_t folder, const pg_cid *cid,
                                    pg_bytes block);
 
-/** Give the sets their name, that of the root. Errors: PG_ERR_EXISTS, PG_ERR_FULL, PG_ERR_ACCESS, PG_ERR_IO. */
+/** Make the sets durable and give them their name, that of the root. Errors: PG_ERR_EXISTS, PG_ERR_FULL, PG_ERR_ACCESS, PG_ERR_IO. */
 PG_NODISCARD pg_err pg_folders_finish(pg_folders *folders, const pg_cid *root);
 
 /** Remove what was written, whether it has its name or not. Goes on even when the fiber is cancelled. */
