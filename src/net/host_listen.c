@@ -49,6 +49,14 @@ static void inbound_log_failed(pg_host *host, const pg_endpoint *remote, pg_err 
                    PG_LOG_STR("detail", pg_error_detail(err)));
 }
 
+static void pending_remove(pg_host_pending *pending)
+{
+    if (pg_list_is_linked(&pending->node)) {
+        pg_list_remove(&pending->node);
+        pending->host->pending_count--;
+    }
+}
+
 static pg_err inbound_run(void *arg)
 {
     pg_host_pending *pending = arg;
@@ -59,8 +67,7 @@ static pg_err inbound_run(void *arg)
     if (err == PG_OK) {
         err = pg_scope_join(&pending->scope);
     }
-    pg_list_remove(&pending->node);
-    host->pending_count--;
+    pending_remove(pending);
     if (err == PG_OK && pending->conn == NULL) {
         err = pg_fail(PG_ERR_LIMIT, "too slow while %u others were waiting",
                       host->config.pending_max);
@@ -85,6 +92,7 @@ static void oldest_end(pg_host *host)
     if (host->pending_count >= host->config.pending_max) {
         pg_host_pending *oldest = PG_LIST_OBJECT(host->pending.next, pg_host_pending, node);
         pg_scope_cancel(&oldest->scope);
+        pending_remove(oldest); // its fiber ends at its next turn, and several may come before
     }
 }
 
