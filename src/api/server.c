@@ -82,6 +82,15 @@ static void answer_problem(exchange *self, pg_err err)
     self->answer = pg_api_problem(err, pg_error_detail(err));
 }
 
+// Let the library do all it can do now. Its descriptor is edge-triggered: what it has put off for the next turn wakes nobody.
+static void library_turn(struct MHD_Daemon *daemon)
+{
+    MHD_UNSIGNED_LONG_LONG wait_ms = 0;
+    do {
+        (void) MHD_run(daemon);
+    } while (MHD_get_timeout(daemon, &wait_ms) == MHD_YES && wait_ms == 0);
+}
+
 static pg_err exchange_run(void *arg)
 {
     exchange *self = arg;
@@ -98,7 +107,7 @@ static pg_err exchange_run(void *arg)
     }
     self->state = EXCHANGE_STATE_ANSWERED;
     MHD_resume_connection(self->connection); // `self` may be gone with the next call
-    (void) MHD_run(daemon);
+    library_turn(daemon);
     return PG_OK;
 }
 
