@@ -223,6 +223,8 @@ static pg_err ready_tell(node *self)
 
 static pg_err node_start(node *self)
 {
+    int none = 0; // from now on a signal waits for node_serve, instead of ending the process
+    pg_ignore(pg_signal_wait(pg_now(), &none), "there is none yet");
     PG_TRY(pg_data_open(self->options->data, &self->data));
     PG_TRY(pg_node_configure(self->options, &self->config));
     self->options->on_config(&self->config, self->options->user);

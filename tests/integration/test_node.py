@@ -1,0 +1,369 @@
+#!/usr/bin/env python3
+"""pangea run and the commands that talk to it, as processes: two nodes on loopback, every kind of trouble with its own exit
+code and message, and strangers who misbehave while others are served.
+
+usage: test_node.py PANGEA
+"""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+PANGEA = os.path.abspath(sys.argv[1])
+USAGE, NOT_FOUND, EXISTS, BUSY, KEY, REFUSED, UNREACHABLE, NO_NODE = 2, 14, 15, 18, 25, 31, 32, 36
+HEADER = b"\x13/multistream/1.0.0\n"
+NOISE = b"\x07/noise\n"
+
+
+def run(*arguments, env=None):
+    """Run a command to its end."""
+    words = [PANGEA, *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, check=False, timeout=120, text=True, env=env)
+
+
+class Node:
+    """A running node. Its log is kept in a file."""
+
+    def __init__(self, folder, *settings, source=None):
+        self.folder = folder
+        self.ready_file = pathlib.Path(f"{folder}.ready")
+        self.log_file = pathlib.Path(f"{folder}.log")
+        self.ready_file.unlink(missing_ok=True)
+        words = [PANGEA, "run", "--data", str(folder), "--ready-file", str(self.ready_file)]
+        words += ["--listen", source or "/ip4/127.0.0.1/tcp/0"]
+        for setting in settings:
+            words += ["--set", setting]
+        with open(self.log_file, "wb") as log:
+            self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=log)
+        deadline = time.monotonic() + 60
+        while not self.ready_file.exists():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"the node did not start: {self.log()}")
+            time.sleep(0.01)  # a process of its own: nothing else tells
+        ready = json.loads(self.ready_file.read_text(encoding="utf-8"))
+        self.peer_id, self.addr, self.api = ready["peer_id"], ready["addrs"][0], ready["api"]
+        self.port = int(self.addr.split("/")[4])
+
+    def log(self):
+        return self.log_file.read_text(encoding="utf-8")
+
+    def command(self, *arguments):
+        return run(*arguments, "--data", self.folder, "--json")
+
+    def answer(self, *arguments):
+        result = self.command(*arguments)
+        if result.returncode != 0:
+            raise AssertionError(f"{arguments}: {result.returncode}: {result.stdout}{result.stderr}")
+        return json.loads(result.stdout)
+
+    def get(self, path):
+        """One request to the local API, by hand; returns status and body."""
+        with socket.socket(socket.AF_UNIX) as door:
+            door.settimeout(30)
+            door.connect(self.api)
+            door.sendall(f"{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            data = b""
+            while piece := door.recv(65536):
+                data += piece
+        head, _, body = data.partition(b"\r\n\r\n")
+        return int(head.split()[1]), json.loads(body)
+
+    def memory_kib(self):
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
+
+    def stats(self):
+        return self.get("GET /api/v1/node")[1]["stats"]
+
+    def stop(self, how=signal.SIGTERM):
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return self.process.wait(timeout=60)
+
+
+class NodeTest(unittest.TestCase):
+    def setUp(self):
+        place = tempfile.TemporaryDirectory(prefix="pangea-node-")
+        self.addCleanup(place.cleanup)
+        self.work = pathlib.Path(place.name)
+        self.nodes = []
+        self.addCleanup(self.end)
+
+    def end(self):
+        """Stop what still runs; a node that ended by itself, other than well, is a fault of its own."""
+        codes = [(node.stop(signal.SIGKILL), node) for node in self.nodes]
+        for code, node in codes:
+            self.assertIn(code, (0, -signal.SIGKILL), node.log())
+
+    def node(self, name, *settings, source=None):
+        node = Node(self.work / name, *settings, source=source)
+        self.nodes.append(node)
+        return node
+
+    def wait_for(self, condition, what):
+        deadline = time.monotonic() + 60
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, what)
+            time.sleep(0.02)
+
+    def fails(self, result, code, *words):
+        self.assertEqual(result.returncode, code, result.stdout + result.stderr)
+        for word in words:
+            self.assertIn(word, result.stdout + result.stderr)
+
+
+class Commands(NodeTest):
+    def test_init_and_id(self):
+        data = self.work / "a"
+        made = json.loads(run("init", "--data", data, "--json").stdout)
+        shown = json.loads(run("id", "--data", data, "--json").stdout)
+        self.assertEqual(made, shown)
+        self.assertTrue(made["peer_id"].startswith("12D3KooW"))
+        self.assertNotEqual(made["peer_id"], made["person_id"])
+        self.assertEqual(stat.S_IMODE((data / "identity").stat().st_mode), 0o600)
+        self.fails(run("init", "--data", data), EXISTS, "identity")
+        self.fails(run("id", "--data", self.work / "none"), NOT_FOUND, "pangea init")
+        self.assertEqual(self.node("a").peer_id, made["peer_id"])
+
+    def test_home_is_the_default(self):
+        env = dict(os.environ, XDG_DATA_HOME=str(self.work))
+        self.assertEqual(run("init", env=env).returncode, 0)
+        self.assertTrue((self.work / "pangea/identity").exists())
+        env = {"HOME": str(self.work), "PATH": os.environ["PATH"]}
+        self.assertEqual(run("init", env=env).returncode, 0)
+        self.assertTrue((self.work / ".local/share/pangea/identity").exists())
+        self.fails(run("id", env={"PATH": os.environ["PATH"]}), USAGE, "--data")
+
+    def test_passphrase(self):
+        data, secret, wrong = self.work / "a", self.work / "secret", self.work / "wrong"
+        secret.write_text("correct horse\n", encoding="ascii")
+        wrong.write_text("battery staple\n", encoding="ascii")
+        (self.work / "empty").write_text("\n", encoding="ascii")
+        made = run("init", "--data", data, "--passphrase-file", secret, "--json")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        self.assertEqual(run("id", "--data", data, "--passphrase-file", secret, "--json").stdout, made.stdout)
+        self.fails(run("id", "--data", data), KEY, "passphrase")
+        self.fails(run("id", "--data", data, "--passphrase-file", wrong), KEY)
+        self.fails(run("id", "--data", data, "--passphrase-file", self.work / "empty"), USAGE)
+        self.fails(run("run", "--data", data), KEY)
+
+    def test_dial_ping_perf_peers(self):
+        a, b = self.node("a", "net.echo=true"), self.node("b")
+        dialed = b.answer("dial", a.addr)
+        self.assertEqual(dialed["peer_id"], a.peer_id)
+        self.assertEqual(dialed["security"], "/noise-mlkem768-hfs/0.2.0")
+        self.assertTrue(dialed["hybrid"] and dialed["identified"])
+        self.assertIn("/echo/1.0.0", dialed["protocols"])
+        self.assertTrue(dialed["agent"].startswith("pangea/"))
+        pinged = b.answer("ping", a.peer_id, "--count", "3", "--interval", "0")
+        self.assertEqual(len(pinged["rounds"]), 3)
+        self.assertGreater(pinged["min_ms"], 0)
+        perf = b.answer("perf", a.addr, "--up", "3MiB", "--down", "5MiB")
+        self.assertEqual((perf["up_bytes"], perf["down_bytes"]), (3 << 20, 5 << 20))
+        self.wait_for(lambda: a.answer("peers")["peers"][0]["identified"], "a knows b")
+        (peer,) = a.answer("peers")["peers"]
+        self.assertEqual((peer["peer_id"], peer["direction"]), (b.peer_id, "inbound"))
+        plain = run("peers", "--data", b.folder)
+        self.assertIn(a.peer_id, plain.stdout)
+        self.assertIn("/perf/1.0.0", run("dial", a.addr, "--data", b.folder).stdout)
+        self.assertIn("MB/s", run("perf", a.addr, "--data", b.folder, "--up", "1MiB").stdout)
+        self.assertIn("mean", run("ping", a.addr, "--data", b.folder, "-c", "1").stdout)
+        bare = a.addr.split("/p2p/")[0]
+        self.assertEqual(b.answer("dial", bare, "--fresh")["peer_id"], a.peer_id)
+
+    def test_dial_trouble(self):
+        a, b = self.node("a"), self.node("b")
+        self.fails(b.command("dial", "/ip4/127.0.0.1/tcp/1"), REFUSED, "refused")
+        self.fails(b.command("dial", "nonsense"), USAGE, "neither an address nor a PeerId")
+        self.fails(b.command("dial", "/ip4/nonsense"), USAGE, "no address")
+        self.fails(b.command("dial", a.peer_id), NOT_FOUND, "no address of")
+        self.fails(b.command("dial", b.addr), USAGE, "this node itself")
+        wrong = a.addr.split("/p2p/")[0] + "/p2p/" + b.peer_id
+        self.assertNotEqual(a.command("dial", wrong).returncode, 0)
+        self.fails(b.command("ping", a.addr, "--count", "x"), USAGE, "--count")
+        self.fails(b.command("perf", a.addr, "--up", "lots"), USAGE, "--up")
+        self.fails(run("peers", "--data", self.work / "none"), NO_NODE, "pangea run")
+        error = json.loads(b.command("dial", "/ip4/127.0.0.1/tcp/1").stdout)
+        self.assertIn("refused", json.dumps(error))
+
+    def test_local_api(self):
+        a = self.node("a")
+        self.assertEqual(stat.S_IMODE(os.stat(a.api).st_mode), 0o600)
+        self.assertEqual(a.get("GET /livez")[0], 200)
+        self.assertEqual(a.get("GET /readyz")[0], 200)
+        status, node = a.get("GET /api/v1/node")
+        self.assertEqual((status, node["peer_id"], node["addrs"][0]), (200, a.peer_id, a.addr))
+        status, problem = a.get("GET /nowhere")
+        self.assertEqual((status, problem["code"]), (404, "not_found"))
+        self.assertEqual(a.get("DELETE /api/v1/node")[0], 405)
+        self.assertEqual(a.get("POST /api/v1/dial")[0], 400)
+
+
+class Start(NodeTest):
+    def test_second_node_on_the_directory(self):
+        a = self.node("a")
+        self.fails(run("run", "--data", a.folder, "--listen", "/ip4/127.0.0.1/tcp/0"), BUSY, "another node is running on")
+        a.answer("peers")
+
+    def test_port_in_use(self):
+        a = self.node("a")
+        listen = f"/ip4/127.0.0.1/tcp/{a.port}"
+        self.fails(run("run", "--data", self.work / "b", "--listen", listen), BUSY, listen)
+        self.assertFalse((self.work / "b/api.sock").exists())
+
+    def test_configuration_trouble(self):
+        data = self.work / "a"
+        data.mkdir()
+        (data / "pangea.conf").write_text("[net]\n\nlissten = /ip4/127.0.0.1/tcp/0\n", encoding="ascii")
+        self.fails(run("run", "--data", data), USAGE, "line 3", "net.lissten", "did you mean 'net.listen'?")
+        self.fails(run("run", "--data", data, "--config", self.work / "none"), NOT_FOUND)
+        (data / "pangea.conf").unlink()
+        self.fails(run("run", "--data", data, "--set", "limits.streams=1"), USAGE, "limits.streams")
+        self.fails(run("run", "--data", data, "--listen", "here"), USAGE, "net.listen: 'here'")
+        self.fails(run("run", "--data", data, "--set", "net.peers=/ip4/127.0.0.1/tcp/1"), USAGE, "needs /p2p/ID")
+        (data / "swarm.key").write_text("no key\n", encoding="ascii")
+        self.fails(run("run", "--data", data, "--set", f"net.swarm_key={data}/swarm.key"), USAGE, "swarm.key")
+
+    def test_terminate_while_streams_run(self):
+        a, b = self.node("a", "net.drain_timeout=300ms"), self.node("b")
+        words = [PANGEA, "perf", a.addr, "--data", str(b.folder), "--up", "8GiB", "--down", "0"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as perf:
+            self.wait_for(lambda: a.stats()["streams"] > 0, "perf begins")
+            self.assertEqual(a.stop(), 0)
+            self.assertNotEqual(perf.wait(timeout=60), 0)
+        self.assertFalse(a.ready_file.exists())
+        self.assertFalse(pathlib.Path(a.api).exists())
+        self.assertEqual(b.stop(signal.SIGINT), 0)
+
+    def test_kill_and_restart_keeps_the_identity_and_the_peer(self):
+        a = self.node("a")
+        b = self.node("b", f"net.peers={a.addr}")
+        self.wait_for(lambda: len(a.answer("peers")["peers"]) == 1, "b stays connected to a")
+        a.stop(signal.SIGKILL)
+        again = self.node("a", source=f"/ip4/127.0.0.1/tcp/{a.port}")
+        self.assertEqual(again.peer_id, a.peer_id)
+        self.wait_for(lambda: len(again.answer("peers")["peers"]) == 1, "b comes back to a")
+        self.assertEqual(len(b.answer("peers")["peers"]), 1)
+
+    def test_reload(self):
+        a = self.node("a")
+        conf = a.folder / "pangea.conf"
+        conf.write_text("[log]\nlevel = debug\n[net]\necho = true\n", encoding="ascii")
+        a.process.send_signal(signal.SIGHUP)
+        self.wait_for(lambda: "node.config.reread" in a.log(), "settings are reread")
+        self.assertIn("needs_restart=net.echo", a.log())
+        conf.write_text("[log]\nlevel = loud\n", encoding="ascii")
+        a.process.send_signal(signal.SIGHUP)
+        self.wait_for(lambda: "node.config.refused" in a.log(), "bad settings are refused")
+        a.answer("peers")
+
+    def test_private_network(self):
+        keys = []
+        for i, digit in enumerate("ab"):
+            keys.append(self.work / f"{i}.key")
+            keys[i].write_text("/key/swarm/psk/1.0.0/\n/base16/\n" + digit * 64 + "\n", encoding="ascii")
+        a = self.node("a", f"net.swarm_key={keys[0]}")
+        same = self.node("b", f"net.swarm_key={keys[0]}")
+        other = self.node("c", f"net.swarm_key={keys[1]}", "net.dial_timeout=1s")
+        public = self.node("d", "net.dial_timeout=1s")
+        self.assertEqual(same.answer("dial", a.addr)["peer_id"], a.peer_id)
+        self.assertNotEqual(other.command("dial", a.addr).returncode, 0)
+        self.assertNotEqual(public.command("dial", a.addr).returncode, 0)
+
+
+class Hostile(NodeTest):
+    """Strangers misbehave, b is served all the while, memory stays within bounds, and the log says what happened."""
+
+    def connect(self, node):
+        stranger = socket.create_connection(("127.0.0.1", node.port), timeout=30)
+        self.addCleanup(stranger.close)
+        return stranger
+
+    def served(self, a, b):
+        b.answer("dial", a.addr, "--fresh")
+        b.answer("ping", a.addr, "--count", "1")
+
+    def test_half_a_handshake(self):
+        a, b = self.node("a", "net.handshake_timeout=500ms"), self.node("b")
+        for _ in range(20):
+            self.connect(a).sendall(HEADER + NOISE)
+        self.served(a, b)
+        self.wait_for(lambda: a.stats()["handshakes_failed_total"] >= 20, "they are given up")
+        self.assertEqual(a.stats()["pending"], 0)
+        self.assertIn("net.inbound.failed", a.log())
+
+    def test_garbage(self):
+        a, b = self.node("a"), self.node("b")
+        pieces = [b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 4096, b"\x00" * 64, HEADER + b"\xff\xff\xff\xff\x7f"]
+        pieces.append(HEADER + NOISE + b"\x00\x20" + b"x" * 32 + b"\xff\xff" + b"y" * 70000)
+        for piece in pieces:
+            stranger = self.connect(a)
+            try:
+                stranger.sendall(piece)
+                stranger.shutdown(socket.SHUT_WR)
+                while stranger.recv(65536):
+                    pass
+            except OSError:
+                pass  # reset by the node: as it should be
+        self.served(a, b)
+        self.assertIn("net.inbound.failed", a.log())
+        self.assertNotIn("127.0.0.1", a.log())
+
+    def test_one_byte_at_a_time(self):
+        a, b = self.node("a", "net.handshake_timeout=500ms"), self.node("b")
+        stranger = self.connect(a)
+        start = time.monotonic()
+        try:
+            for byte in HEADER + NOISE + bytes(10000):
+                stranger.sendall(bytes([byte]))
+                time.sleep(0.02)  # the attack itself
+        except OSError:
+            pass
+        self.assertLess(time.monotonic() - start, 30)
+        self.served(a, b)
+
+    def test_flood_of_connections(self):
+        a, b = self.node("a", "limits.pending=32", "limits.connections=64"), self.node("b")
+        before = a.memory_kib()
+        strangers = []
+        for _ in range(500):
+            try:
+                strangers.append(self.connect(a))
+            except ConnectionError:
+                pass  # refused at once: as it should be
+        self.served(a, b)
+        stats = a.stats()
+        self.assertLessEqual(stats["pending"], 32)
+        self.assertLess(a.memory_kib() - before, 65536)
+        self.assertIn("net.inbound", a.log())
+        self.assertLess(len(a.log().splitlines()), 100)
+        del strangers
+
+    def test_flood_of_pings(self):
+        """The other node is the hostile one: a hundred ping streams at once, of which two are served and the others refused."""
+        a, b = self.node("a"), self.node("b")
+        c = self.node("c")
+        before = a.memory_kib()
+        doors = []
+        for _ in range(100):
+            door = socket.socket(socket.AF_UNIX)
+            self.addCleanup(door.close)
+            door.connect(c.api)
+            body = json.dumps({"target": a.addr, "count": 1000, "interval_ms": 0}).encode()
+            door.sendall(b"POST /api/v1/ping HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            doors.append(door)
+        self.served(a, b)
+        self.wait_for(lambda: a.stats()["streams"] <= 2, "the flood is over")
+        self.assertLess(a.memory_kib() - before, 65536)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=1)
