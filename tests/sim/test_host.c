@@ -246,7 +246,8 @@ static pg_err first_flood(sim_host *self)
                                   pg_after(PG_SECONDS(1)), &streams[open], NULL);
         open += err == PG_OK ? 1U : 0U;
     }
-    CHECK(open >= 500); // idle ones are ended meanwhile, so the count is not the number open at once
+    CHECK(open >=
+          500); // idle ones are ended meanwhile, so the count is not the number open at once
     while (!self->stop) {
         CHECK_OK(pg_sleep_until(pg_after(PG_MS(100))));
     }
@@ -378,6 +379,32 @@ static void test_host__ten_thousand_streams__bounded_and_others_served(void **st
     seeds_run(flood_script, 1);
 }
 
+static void stack_print(const pg_fiber_stats *stats, void *user)
+{
+    size_t *kinds = user;
+    (void) printf("fiber %-24s stack %6zu high water %6zu started %zu\n", stats->kind,
+                  stats->stack_bytes, stats->high_water_bytes, stats->started_total);
+    CHECK(stats->high_water_bytes < stats->stack_bytes / 4 * 3);
+    *kinds += 1;
+}
+
+static pg_err stacks_script(void *arg)
+{
+    size_t kinds = 0;
+    PG_TRY(bad_network_script(arg));
+    pg_fiber_stats_each(stack_print, &kinds);
+    CHECK(kinds >= 8);
+    return PG_OK;
+}
+
+static void test_host__stacks_painted__every_kind_keeps_a_quarter_free(void **state)
+{
+    (void) state;
+    static sim_world world;
+    const pg_sim_config config = {.seed = 1, .measure_stacks = true};
+    assert_int_equal(pg_sim_run(&config, stacks_script, &world, NULL), PG_OK);
+}
+
 int main(int argc, char **argv)
 {
     sim_arguments(argc, argv);
@@ -386,6 +413,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_host__crash_restart_and_move__is_met_again),
         cmocka_unit_test(test_host__partition__fails_in_time_and_heals),
         cmocka_unit_test(test_host__ten_thousand_streams__bounded_and_others_served),
+        cmocka_unit_test(test_host__stacks_painted__every_kind_keeps_a_quarter_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
