@@ -243,11 +243,10 @@ static pg_err first_flood(sim_host *self)
     pg_err err = PG_OK;
     while (open < STREAMS && err == PG_OK) {
         err = pg_host_open_stream(self->host, &self->world->hosts[0].id, ids,
-                                  pg_after(PG_SECONDS(1)), &streams[open], NULL);
+                                  pg_after(PG_SECONDS(20)), &streams[open], NULL);
         open += err == PG_OK ? 1U : 0U;
     }
-    CHECK(open >=
-          500); // idle ones are ended meanwhile, so the count is not the number open at once
+    CHECK(open >= 500); // idle ones end meanwhile: this is not the number open at once
     while (!self->stop) {
         CHECK_OK(pg_sleep_until(pg_after(PG_MS(100))));
     }
