@@ -64,17 +64,21 @@ class Node:
             raise AssertionError(f"{arguments}: {result.returncode}: {result.stdout}{result.stderr}")
         return json.loads(result.stdout)
 
-    def get(self, path):
+    def post(self, path, body):
+        return self.get(f"POST {path}", body)
+
+    def get(self, path, body=b""):
         """One request to the local API, by hand; returns status and body."""
         with socket.socket(socket.AF_UNIX) as door:
             door.settimeout(30)
             door.connect(self.api)
-            door.sendall(f"{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            head = f"{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+            door.sendall(head.encode() + body)
             data = b""
             while piece := door.recv(65536):
                 data += piece
-        head, _, body = data.partition(b"\r\n\r\n")
-        return int(head.split()[1]), json.loads(body)
+        head, _, answer = data.partition(b"\r\n\r\n")
+        return int(head.split()[1]), json.loads(answer)
 
     def memory_kib(self):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
@@ -98,8 +102,8 @@ class NodeTest(unittest.TestCase):
         self.addCleanup(self.end)
 
     def end(self):
-        """Stop what still runs; a node that ended by itself, other than well, is a fault of its own."""
-        codes = [(node.stop(signal.SIGKILL), node) for node in self.nodes]
+        """Stop what still runs; a node that does not end well is a fault of its own."""
+        codes = [(node.stop(), node) for node in self.nodes]
         for code, node in codes:
             self.assertIn(code, (0, -signal.SIGKILL), node.log())
 
@@ -205,6 +209,19 @@ class Commands(NodeTest):
         self.assertEqual((status, problem["code"]), (404, "not_found"))
         self.assertEqual(a.get("DELETE /api/v1/node")[0], 405)
         self.assertEqual(a.get("POST /api/v1/dial")[0], 400)
+        for path, body in (
+            ("dial", b"[1]"),
+            ("dial", b"{"),
+            ("dial", b'{"target": 1}'),
+            ("dial", b'{"target": "x", "fresh": 1}'),
+            ("ping", b'{"target": "x", "count": -1}'),
+            ("perf", b'{"target": "x", "up_bytes": "y"}'),
+            ("dial", b'{"x": "' + b"y" * 70000 + b'"}'),
+        ):
+            status, problem = a.post(f"/api/v1/{path}", body)
+            self.assertEqual((status, problem["code"]), (400, "invalid"), body[:40])
+        status, problem = a.post("/api/v1/dial", json.dumps({"target": "/ip4/127.0.0.1/tcp/1"}).encode())
+        self.assertEqual((status, problem["code"]), (502, "refused"))
 
 
 class Start(NodeTest):
@@ -264,6 +281,24 @@ class Start(NodeTest):
         a.process.send_signal(signal.SIGHUP)
         self.wait_for(lambda: "node.config.refused" in a.log(), "bad settings are refused")
         a.answer("peers")
+
+    def test_log_as_json(self):
+        a = self.node("a", "log.format=json", "log.level=debug")
+        self.assertEqual(a.stop(), 0)
+        lines = [json.loads(line) for line in a.log().splitlines() if line.startswith("{")]
+        self.assertIn("node.ready", [line["event"] for line in lines])
+        self.assertTrue(all(line["time_ms"] > 0 for line in lines))
+
+    def test_announce_and_limits(self):
+        a = self.node("a", "net.announce=/ip4/192.0.2.7/tcp/9", source="/ip4/0.0.0.0/tcp/0")
+        addrs = a.get("GET /api/v1/node")[1]["addrs"]
+        self.assertTrue(addrs[0].startswith("/ip4/192.0.2.7/tcp/9/p2p/"))
+        self.assertTrue(any(addr.startswith("/ip4/127.0.0.1/") for addr in addrs))
+        b = self.node("b", "net.perf_bytes_max=0")
+        self.assertNotEqual(a.command("perf", b.addr).returncode, 0)
+        self.assertEqual(a.answer("dial", f"/dns4/localhost/tcp/{b.port}")["peer_id"], b.peer_id)
+        self.assertNotEqual(a.command("dial", "/dns/no.such.name.invalid/tcp/1").returncode, 0)
+        self.assertNotEqual(a.command("dial", "/ip4/127.0.0.1/udp/1/quic-v1").returncode, 0)
 
     def test_private_network(self):
         keys = []
