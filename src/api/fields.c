@@ -58,8 +58,7 @@ void pg_field_add_u64(json_object *object, const char *name, uint64_t value)
 
 void pg_field_add_ms(json_object *object, const char *name, int64_t ns)
 {
-    double ms = (double) (ns / 1000) / 1000.0;
-    json_object *number = json_object_new_double(ms);
+    json_object *number = json_object_new_double((double) ns / 1e6);
     if (number != NULL) {
         json_object_set_serializer(number, json_object_double_to_json_string,
                                    (void *) (uintptr_t) "%.3f", NULL);

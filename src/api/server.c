@@ -184,6 +184,7 @@ static enum MHD_Result exchange_serve(exchange *self, const char *method, const 
     return MHD_YES;
 }
 
+// NOLINTNEXTLINE(readability-function-size): the library says what the parameters are
 static enum MHD_Result on_mhd_request(void *user, struct MHD_Connection *connection,
                                       const char *path, const char *method, const char *version,
                                       const char *data, size_t *data_len, void **place)

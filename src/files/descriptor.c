@@ -90,7 +90,7 @@ static pg_err encode_public(const pg_descriptor *descriptor, pg_arena *arena, pg
     size_t n = pg_code_shards(descriptor->code);
     Pangea__Files__DescriptorPublic message = PANGEA__FILES__DESCRIPTOR_PUBLIC__INIT;
     Pangea__Files__SegmentPublic *parts = pg_arena_alloc(arena, count * sizeof(*parts));
-    message.segments = pg_arena_alloc(arena, count * sizeof(*message.segments));
+    message.segments = pg_arena_alloc(arena, count * sizeof(void *));
     if (parts == NULL || message.segments == NULL) {
         return PG_ERR_NOMEM;
     }
@@ -116,7 +116,7 @@ static pg_err encode_sealed(const pg_descriptor *descriptor, pg_arena *arena, pg
     size_t count = descriptor->segment_count;
     Pangea__Files__DescriptorSealed message = PANGEA__FILES__DESCRIPTOR_SEALED__INIT;
     Pangea__Files__SegmentSealed *parts = pg_arena_alloc(arena, count * sizeof(*parts));
-    message.segments = pg_arena_alloc(arena, count * sizeof(*message.segments));
+    message.segments = pg_arena_alloc(arena, count * sizeof(void *));
     if (parts == NULL || message.segments == NULL) {
         return PG_ERR_NOMEM;
     }

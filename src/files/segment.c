@@ -165,7 +165,7 @@ pg_shard_set pg_segment_find_corrupt(const pg_segment_coder *coder, const pg_des
 static pg_err restore_data(pg_segment_coder *coder, const pg_segment_info *info,
                            pg_shard_set present)
 {
-    uint8_t *row[PG_CODE_SHARDS_MAX];
+    uint8_t *row[PG_CODE_SHARDS_MAX] = {NULL};
     const uint8_t *have[PG_CODE_SHARDS_MAX] = {NULL};
     uint8_t *want[PG_CODE_SHARDS_MAX] = {NULL};
     bool complete = true;

@@ -169,7 +169,6 @@ static pg_err race_run(pg_host *host, const pg_peer_id *expected, const pg_multi
     race.deadline = pg_earlier(deadline, pg_after(host->config.dial_timeout_ns));
     race.detail.max_len = PG_ERROR_TEXT_BYTES_MAX;
     pg_waitq_init(&race.changed);
-    pg_host_entry *entry = NULL;
     attempt *attempts = pg_calloc(count, sizeof(*attempts));
     if (attempts == NULL) {
         return PG_ERR_NOMEM;
@@ -182,13 +181,14 @@ static pg_err race_run(pg_host *host, const pg_peer_id *expected, const pg_multi
     pg_err err = race_steer(&race, &scope, attempts, count);
     pg_scope_close(&scope);
     if (race.won != NULL) {
+        pg_host_entry *entry = NULL;
         err = pg_host_adopt(host, &race.won, NULL, &entry);
         pg_conn_free(&race.won);
+        if (err == PG_OK) {
+            *out_conn = entry->id;
+        }
     } else if (race.detail.len > 0 && err != PG_ERR_CANCELLED) {
         err = pg_fail(err, "%.*s", PG_STR_ARGS(pg_buf_str(&race.detail)));
-    }
-    if (err == PG_OK) {
-        *out_conn = entry->id;
     }
     pg_buf_deinit(&race.detail);
     pg_mfree(attempts);

@@ -79,7 +79,8 @@ static void test_identify_msg__hostile__is_refused_within_bounds(void **state)
     uint8_t *big = pg_malloc(big_len);
     assert_non_null(big);
     for (size_t i = 0; i < big_len; i += 2) {
-        memcpy(big + i, "\x1a\x00", 2); // an empty protocol
+        big[i] = 0x1a; // an empty protocol
+        big[i + 1] = 0;
     }
     assert_int_equal(pg_identify_msg_decode(pg_bytes_make(big, big_len), &arena, &msg),
                      PG_ERR_LIMIT);
