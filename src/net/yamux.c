@@ -28,7 +28,9 @@ void pg_yamux_note_end(pg_yamux *yamux, pg_err err, const char *detail)
         return;
     }
     yamux->end_err = err;
-    strncat(yamux->end_detail, detail, sizeof(yamux->end_detail) - 1);
+    size_t len = strnlen(detail, sizeof(yamux->end_detail) - 1);
+    memcpy(yamux->end_detail, detail, len);
+    yamux->end_detail[len] = '\0';
 }
 
 void pg_yamux_drain(pg_yamux *yamux)
