@@ -150,8 +150,8 @@ func (n *node) identified(ctx context.Context, c command) (answer, error) {
 	}
 	for {
 		protocols, _ := n.host.Peerstore().GetProtocols(p)
-		if len(protocols) > 0 {
-			agent, _ := n.host.Peerstore().Get(p, "AgentVersion")
+		agent, _ := n.host.Peerstore().Get(p, "AgentVersion")
+		if len(protocols) > 0 && agent != nil {
 			signed := false
 			if book, ok := peerstore.GetCertifiedAddrBook(n.host.Peerstore()); ok {
 				signed = book.GetPeerRecord(p) != nil

@@ -123,7 +123,7 @@ const commands = {
   async identified ({ peer }) {
     for (;;) {
       const known = await node.peerStore.get(peerIdFromString(peer)).catch(() => null)
-      if (known != null && known.protocols.length > 0) {
+      if (known != null && known.protocols.length > 0 && known.metadata.has('AgentVersion')) {
         return {
           protocols: known.protocols,
           agent: new TextDecoder().decode(known.metadata.get('AgentVersion')),
