@@ -75,7 +75,7 @@ pg_err pg_packs_add(pg_packs *packs, uint32_t number, pg_pack **out_pack)
     pg_assert(packs->count == 0 || pg_packs_last(packs)->number < number);
     if (packs->count == packs->cap) {
         size_t cap = packs->cap == 0 ? 16 : 2 * packs->cap;
-        pg_pack **grown = pg_realloc(packs->packs, cap * sizeof(*grown));
+        pg_pack **grown = pg_realloc(packs->packs, cap * sizeof(void *));
         if (grown == NULL) {
             return pg_fail(PG_ERR_NOMEM, "no memory for %zu pack files", cap);
         }

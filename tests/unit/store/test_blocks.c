@@ -133,13 +133,13 @@ static pg_err body_round_trip(void *arg)
     pg_block_store *store = store_open();
     uint64_t walked = 0;
     uint64_t put = 0;
-    for (uint8_t i = 0; i < PG_ARRAY_LEN(lens); i++) {
-        cids[i] = put_one(store, i, lens[i]);
+    for (size_t i = 0; i < PG_ARRAY_LEN(lens); i++) {
+        cids[i] = put_one(store, (uint8_t) i, lens[i]);
         put += lens[i];
     }
     for (unsigned again = 0; again < 2; again++) {
-        for (uint8_t i = 0; i < PG_ARRAY_LEN(lens); i++) {
-            expect_one(store, &cids[i], i, lens[i]);
+        for (size_t i = 0; i < PG_ARRAY_LEN(lens); i++) {
+            expect_one(store, &cids[i], (uint8_t) i, lens[i]);
         }
         CHECK(pg_block_store_stats_get(store).blocks == PG_ARRAY_LEN(lens));
         CHECK(du_is(pg_block_store_stats_get(store).used_bytes));

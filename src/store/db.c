@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/db.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "store/db_priv.h"
+
+/** A call on its way to the worker. */
+struct call {
+    pg_db *db;
+    const pg_key *key;
+    const pg_db_schema *schema;
+    pg_db_fn fn;
+    void *arg;
+    const char *path;
+};
+
+// ---- Opening
+
+static pg_err version_set(pg_db_conn *conn, uint32_t version)
+{
+    pg_buf sql = {0};
+    pg_err err = pg_buf_printf(&sql, "PRAGMA user_version = %u", version);
+    if (err == PG_OK) {
+        err = pg_db_exec(conn, (const char *) sql.ptr);
+    }
+    pg_buf_deinit(&sql);
+    return err;
+}
+
+static pg_err step_run(pg_db_conn *conn, const pg_db_schema *schema, uint32_t version)
+{
+    PG_TRY(pg_db_exec(conn, "BEGIN IMMEDIATE"));
+    pg_err err = pg_db_exec(conn, schema->steps[version]);
+    if (err == PG_OK) {
+        err = version_set(conn, version + 1);
+    }
+    if (err == PG_OK) {
+        err = pg_db_exec(conn, "COMMIT");
+    }
+    if (err != PG_OK) {
+        err = pg_error_wrap(err, "database version %u", version + 1);
+        (void) sqlite3_exec(conn->sqlite, "ROLLBACK", NULL, NULL, NULL);
+    }
+    return err;
+}
+
+static pg_err migrate(pg_db *db, const pg_db_schema *schema)
+{
+    int64_t version = 0;
+    PG_TRY(pg_db_query_i64(&db->conn, "PRAGMA user_version", &version));
+    if (version < 0 || version > schema->count) {
+        return pg_fail(PG_ERR_UNSUPPORTED,
+                       "%s has version %lld; this program knows versions up to %u", db->path,
+                       (long long) version, schema->count);
+    }
+    db->version_before = (uint32_t) version;
+    for (uint32_t i = db->version_before; i < schema->count; i++) {
+        PG_TRY(step_run(&db->conn, schema, i));
+    }
+    return PG_OK;
+}
+
+static pg_err job_open(void *arg)
+{
+    const struct call *call = arg;
+    pg_err err = pg_db_conn_open(&call->db->conn, call->db->path, call->key);
+    if (err == PG_OK) {
+        err = migrate(call->db, call->schema);
+    }
+    if (err != PG_OK) {
+        pg_db_conn_close(&call->db->conn);
+    }
+    return err;
+}
+
+static pg_err job_close(void *arg)
+{
+    const struct call *call = arg;
+    pg_db_conn_close(&call->db->conn);
+    return PG_OK;
+}
+
+static void db_free(pg_db *db)
+{
+    pg_worker_free(&db->worker);
+    pg_mfree(db->path);
+    pg_mfree(db);
+}
+
+pg_err pg_db_open(const char *path, const pg_key *key, const pg_db_schema *schema, pg_db **out_db)
+{
+    pg_db *db = PG_NEW(pg_db);
+    if (db == NULL) {
+        return pg_fail(PG_ERR_NOMEM, "no memory for a database");
+    }
+    pg_err err = PG_OK;
+    struct call call = {.db = db, .key = key, .schema = schema};
+    db->path = pg_str_dup(pg_str_make(path));
+    if (db->path == NULL) {
+        err = pg_fail(PG_ERR_NOMEM, "no memory for a database");
+    }
+    if (err == PG_OK) {
+        err = pg_worker_new("database", &db->worker);
+    }
+    if (err == PG_OK) {
+        err = pg_worker_call(db->worker, job_open, &call);
+    }
+    if (err != PG_OK) {
+        db_free(db);
+        return err;
+    }
+    *out_db = db;
+    return PG_OK;
+}
+
+void pg_db_close(pg_db **db)
+{
+    if (*db == NULL) {
+        return;
+    }
+    struct call call = {.db = *db};
+    pg_ignore(pg_worker_call((*db)->worker, job_close, &call), "closing does not fail");
+    db_free(*db);
+    *db = NULL;
+}
+
+uint32_t pg_db_version_before(const pg_db *db)
+{
+    return db->version_before;
+}
+
+// ---- Transactions
+
+static pg_err transaction(pg_db_conn *conn, const char *begin, const struct call *call)
+{
+    PG_TRY(pg_db_exec(conn, begin));
+    pg_err err = call->fn(conn, call->arg);
+    pg_db_stmts_reset(conn);
+    if (err == PG_OK) {
+        err = pg_db_exec(conn, "COMMIT");
+    }
+    if (err != PG_OK && sqlite3_get_autocommit(conn->sqlite) == 0) {
+        (void) sqlite3_exec(conn->sqlite, "ROLLBACK", NULL, NULL, NULL);
+    }
+    return err;
+}
+
+static pg_err job_read(void *arg)
+{
+    const struct call *call = arg;
+    pg_db_conn *conn = &call->db->conn;
+    conn->is_read_only = true;
+    pg_err err = transaction(conn, "BEGIN", call);
+    conn->is_read_only = false;
+    return err;
+}
+
+static pg_err job_write(void *arg)
+{
+    const struct call *call = arg;
+    return transaction(&call->db->conn, "BEGIN IMMEDIATE", call);
+}
+
+pg_err pg_db_read(pg_db *db, pg_db_fn fn, void *arg)
+{
+    struct call call = {.db = db, .fn = fn, .arg = arg};
+    return pg_worker_call(db->worker, job_read, &call);
+}
+
+pg_err pg_db_write(pg_db *db, pg_db_fn fn, void *arg)
+{
+    struct call call = {.db = db, .fn = fn, .arg = arg};
+    return pg_worker_call(db->worker, job_write, &call);
+}
+
+// ---- Check and backup
+
+static pg_err job_check(void *arg)
+{
+    const struct call *call = arg;
+    pg_db_conn *conn = &call->db->conn;
+    sqlite3_stmt *stmt = NULL;
+    pg_err err = PG_OK;
+    int code = sqlite3_prepare_v2(conn->sqlite, "PRAGMA integrity_check(1)", -1, &stmt, NULL);
+    if (code == SQLITE_OK) {
+        code = sqlite3_step(stmt);
+    }
+    if (code != SQLITE_ROW) {
+        err = pg_db_error(conn, code);
+    } else {
+        pg_str text = pg_str_make((const char *) sqlite3_column_text(stmt, 0));
+        if (!pg_str_equal(text, PG_STR("ok"))) {
+            err = pg_fail(PG_ERR_CORRUPT, "database: %.*s", PG_STR_ARGS(text));
+        }
+    }
+    (void) sqlite3_finalize(stmt);
+    return err;
+}
+
+pg_err pg_db_check(pg_db *db)
+{
+    struct call call = {.db = db};
+    return pg_worker_call(db->worker, job_check, &call);
+}
+
+static pg_err job_backup(void *arg)
+{
+    const struct call *call = arg;
+    pg_file_info info;
+    pg_err err = pg_path_stat(call->path, &info);
+    if (err == PG_OK) {
+        return pg_fail(PG_ERR_EXISTS, "%s: exists", call->path);
+    }
+    return err == PG_ERR_NOT_FOUND ? pg_db_file_make(call->path, call->key, &call->db->conn) : err;
+}
+
+pg_err pg_db_backup(pg_db *db, const char *path, const pg_key *key)
+{
+    struct call call = {.db = db, .path = path, .key = key};
+    return pg_worker_call(db->worker, job_backup, &call);
+}

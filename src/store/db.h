@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// A sealed SQLite database: everything in its files is encrypted and authenticated page by page, the log included. Each database has a
+// thread of its own; what is to be done there is a function, given to pg_db_read or pg_db_write, which runs inside one transaction and
+// uses statements (stmt.h). A write that returned PG_OK survives a crash. Against an older copy put in the place of the files
+// there is no protection.
+//
+//      static pg_err job_add(pg_db_conn *conn, void *arg) { .. pg_db_prepare(conn, "INSERT ..", &stmt) .. }
+//      PG_TRY(pg_db_write(db, job_add, &what));
+//
+// Layer: store.  Thread: loop thread; the functions run on the database's.  Spec: docs/protocols/store.md
+#pragma once
+
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "crypto/secret.h"
+
+typedef struct pg_db pg_db;
+
+/** The database inside a function. */
+typedef struct pg_db_conn pg_db_conn;
+
+/** The shape of the tables: steps[n] takes a database of version n to n + 1. Steps that were released never change; new ones are
+ *  appended. Each is run in a transaction of its own, once. */
+typedef struct pg_db_schema {
+    const char *const *steps; // SQL, statements divided by semicolons; static
+    uint32_t count;           // the version of this program
+} pg_db_schema;
+
+/** What runs inside a transaction, on the database's thread. It must not park, and must touch only what it is handed. */
+typedef pg_err (*pg_db_fn)(pg_db_conn *conn, void *arg);
+
+/** Open a database, make it when it is not there, and bring it to the version of `schema`. Parks: yes, as all here.
+ *  Errors: PG_ERR_KEY (another key), PG_ERR_CORRUPT, PG_ERR_UNSUPPORTED (a newer program wrote it; the versions are named), PG_ERR_BUSY (another
+ *  process has it open), PG_ERR_ACCESS, PG_ERR_FULL, PG_ERR_IO, PG_ERR_NOMEM. */
+PG_NODISCARD pg_err pg_db_open(const char *path, const pg_key *key, const pg_db_schema *schema,
+                               pg_db **out_db);
+
+/** Close and free; no call of it may be on. NULL is fine. */
+void pg_db_close(pg_db **db);
+
+/** Run `fn(conn, arg)` in a transaction that may only read. Returns what it returned, or PG_ERR_IO, PG_ERR_CORRUPT, PG_ERR_NOMEM. */
+PG_NODISCARD pg_err pg_db_read(pg_db *db, pg_db_fn fn, void *arg);
+
+/** Run `fn(conn, arg)` in a transaction, and commit it, durable at return, when it returned PG_OK; else undo all it did.
+ *  Returns what it returned, or PG_ERR_FULL, PG_ERR_IO (after a failed sync for all writes, until the database is opened anew), PG_ERR_CORRUPT,
+ *  PG_ERR_NOMEM. After PG_ERR_IO the transaction may still be found done when the database is opened again. */
+PG_NODISCARD pg_err pg_db_write(pg_db *db, pg_db_fn fn, void *arg);
+
+/** Read every page and every index, and compare. Errors: PG_ERR_CORRUPT with the first fault as detail, PG_ERR_IO. */
+PG_NODISCARD pg_err pg_db_check(pg_db *db);
+
+/** Write a copy of the present state, sealed under `key`, to a new file, which is there whole or not at all. Other calls wait.
+ *  Errors: PG_ERR_EXISTS, PG_ERR_FULL, PG_ERR_IO, PG_ERR_CORRUPT, PG_ERR_NOMEM. */
+PG_NODISCARD pg_err pg_db_backup(pg_db *db, const char *path, const pg_key *key);
+
+/** Return the version of the schema that the database had when it was opened; 0 for a new one. */
+uint32_t pg_db_version_before(const pg_db *db);
