@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// The owner's side of placement: shards go to a host in an upload session, and become its promise with the commit of descriptor and
+// grant. Not for: which host gets which slot (files).
+//
+// Layer: exchange.  Thread: loop thread only.  Spec: docs/protocols/place.md
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/bytes.h"
+#include "base/err.h"
+#include "codec/cid.h"
+#include "crypto/peer_id.h"
+#include "exchange/lease.h"
+#include "net/host.h"
+#include "runtime/time.h"
+
+#define PG_PLACE_ID "/pangea/place/1.0.0"
+
+/** An upload session with one host: one stream, on which requests are answered in any order. */
+typedef struct pg_place_session pg_place_session;
+
+/** Open a session under a lease key, dialing where there is no connection.
+ *  expected_bytes  about how much will be pushed: a host that has no room for it says so now; 0 = unknown
+ *  Errors: those of pg_host_open_stream, PG_ERR_FULL (no room), PG_ERR_REFUSED (it takes nothing from us, or is too busy), PG_ERR_LIMIT (more than it
+ *  takes from one uploader), PG_ERR_TIMEOUT, PG_ERR_CANCELLED, PG_ERR_NOMEM. Parks: yes. */
+PG_NODISCARD pg_err pg_place_open(pg_host *host, const pg_peer_id *peer,
+                                  const uint8_t lease_key[PG_ED25519_PUBLIC_BYTES],
+                                  uint64_t expected_bytes, pg_time deadline,
+                                  pg_place_session **out_session);
+
+/** Push one block and return when the host has made it durable. Several fibers may push at once, up to PG_PLACE_INFLIGHT_MAX are under way.
+ *  bytes    borrowed until return
+ *  Errors: PG_ERR_FULL, PG_ERR_LIMIT, PG_ERR_REFUSED, PG_ERR_CORRUPT (the host got other bytes), PG_ERR_CLOSED and others when the stream has ended:
+ *  the session is then of no more use; PG_ERR_TIMEOUT, PG_ERR_CANCELLED. Parks: yes. */
+PG_NODISCARD pg_err pg_place_push(pg_place_session *session, const pg_cid *cid, pg_bytes bytes,
+                                  pg_time deadline);
+
+/** Ask which blocks of a list the host has already from this session or one before it: what an interrupted upload need not send again.
+ *  out_has   out_has[cid_count]; at most PG_BITSWAP_WANTS_MAX
+ *  Errors as pg_place_push. Parks: yes. */
+PG_NODISCARD pg_err pg_place_ask(pg_place_session *session, const pg_cid *cids, size_t cid_count,
+                                 pg_time deadline, bool *out_has);
+
+/** What a commit asks of a host. */
+typedef struct pg_place_commit {
+    pg_bytes
+        grant; // encoded; names the descriptor, which was pushed, and the root if there is one, pushed too
+    pg_slot_set
+        slots; // to be held, beside those it holds; their shards were pushed. Bit 0 for a whole block
+    const pg_bytes *receipts; // receipts[receipt_count] of other hosts of the set, to be kept there
+    size_t receipt_count;
+} pg_place_commit;
+
+/** Make what was pushed the host's promise. The same request renews a lease by a later grant, adds slots or a root, and drops all
+ *  with an expiry of 0 (no receipt then: out_receipt->slots is 0).
+ *  out_receipt   verified: of this host, for this descriptor, at least these slots, this sequence
+ *  out_encoded   appended to: the receipt as it came; may be NULL
+ *  Errors: PG_ERR_MISSING (shards are not there; the detail names some), PG_ERR_AUTH (bad grant, or the receipt is), PG_ERR_CHANGED (a later grant is known;
+ *  its sequence is in *out_known), PG_ERR_NOT_FOUND (a root or descriptor was not pushed), PG_ERR_FULL, PG_ERR_REFUSED, and as pg_place_push. Parks: yes. */
+PG_NODISCARD pg_err pg_place_commit_send(pg_place_session *session, const pg_place_commit *commit,
+                                         pg_time deadline, pg_lease_receipt *out_receipt,
+                                         pg_buf *out_encoded, uint64_t *out_known);
+
+/** Let the host drop slots. `release` is encoded. Errors: PG_ERR_AUTH, PG_ERR_CHANGED, PG_ERR_NOT_FOUND, and as pg_place_push. Parks: yes. */
+PG_NODISCARD pg_err pg_place_release_send(pg_place_session *session, pg_bytes release,
+                                          pg_time deadline);
+
+/** What a host says of one extent. */
+typedef struct pg_place_holding {
+    pg_slot_set slots; // 0: it does not hold the extent
+    bool has_descriptor;
+    uint64_t sequence; // of its grant
+    uint64_t expiry_s;
+    size_t receipt_count; // of other hosts that it knows of, verified
+    pg_lease_receipt receipts[PG_PLACE_RECEIPTS_MAX];
+} pg_place_holding;
+
+/** Ask a host what it holds of an extent, in no session. `descriptor` is the CID of the descriptor, or of a block kept whole.
+ *  Errors: those of pg_host_open_stream, PG_ERR_TIMEOUT, PG_ERR_CANCELLED, PG_ERR_NOMEM. Parks: yes. */
+PG_NODISCARD pg_err pg_place_have(pg_host *host, const pg_peer_id *peer, const pg_cid *descriptor,
+                                  pg_time deadline, pg_place_holding *out_holding);
+
+/** Return the peer of a session. Borrowed. */
+const pg_peer_id *pg_place_session_peer(const pg_place_session *session);
+
+/** End the session and free it; pushes that are under way end with PG_ERR_CLOSED, and must have returned before. What was pushed and not committed stays
+ *  there a while. NULL is fine. Parks: yes, briefly. */
+void pg_place_session_free(pg_place_session **session);

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// The host's side of placement: takes blocks of owners, within its quota and rules, and keeps what carries a valid grant until
+// it expires. Keeps a ledger of leases in the node's database; the blocks are in the block store. What no lease, pin, cache or session
+// accounts for is given back, but never before its time.
+//
+// Layer: exchange.  Thread: loop thread only.  Spec: docs/protocols/place.md
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/bytes.h"
+#include "base/err.h"
+#include "codec/cid.h"
+#include "crypto/identity.h"
+#include "crypto/peer_id.h"
+#include "exchange/extent_format.h"
+#include "exchange/lease.h"
+#include "net/host.h"
+#include "store/blocks.h"
+#include "store/db.h"
+
+/** The tables of this room, step by step (store/db.h). */
+extern const char *const pg_place_schema_1;
+
+/** From whom a host takes blocks. */
+typedef enum pg_place_accept {
+    PG_PLACE_ACCEPT_ANYONE,
+    PG_PLACE_ACCEPT_NOBODY,
+    PG_PLACE_ACCEPT_COUNT,
+} pg_place_accept;
+
+/** Settings; may be changed while it runs. */
+typedef struct pg_place_rules {
+    pg_place_accept accept;
+    uint64_t quota_bytes;        // for blocks of others, of what the block store may take
+    uint64_t uploader_bytes_max; // from one uploader; 0 = no limit of its own
+} pg_place_rules;
+
+/** What it stands on; all outlive the server. */
+typedef struct pg_place_server_config {
+    pg_host *host;
+    pg_block_store *blocks;
+    pg_db *db;                 // has the tables
+    const pg_identity *device; // signs receipts
+    const pg_extent_format *format;
+    pg_place_rules rules;
+    /** Return true when a block must stay for another reason (pin, cache, own file). Does not park. */
+    bool (*is_needed)(const pg_cid *cid, void *user);
+    void *user;
+} pg_place_server_config;
+
+typedef struct pg_place_server pg_place_server;
+
+/** What a host keeps for others. */
+typedef struct pg_place_stats {
+    uint64_t leases;        // extents and whole blocks under a grant
+    uint64_t lease_bytes;   // of their blocks
+    uint64_t session_bytes; // pushed, not committed yet
+    uint64_t quota_bytes;
+    uint64_t pushes_total;
+    uint64_t commits_total;
+    uint64_t refused_total; // of requests, by rule
+    uint64_t expired_total; // leases dropped after their time
+} pg_place_stats;
+
+/** One lease, for listings. */
+typedef struct pg_place_lease {
+    pg_cid descriptor;
+    bool is_whole;
+    pg_peer_id uploader;
+    pg_slot_set slots;
+    uint64_t bytes;
+    uint64_t sequence;
+    uint64_t expiry_s;
+} pg_place_lease;
+
+/** Reconcile the ledger with the blocks, and serve. Blocks that nobody accounts for count as pushed now.
+ *  Errors: PG_ERR_EXISTS, PG_ERR_LIMIT, PG_ERR_NOMEM, those of the database and the block store. Parks: yes. */
+PG_NODISCARD pg_err pg_place_server_new(const pg_place_server_config *config,
+                                        pg_place_server **out_server);
+
+/** Change the rules. What is held stays, even beyond a smaller quota. */
+void pg_place_server_set_rules(pg_place_server *server, const pg_place_rules *rules);
+
+/** Return true when a lease or a session needs the block: it must not be deleted. Parks: no. */
+bool pg_place_server_holds(const pg_place_server *server, const pg_cid *cid);
+
+/** Hear that a block was found damaged and is gone: the lease no longer claims its slot. Parks: yes. */
+void pg_place_server_lost(pg_place_server *server, const pg_cid *cid);
+
+/** Call `each` for every lease. It must not park. Errors of the database. Parks: yes. */
+PG_NODISCARD pg_err pg_place_server_leases(pg_place_server *server,
+                                           void (*each)(const pg_place_lease *lease, void *user),
+                                           void *user);
+
+/** Drop what is over its time: leases past expiry and grace, sessions and strays past theirs; runs by itself once an hour too. *out_bytes is
+ *  what was given back. Errors of the database and the block store. Parks: yes. */
+PG_NODISCARD pg_err pg_place_server_sweep(pg_place_server *server, uint64_t *out_bytes);
+
+/** Return what it keeps and did. */
+pg_place_stats pg_place_server_get_stats(const pg_place_server *server);
+
+/** Serve no more, free, and set *server to NULL. NULL is fine. Parks: yes, briefly. */
+void pg_place_server_free(pg_place_server **server);

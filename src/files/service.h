@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files among nodes: put gives a stream to hosts and returns the link, get finds the blocks of a link and gives the stream back. Keeps
+// the catalogue of what was put here, moves slots to hosts that appear, seeds what passes through. Not for: the formats and the
+// pipelines (encode.h, decode.h), what this node keeps for others (exchange/place_server.h).
+//
+// Layer: files.  Thread: loop thread only.  Spec: docs/ARCHITECTURE.md, "Life of a file"
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/bytes.h"
+#include "base/err.h"
+#include "codec/cid.h"
+#include "crypto/peer_id.h"
+#include "crypto/secret.h"
+#include "exchange/bitswap.h"
+#include "exchange/lease.h"
+#include "exchange/place_server.h"
+#include "files/code.h"
+#include "files/decode.h"
+#include "files/encode.h"
+#include "files/link.h"
+#include "net/host.h"
+#include "store/blocks.h"
+#include "store/db.h"
+
+typedef struct pg_files pg_files;
+
+/** The tables of this room, step by step (store/db.h). */
+extern const char *const pg_files_schema_1;
+
+/** What it stands on; all outlive it. */
+typedef struct pg_files_config {
+    pg_host *host;
+    pg_bitswap *bitswap;
+    pg_block_store *blocks;
+    pg_db *db;                // has the tables
+    pg_place_server *place;   // of this node; NULL where it keeps nothing for others
+    const pg_secret *owner;   // lease keys derive from it
+    uint64_t cache_bytes_max; // of blocks kept because they passed through
+    uint64_t ttl_s;           // of leases, unless a put names another
+} pg_files_config;
+
+/** Begin: goes on with what an earlier run left unfinished. Errors: of the database, PG_ERR_NOMEM. Parks: yes. */
+PG_NODISCARD pg_err pg_files_new(const pg_files_config *config, pg_files **out_files);
+
+/** End what is under way, free, and set *files to NULL. NULL is fine. Parks: yes. */
+void pg_files_free(pg_files **files);
+
+/** Return true when this room needs a block to stay here: own pending file, pinned block, cache. Parks: no. */
+bool pg_files_needs(const pg_files *files, const pg_cid *cid);
+
+/** How far a put or get has come. Borrowed for the call; must not park. */
+typedef struct pg_transfer_progress {
+    uint64_t bytes;       // of the file's plaintext that are placed, or given out
+    uint64_t total_bytes; // 0 = not known
+    uint32_t hosts;       // of the extent at hand
+} pg_transfer_progress;
+
+typedef void (*pg_transfer_listener)(const pg_transfer_progress *progress, void *user);
+
+/** How to put. */
+typedef struct pg_put_options {
+    pg_bytes name; // empty = not told
+    pg_file_kind kind;
+    pg_code code;
+    bool no_compress;
+    uint64_t ttl_s;                // 0 = the configured one
+    uint64_t total_bytes;          // of the source, for the progress; 0 = unknown
+    pg_transfer_listener progress; // NULL = not interested
+    void *user;
+} pg_put_options;
+
+/** One host and what it holds of a file: slots of its extents, summed up. */
+typedef struct pg_file_host {
+    pg_peer_id peer;
+    uint32_t slots; // counted over all extents
+    uint64_t bytes; // of its shards
+} pg_file_host;
+
+#define PG_FILE_HOSTS_MAX 256
+
+/** Where a file stands. */
+typedef enum pg_file_state {
+    PG_FILE_STATE_PENDING,  // on this node only: no host could be reached
+    PG_FILE_STATE_PARTIAL,  // safe, but on fewer hosts than slots; spreads as hosts appear
+    PG_FILE_STATE_COMPLETE, // every slot on a host of its own
+    PG_FILE_STATE_COUNT,
+} pg_file_state;
+
+/** One file of the catalogue, or the result of a put. Owns its buffers: pg_file_entry_deinit. Holds a secret: the link. */
+typedef struct pg_file_entry {
+    pg_link link;
+    pg_buf name;
+    pg_file_kind kind;
+    pg_code code;
+    pg_file_state state;
+    uint64_t size_bytes;
+    uint64_t packed_bytes; // after compression
+    uint64_t stored_bytes; // on all hosts together
+    uint64_t extents;
+    uint64_t segments;
+    uint32_t survives; // losses of hosts that it survives for certain
+    int64_t put_ms;    // wall clock
+    uint64_t expiry_s; // the earliest of its leases
+    size_t host_count;
+    pg_file_host hosts[PG_FILE_HOSTS_MAX];
+} pg_file_entry;
+
+/** Wipe and free. NULL is fine. */
+void pg_file_entry_deinit(pg_file_entry *entry);
+
+/** Put a stream. Where no host is reachable the file waits on this node and *out_entry says PENDING, which is no error here.
+ *  out_entry   written only on PG_OK; large: not for a small stack
+ *  Errors      those of the source, PG_ERR_FULL (no host has room, nor this node), PG_ERR_INVALID, PG_ERR_NOMEM, PG_ERR_CANCELLED, those of the database.
+ *              After an error nothing of the file is kept, and what hosts got of it expires. Parks: yes. */
+PG_NODISCARD pg_err pg_files_put(pg_files *files, const pg_put_options *options,
+                                 const pg_files_source *source, pg_file_entry *out_entry);
+
+/** How to get. */
+typedef struct pg_get_options {
+    uint64_t start;                // as pg_files_decode_stream
+    pg_transfer_listener progress; // NULL = not interested
+    void *user;
+} pg_get_options;
+
+/** What a get met with. */
+typedef struct pg_get_report {
+    uint64_t shards_fetched; // over the network
+    uint64_t shards_local;   // were here
+    uint64_t shards_absent;  // looked for and not found
+    uint64_t shards_corrupt; // failed their digest, and were replaced
+    int64_t first_byte_ns;   // from the start to the first byte given out
+} pg_get_report;
+
+/** Get a file. Errors as pg_files_decode_stream; PG_ERR_NOT_FOUND when nobody who could be asked has the root, PG_ERR_UNREACHABLE when there was
+ *  nobody to ask. out_report may be NULL, and is written on failure too. Parks: yes. */
+PG_NODISCARD pg_err pg_files_get(pg_files *files, const pg_link *link,
+                                 const pg_get_options *options, const pg_files_output *output,
+                                 pg_get_report *out_report);
+
+/** One slot of an extent, as its hosts tell. */
+typedef struct pg_slot_holder {
+    pg_peer_id peer;
+    pg_slot_set slots;
+    bool is_reachable; // answered now; else a receipt says so
+    uint64_t expiry_s;
+} pg_slot_holder;
+
+/** One extent of a file. */
+typedef struct pg_extent_info {
+    uint64_t number;
+    uint64_t plain_bytes;
+    pg_cid descriptor;
+    pg_code code;
+    size_t holder_count;
+    pg_slot_holder holders[PG_PLACE_RECEIPTS_MAX];
+} pg_extent_info;
+
+/** What is found out about a link. */
+typedef struct pg_link_info {
+    uint64_t size_bytes;
+    pg_file_kind kind;
+    pg_bytes name; // borrowed for the call of `each`
+    uint64_t extents;
+    bool is_inline;
+} pg_link_info;
+
+/** Look a link up without fetching the file: `root` is called once, then `extent` for each. Both may be NULL, and must not park.
+ *  Errors as pg_files_get. Parks: yes. */
+PG_NODISCARD pg_err pg_files_inspect(pg_files *files, const pg_link *link,
+                                     void (*root)(const pg_link_info *info, void *user),
+                                     void (*extent)(const pg_extent_info *info, void *user),
+                                     void *user);
+
+/** Call `each` for every file that was put here, newest first; entries are borrowed for the call, without hosts. It must not park.
+ *  Errors of the database. Parks: yes. */
+PG_NODISCARD pg_err pg_files_list(pg_files *files,
+                                  void (*each)(const pg_file_entry *entry, void *user), void *user);
+
+/** Find one file of the catalogue, hosts included, by its root's CID. Errors: PG_ERR_NOT_FOUND, of the database. Parks: yes. */
+PG_NODISCARD pg_err pg_files_find(pg_files *files, const pg_cid *root, pg_file_entry *out_entry);
+
+/** Drop a file that was put here: hosts that are reachable drop it now, others when its lease ends.
+ *  out_dropped, out_hosts   hosts that dropped it, of so many
+ *  Errors: PG_ERR_NOT_FOUND (not of this catalogue), of the database. Parks: yes. */
+PG_NODISCARD pg_err pg_files_remove(pg_files *files, const pg_cid *root, uint32_t *out_dropped,
+                                    uint32_t *out_hosts);
+
+/** Keep a public block, readable by anyone, here: raw, sha2-256 as IPFS has it. At most PG_BITSWAP_BLOCK_BYTES_MAX.
+ *  Errors: PG_ERR_LIMIT, those of pg_block_store_put and the database. Parks: yes. */
+PG_NODISCARD pg_err pg_files_block_put(pg_files *files, pg_bytes bytes, pg_cid *out_cid);
+
+/** Get a public block from here or from any connected peer. Errors as pg_bitswap_fetch_any. Parks: yes. */
+PG_NODISCARD pg_err pg_files_block_get(pg_files *files, const pg_cid *cid, pg_time deadline,
+                                       pg_buf *out);
+
+/** What the room does. */
+typedef struct pg_files_stats {
+    uint64_t files;
+    uint64_t files_pending;
+    uint64_t files_partial;
+    uint64_t cache_bytes;
+    uint64_t cache_bytes_max;
+    uint64_t pinned_blocks;
+    uint64_t puts_total;
+    uint64_t gets_total;
+    uint64_t bytes_put_total;
+    uint64_t bytes_got_total;
+} pg_files_stats;
+
+/** Return what the room does. */
+pg_files_stats pg_files_get_stats(const pg_files *files);
