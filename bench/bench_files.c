@@ -85,8 +85,9 @@ static pg_err on_put_root(pg_bytes block, const pg_cid *cid, void *user)
     return s->keep ? pg_buf_append(&s->blocks.root, block) : PG_OK;
 }
 
-static pg_err on_get_block(const pg_cid *cid, pg_buf *out, void *user)
+static pg_err on_get_block(const pg_cid *cid, const pg_extent *extent, pg_buf *out, void *user)
 {
+    (void) extent;
     subject *s = user;
     bool is_root = pg_cid_equal(cid, &s->encoded.root);
     return pg_buf_append(out, pg_buf_bytes(is_root ? &s->blocks.root : &s->blocks.descriptor));
@@ -126,7 +127,10 @@ static pg_err encode_run(void *arg)
     pg_files_encoding encoding = {
         .code = PG_CODE_DEFAULT, .file_key = &s->key, .random = pg_random_bytes};
     pg_files_source source = {on_read, s};
-    pg_files_sink sink = {on_put_shards, on_put_descriptor, on_put_root, NULL, s};
+    pg_files_sink sink = {.put_shards = on_put_shards,
+                          .put_descriptor = on_put_descriptor,
+                          .put_root = on_put_root,
+                          .user = s};
     pg_files_encoded encoded;
     s->read = 0;
     PG_TRY(pg_files_encode_stream(&encoding, &source, &sink, &encoded));

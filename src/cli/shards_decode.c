@@ -73,8 +73,9 @@ static pg_err find_block(decode_run *run, const pg_cid *cid, pg_mut_bytes space,
     return pg_fail(PG_ERR_NOT_FOUND, "no folder has %s", name);
 }
 
-static pg_err on_get_block(const pg_cid *cid, pg_buf *out, void *user)
+static pg_err on_get_block(const pg_cid *cid, const pg_extent *extent, pg_buf *out, void *user)
 {
+    (void) extent;
     uint8_t *space = NULL;
     size_t len = 0;
     size_t room = out->max_len - out->len;

@@ -65,9 +65,10 @@ static void extent_unref(extent_ref **ref)
 }
 
 /** Fetch a block and hold it against its name. */
-static pg_err get_block(const pg_files_store *store, const pg_cid *cid, pg_buf *out)
+static pg_err get_block(const pg_files_store *store, const pg_cid *cid, const pg_extent *extent,
+                        pg_buf *out)
 {
-    PG_TRY(store->get_block(cid, out, store->user));
+    PG_TRY(store->get_block(cid, extent, out, store->user));
     pg_cid actual = pg_block_cid(pg_buf_bytes(out));
     if (!pg_cid_equal(&actual, cid)) {
         return pg_fail(PG_ERR_CORRUPT, "a block does not match its content id");
@@ -78,7 +79,7 @@ static pg_err get_block(const pg_files_store *store, const pg_cid *cid, pg_buf *
 static pg_err load_extent(const decoder *dec, const pg_extent *extent, extent_ref *ref)
 {
     pg_buf block = {.max_len = PG_DESCRIPTOR_BYTES_MAX};
-    pg_err err = get_block(dec->store, &extent->descriptor, &block);
+    pg_err err = get_block(dec->store, &extent->descriptor, extent, &block);
     if (err == PG_OK) {
         err = pg_descriptor_decode(pg_buf_bytes(&block), &ref->descriptor);
     }
@@ -116,32 +117,38 @@ static pg_err front_step_extent(decoder *dec, extent_ref *ref, uint64_t position
     return PG_OK;
 }
 
+/** Load one extent and hand its segments out. */
+static pg_err walk_extent(decoder *dec, const pg_extent *extent, uint64_t number, uint64_t position)
+{
+    extent_ref *ref = PG_NEW(extent_ref);
+    if (ref == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    ref->refs = 1;
+    ref->number = number;
+    pg_err err = load_extent(dec, extent, ref);
+    if (err == PG_OK) {
+        err = front_step_extent(dec, ref, position);
+    } else {
+        err = pg_error_wrap(err, "extent %llu", (unsigned long long) number);
+    }
+    extent_unref(&ref);
+    return err;
+}
+
 static pg_err walk_list(decoder *dec)
 {
     pg_bytes list = dec->list;
     uint64_t position = 0;
     for (uint64_t number = 0; list.len > 0; number++) {
         pg_arena arena = pg_arena_make(PG_EXTENT_LIST_BYTES_MAX);
-        pg_extent extent;
+        pg_extent extent = {.plain_bytes = 0};
         pg_err err = pg_extents_take(&list, &arena, &extent);
-        pg_arena_deinit(&arena);
-        PG_TRY(err);
-        if (position + extent.plain_bytes > dec->start) {
-            extent_ref *ref = PG_NEW(extent_ref);
-            if (ref == NULL) {
-                return PG_ERR_NOMEM;
-            }
-            ref->refs = 1;
-            ref->number = number;
-            err = load_extent(dec, &extent, ref);
-            if (err == PG_OK) {
-                err = front_step_extent(dec, ref, position);
-            } else {
-                err = pg_error_wrap(err, "extent %llu", (unsigned long long) number);
-            }
-            extent_unref(&ref);
-            PG_TRY(err);
+        if (err == PG_OK && position + extent.plain_bytes > dec->start) {
+            err = walk_extent(dec, &extent, number, position);
         }
+        pg_arena_deinit(&arena); // the hints stand in it
+        PG_TRY(err);
         position += extent.plain_bytes;
     }
     return PG_OK;
@@ -429,7 +436,7 @@ pg_err pg_files_decode_stream(const pg_link *link, uint64_t start, const pg_file
 {
     pg_root root = {0};
     pg_buf block = {.max_len = PG_ROOT_BYTES_MAX};
-    pg_err err = get_block(store, &link->root, &block);
+    pg_err err = get_block(store, &link->root, NULL, &block);
     if (err == PG_OK) {
         err = pg_root_decode(pg_buf_bytes(&block), &link->key, &root);
     }

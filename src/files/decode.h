@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "codec/cid.h"
 #include "files/descriptor.h"
+#include "files/extents.h"
 #include "files/link.h"
 #include "files/root.h"
 #include "files/segment.h"
@@ -49,8 +50,9 @@ typedef struct pg_shard_problem {
 
 /** Where the blocks come from. Calls may come from several fibers, and may park; an error ends the decoding. */
 typedef struct pg_files_store {
-    /** Append a root or descriptor to `out`, which limits its length; the bytes match the CID. Errors: PG_ERR_MISSING and others. */
-    pg_err (*get_block)(const pg_cid *cid, pg_buf *out, void *user);
+    /** Append a root or descriptor to `out`, which limits its length; the bytes match the CID. `extent` is whose descriptor it is, with its
+     *  hints; NULL for the root. Errors: PG_ERR_MISSING and others. */
+    pg_err (*get_block)(const pg_cid *cid, const pg_extent *extent, pg_buf *out, void *user);
     /** Fill rows of want->shards. *out_got are those filled, checked or not; *out_absent those looked for in vain.
      *  That a shard is absent is no error; when nothing is got or absent, the rest counts as absent. */
     pg_err (*get_shards)(const pg_shards_want *want, pg_shard_set *out_got,

@@ -47,10 +47,11 @@ static uint32_t or_default(uint32_t value, uint32_t otherwise)
     return value != 0 ? value : otherwise;
 }
 
-static unsigned lanes_wanted(void)
+static unsigned lanes_wanted(const pg_files_sink *sink)
 {
-    // One to read into and one to write from, beside those that compute.
-    return (unsigned) pg_min_size(pg_cpu_count() + 2U, PG_LANES_MAX);
+    // One to read into and one to write from, beside those that compute; where lanes wait for hosts, all there may be.
+    return sink->place_shards != NULL ? PG_LANES_MAX
+                                      : (unsigned) pg_min_size(pg_cpu_count() + 2U, PG_LANES_MAX);
 }
 
 /** Read the next segment into the lane; *out_len is short only at the end of the stream. */
@@ -75,6 +76,8 @@ static pg_err read_segments(encoder *enc)
     // All that is random is drawn here, in the order of the stream: the same source of it gives the same blocks.
     uint8_t extent_id[PG_EXTENT_ID_BYTES] = {0};
     size_t len = enc->segment_bytes;
+    uint32_t segment = 0;
+    pg_time open_until = PG_FOREVER;
     uint64_t i = 0;
     for (; len == enc->segment_bytes; i++) {
         lane *to = &enc->lane[i % enc->lane_count];
@@ -83,12 +86,16 @@ static pg_err read_segments(encoder *enc)
         if (len == 0) {
             break;
         }
-        to->segment = (uint32_t) (i % enc->extent_segments);
+        if (segment == enc->extent_segments || pg_now() > open_until) {
+            segment = 0;
+        }
+        to->segment = segment++;
         to->info = (pg_segment_info){
             .plain_bytes = (uint32_t) len,
             .flags = enc->encoding->no_compress ? PG_SEGMENT_FLAG_FULL : 0,
         };
         if (to->segment == 0) {
+            open_until = pg_after(PG_MINUTES(PG_EXTENT_MINUTES_MAX));
             enc->encoding->random(PG_MUT_BYTES_OF(extent_id));
             enc->encoding->random(PG_MUT_BYTES_OF(to->descriptor_nonce));
         }
@@ -115,6 +122,30 @@ static pg_err seal_job(void *arg)
     return pg_segment_seal(&self->coder, self->segment, &self->info, self->digests);
 }
 
+/** View the shards of the segment in a lane, by their number. */
+static void list_shards(const lane *from, pg_shard out_shards[PG_CODE_SHARDS_MAX])
+{
+    pg_code code = from->encoder->encoding->code;
+    for (unsigned i = 0; i < pg_code_shards(code); i++) {
+        out_shards[i] = (pg_shard){
+            .slot = pg_code_slot_of_shard(code, from->segment, i),
+            .cid = pg_block_cid_of_digest(from->digests[i]),
+            .bytes = pg_bytes_const(pg_segment_shard(&from->coder, &from->info, i)),
+        };
+    }
+}
+
+static pg_err place_segment(lane *self)
+{
+    const encoder *enc = self->encoder;
+    pg_shard shards[PG_CODE_SHARDS_MAX];
+    pg_segment_place place = {
+        .extent_id = self->coder.extent_id, .level = enc->level, .segment = self->segment};
+    list_shards(self, shards);
+    return enc->sink->place_shards(&place, shards, pg_code_shards(enc->encoding->code),
+                                   enc->sink->user);
+}
+
 static pg_err work(lane *self)
 {
     for (bool end = false; !end;) {
@@ -122,6 +153,9 @@ static pg_err work(lane *self)
         end = self->end;
         if (!end) {
             PG_TRY(pg_offload(seal_job, self));
+        }
+        if (!end && self->encoder->sink->place_shards != NULL) {
+            PG_TRY(place_segment(self));
         }
         pg_lanes_set(&self->encoder->lanes, &self->state, PG_LANE_STATE_DONE);
     }
@@ -167,17 +201,13 @@ static void open_extent(encoder *enc, const lane *from)
 
 static pg_err put_segment(encoder *enc, const lane *from)
 {
-    pg_shard shards[PG_CODE_SHARDS_MAX];
     unsigned n = pg_code_shards(enc->encoding->code);
-    for (unsigned i = 0; i < n; i++) {
-        shards[i] = (pg_shard){
-            .slot = pg_code_slot_of_shard(enc->encoding->code, from->segment, i),
-            .cid = pg_block_cid_of_digest(from->digests[i]),
-            .bytes = pg_bytes_const(pg_segment_shard(&from->coder, &from->info, i)),
-        };
-        enc->totals->shards_bytes += shards[i].bytes.len;
+    enc->totals->shards_bytes += (uint64_t) n * from->info.shard_bytes;
+    if (enc->sink->place_shards == NULL) {
+        pg_shard shards[PG_CODE_SHARDS_MAX];
+        list_shards(from, shards);
+        PG_TRY(enc->sink->put_shards(shards, n, enc->sink->user));
     }
-    PG_TRY(enc->sink->put_shards(shards, n, enc->sink->user));
     pg_descriptor_add(&enc->descriptor, &from->info, from->digests[0]);
     enc->totals->segments++;
     if (enc->level == 0) {
@@ -220,7 +250,7 @@ static pg_err encoder_init(encoder *enc)
     pg_lanes_init(&enc->lanes);
     PG_TRY(pg_descriptor_init(&enc->descriptor, encoding->code, enc->segment_bytes,
                               enc->extent_segments));
-    unsigned count = lanes_wanted();
+    unsigned count = lanes_wanted(enc->sink);
     enc->lane = pg_calloc(count, sizeof(*enc->lane));
     if (enc->lane == NULL) {
         return PG_ERR_NOMEM;

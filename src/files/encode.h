@@ -33,7 +33,15 @@ typedef struct pg_files_source {
     void *user;
 } pg_files_source;
 
-/** Where the blocks go. All calls come from one fiber, in the order of the file; any may park; an error ends the encoding. */
+/** Which segment of which extent shards belong to. Borrowed for the call. */
+typedef struct pg_segment_place {
+    const uint8_t *extent_id; // PG_EXTENT_ID_BYTES
+    uint32_t level;
+    uint32_t segment; // its number in the extent; 0 is the extent's first
+} pg_segment_place;
+
+/** Where the blocks go. But for place_shards all calls come from one fiber, in the order of the file; any may park; an error ends
+ *  the encoding. */
 typedef struct pg_files_sink {
     /** Take the n shards of one segment, each for the slot it names. */
     pg_err (*put_shards)(const pg_shard *shards, unsigned count, void *user);
@@ -41,6 +49,10 @@ typedef struct pg_files_sink {
     pg_err (*put_descriptor)(pg_bytes block, pg_extent *extent, void *user);
     /** Take the root, the last block. */
     pg_err (*put_root)(pg_bytes block, const pg_cid *cid, void *user);
+    /** In place of put_shards, for what waits long: take the n shards of a segment as soon as it is coded. Called from several fibers at
+     *  once, in no order, but always before the descriptor of the extent. NULL = put_shards is called. */
+    pg_err (*place_shards)(const pg_segment_place *place, const pg_shard *shards, unsigned count,
+                           void *user);
     /** Hear how many bytes of the source are done. NULL = not interested. */
     void (*progress)(uint64_t plain_bytes, void *user);
     void *user;
@@ -75,7 +87,8 @@ typedef struct pg_files_encoded {
     uint64_t segments;
 } pg_files_encoded;
 
-/** Encode a stream. Holds up to PG_LANES_MAX segments, fewer on few cores. Parks: yes.
+/** Encode a stream. Holds up to PG_LANES_MAX segments, fewer on few cores. An extent ends at 1 GiB, or with the segment that is on
+ *  PG_EXTENT_MINUTES_MAX after it began. Parks: yes.
  *  out_encoded  written only on PG_OK
  *  Errors       those of the callbacks, PG_ERR_INVALID (code or name), PG_ERR_NOMEM, PG_ERR_CANCELLED */
 PG_NODISCARD pg_err pg_files_encode_stream(const pg_files_encoding *encoding,

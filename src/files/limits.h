@@ -26,6 +26,9 @@
 /** An extent, bytes of plaintext: a few provider records for each GiB. */
 #define PG_EXTENT_BYTES_MAX (1U << 30)
 
+/** How long an extent of a slow stream may stay open, minutes: until then nothing of it is a promise of its hosts. */
+#define PG_EXTENT_MINUTES_MAX 15
+
 /** Segments of an extent: 1 GiB at 1 MiB each, which is what k = 1 needs. */
 #define PG_EXTENT_SEGMENTS_MAX 1024U
 

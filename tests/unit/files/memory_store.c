@@ -136,8 +136,9 @@ static void on_progress(uint64_t plain_bytes, void *user)
     store->progress = plain_bytes;
 }
 
-static pg_err on_get_block(const pg_cid *cid, pg_buf *out, void *user)
+static pg_err on_get_block(const pg_cid *cid, const pg_extent *extent, pg_buf *out, void *user)
 {
+    (void) extent;
     memory_store *store = user;
     memory_block *block = memory_find(store, cid);
     if (must_fail(store)) {
@@ -223,7 +224,11 @@ pg_files_source memory_source(memory_store *store)
 
 pg_files_sink memory_sink(memory_store *store)
 {
-    return (pg_files_sink){on_put_shards, on_put_descriptor, on_put_root, on_progress, store};
+    return (pg_files_sink){.put_shards = on_put_shards,
+                           .put_descriptor = on_put_descriptor,
+                           .put_root = on_put_root,
+                           .progress = on_progress,
+                           .user = store};
 }
 
 pg_files_store memory_blocks(memory_store *store)
