@@ -431,15 +431,37 @@ static pg_err write_content(const pg_link *link, uint64_t start, const pg_files_
     return decode_level(&dec);
 }
 
+static pg_err root_get(const pg_link *link, const pg_files_store *store, pg_root *out_root)
+{
+    pg_buf block = {.max_len = PG_ROOT_BYTES_MAX};
+    pg_err err = get_block(store, &link->root, NULL, &block);
+    if (err == PG_OK) {
+        err = pg_root_decode(pg_buf_bytes(&block), &link->key, out_root);
+    }
+    pg_buf_deinit(&block);
+    return err;
+}
+
+pg_err pg_files_decode_root(const pg_link *link, const pg_files_store *store, pg_root *out_root)
+{
+    pg_root root = {0};
+    pg_err err = root_get(link, store, &root);
+    if (err == PG_OK && root.extents.len > 0) {
+        err = lengthen_list(link, store, &root);
+    }
+    if (err != PG_OK) {
+        pg_root_deinit(&root);
+        return err;
+    }
+    *out_root = root;
+    return PG_OK;
+}
+
 pg_err pg_files_decode_stream(const pg_link *link, uint64_t start, const pg_files_store *store,
                               const pg_files_output *output)
 {
     pg_root root = {0};
-    pg_buf block = {.max_len = PG_ROOT_BYTES_MAX};
-    pg_err err = get_block(store, &link->root, NULL, &block);
-    if (err == PG_OK) {
-        err = pg_root_decode(pg_buf_bytes(&block), &link->key, &root);
-    }
+    pg_err err = root_get(link, store, &root);
     if (err == PG_OK && start > root.size_bytes) {
         err = pg_fail(PG_ERR_INVALID, "byte %llu lies beyond the end, the file has %llu bytes",
                       (unsigned long long) start, (unsigned long long) root.size_bytes);
@@ -450,7 +472,6 @@ pg_err pg_files_decode_stream(const pg_link *link, uint64_t start, const pg_file
     if (err == PG_OK) {
         err = write_content(link, start, store, output, &root);
     }
-    pg_buf_deinit(&block);
     pg_root_deinit(&root);
     return err;
 }

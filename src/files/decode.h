@@ -79,3 +79,8 @@ typedef struct pg_files_output {
 PG_NODISCARD pg_err pg_files_decode_stream(const pg_link *link, uint64_t start,
                                            const pg_files_store *store,
                                            const pg_files_output *output);
+
+/** Fetch and open the root of a file, its list of extents brought to level 0 whatever its length. End *out_root with pg_root_deinit.
+ *  Parks: yes. Errors as pg_files_decode_stream. */
+PG_NODISCARD pg_err pg_files_decode_root(const pg_link *link, const pg_files_store *store,
+                                         pg_root *out_root);

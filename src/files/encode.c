@@ -188,15 +188,16 @@ static pg_err close_extent(encoder *enc)
     return err;
 }
 
-static void open_extent(encoder *enc, const lane *from)
+static pg_err open_extent(encoder *enc, const lane *from)
 {
     memcpy(enc->descriptor_nonce, from->descriptor_nonce, PG_AEAD_NONCE_BYTES);
     pg_descriptor_reset(&enc->descriptor, from->coder.extent_id);
-    if (enc->encoding->lease_key != NULL) {
-        enc->descriptor.has_lease_key = true;
-        enc->encoding->lease_key(from->coder.extent_id, enc->descriptor.lease_key,
-                                 enc->encoding->lease_user);
+    if (enc->encoding->lease_key == NULL) {
+        return PG_OK;
     }
+    enc->descriptor.has_lease_key = true;
+    return enc->encoding->lease_key(from->coder.extent_id, enc->descriptor.lease_key,
+                                    enc->encoding->lease_user);
 }
 
 static pg_err put_segment(encoder *enc, const lane *from)
@@ -233,7 +234,7 @@ static pg_err put_segments(encoder *enc)
             return PG_OK;
         }
         if (from->segment == 0) {
-            open_extent(enc, from);
+            PG_TRY(open_extent(enc, from));
         }
         PG_TRY(put_segment(enc, from));
         pg_lanes_set(&enc->lanes, &from->state, PG_LANE_STATE_FREE);

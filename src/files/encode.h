@@ -67,8 +67,8 @@ typedef struct pg_files_encoding {
     const pg_key *file_key;           // fresh for every file
     void (*random)(pg_mut_bytes out); // pg_random_bytes, or a test's
     /** Give the lease key of an extent. NULL = there is none, as in a set of folders. */
-    void (*lease_key)(const uint8_t extent_id[PG_EXTENT_ID_BYTES],
-                      uint8_t out_key[PG_LEASE_KEY_BYTES], void *user);
+    pg_err (*lease_key)(const uint8_t extent_id[PG_EXTENT_ID_BYTES],
+                        uint8_t out_key[PG_LEASE_KEY_BYTES], void *user);
     void *lease_user;
     // Smaller limits, for tests; 0 = those of limits.h.
     uint32_t segment_bytes;

@@ -64,3 +64,42 @@
 
 /** An encoded audit answer, bytes. */
 #define PG_AUDIT_ANSWER_BYTES_MAX (PG_AUDIT_BLOCK_BYTES + 64U)
+
+/** Blocks waiting to be written to the cache, bytes; beyond it what passes through is not cached. */
+#define PG_CACHE_QUEUE_BYTES_MAX (16U << 20)
+
+/** Fibers that write to the cache: one sync serves them together. */
+#define PG_CACHE_WRITERS 3U
+
+/** How often the table of the cache is written, minutes: what it misses after a crash goes as a stray. */
+#define PG_CACHE_SAVE_MINUTES 10
+
+/** Puts and gets that run at once: each holds up to 115 MiB of segments. Further ones wait. */
+#define PG_TRANSFERS_MAX 3U
+
+/** Hosts looked at for one extent: far more than it has slots. */
+#define PG_FILES_CANDIDATES_MAX 256U
+
+/** Time for a host to take an upload session, and to commit, milliseconds. */
+#define PG_UPLOAD_OPEN_MS 10000
+#define PG_UPLOAD_COMMIT_MS 30000
+
+/** Time for a host to take one shard, milliseconds: then it counts as lost, and its slots go to others. */
+#define PG_UPLOAD_PUSH_MS 60000
+
+/** Rounds of giving the slots of lost hosts to others, before a put fails. */
+#define PG_UPLOAD_ROUNDS_MAX 4U
+
+/** Time for a peer to answer what it holds, and for a root or descriptor to come, milliseconds. */
+#define PG_FETCH_ASK_MS 3000
+#define PG_FETCH_BLOCK_MS 15000
+
+/** Time for one shard, milliseconds; a spare one is asked for after the second time. */
+#define PG_FETCH_SHARD_MS 20000
+#define PG_FETCH_HEDGE_MS 1000
+
+/** Between two looks at files that are not on enough hosts, seconds; also when a host appears. */
+#define PG_SPREAD_SECONDS 60
+
+/** Leases of a put, seconds, unless it asks for others: as long as hosts take. */
+#define PG_FILES_TTL_S_DEFAULT (UINT64_C(60) * 24 * 3600)

@@ -18,6 +18,7 @@
 #include "crypto/secret.h"
 #include "exchange/bitswap.h"
 #include "exchange/lease.h"
+#include "exchange/limits.h"
 #include "exchange/place_server.h"
 #include "files/code.h"
 #include "files/decode.h"
@@ -46,6 +47,9 @@ typedef struct pg_files_config {
 
 /** Begin: goes on with what an earlier run left unfinished. Errors: of the database, PG_ERR_NOMEM. Parks: yes. */
 PG_NODISCARD pg_err pg_files_new(const pg_files_config *config, pg_files **out_files);
+
+/** Tell of this node's own ledger, which is made later since it asks pg_files_needs; NULL takes it away again. */
+void pg_files_attach_place(pg_files *files, pg_place_server *place);
 
 /** End what is under way, free, and set *files to NULL. NULL is fine. Parks: yes. */
 void pg_files_free(pg_files **files);

@@ -54,6 +54,11 @@ typedef struct pg_config {
     uint64_t net_drain_timeout_ms;
     uint64_t net_perf_bytes_max;
     bool security_require_pq;
+    uint64_t storage_quota_bytes;
+    uint64_t storage_cache_bytes;
+    uint64_t storage_uploader_bytes_max;
+    char *storage_accept;
+    uint64_t storage_ttl_ms;
     uint64_t limits_connections;
     uint64_t limits_connections_per_peer;
     uint64_t limits_connections_per_ip;
@@ -66,7 +71,7 @@ typedef struct pg_config {
     uint64_t limits_book_peers;
     char *log_level;
     char *log_format;
-    uint8_t layers[32]; // [key of the table]: the pg_config_layer that last set it
+    uint8_t layers[96]; // [key of the table]: the pg_config_layer that last set it
 } pg_config;
 
 /** One row of the table. */

@@ -88,6 +88,17 @@ static const pg_config_key keys[] = {
          "file with the key of a private network; empty: a public node"),
     BOOL("security.require_pq", security_require_pq, "false", false,
          "refuse peers that cannot do the hybrid post-quantum handshake"),
+    CHOICE("storage.accept", storage_accept, "anyone", "anyone nobody", true,
+           "whose blocks this node keeps"),
+    BYTES("storage.cache", storage_cache_bytes, "1GiB", 0, 1024 * TIB, false,
+          "blocks that passed through and are given on to others; part of the quota"),
+    BYTES("storage.quota", storage_quota_bytes, "10GiB", 16 * MIB, 1024 * TIB, true,
+          "disk space for blocks of every kind"),
+    DURATION(
+        "storage.ttl", storage_ttl_ms, "1440h", 60000, UINT64_C(5184000000), false,
+        "how long hosts are asked to keep a file before its lease is renewed; 60 days at most"),
+    BYTES("storage.uploader_max", storage_uploader_bytes_max, "0", 0, 1024 * TIB, true,
+          "most bytes kept for one uploader; 0 is no limit but the quota"),
 };
 
 _Static_assert(PG_ARRAY_LEN(keys) <= sizeof(((pg_config *) NULL)->layers),

@@ -12,6 +12,7 @@
 #include "net/pnet.h"
 #include "node/data.h"
 #include "node/keeper.h"
+#include "node/storage.h"
 #include "runtime/fiber.h"
 #include "runtime/process.h"
 
@@ -27,6 +28,7 @@ typedef struct node {
     pg_key network_key; // of the private network
     char *agent;
     pg_host *host;
+    pg_storage storage;
     pg_keeper *keeper;
     pg_api_context context;
     pg_buf socket_path;
@@ -186,8 +188,7 @@ static pg_err host_start(node *self)
     if (self->config.net_echo) {
         PG_TRY(pg_echo_serve(self->host));
     }
-    PG_TRY(announce_start(self));
-    return listen_start(self);
+    return announce_start(self);
 }
 
 static pg_err api_start(node *self)
@@ -230,6 +231,9 @@ static pg_err node_start(node *self)
     self->options->on_config(&self->config, self->options->user);
     PG_TRY(identity_open(self));
     PG_TRY(host_start(self));
+    PG_TRY(pg_storage_open(&self->storage, self->options->data, self->host, &self->identity,
+                           &self->config));
+    PG_TRY(listen_start(self)); // when all that peers may ask for is there
     PG_TRY(pg_keeper_new(self->host, &self->config.net_peers, &self->keeper));
     PG_TRY(api_start(self));
     return ready_tell(self);
@@ -247,6 +251,7 @@ static pg_err config_reload(node *self)
     pg_config_deinit(&fresh);
     const pg_host_config config = host_config_make(self);
     pg_host_set_limits(self->host, &config);
+    pg_storage_reload(&self->storage, &self->config);
     self->options->on_config(&self->config, self->options->user);
     pg_log(PG_LOG_LEVEL_INFO, "node.config.reread", PG_LOG_U64("changed", changed),
            PG_LOG_STR("needs_restart", fixed));
@@ -316,6 +321,7 @@ static void node_stop(node *self)
         node_drain(self);
     }
     pg_api_free(&self->api);
+    pg_storage_close(&self->storage);
     pg_host_free(&self->host);
     pg_keystore_deinit(&self->identity);
     pg_key_wipe(&self->network_key);

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "files/fetch.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "files/extents.h"
+#include "files/limits.h"
+#include "runtime/time.h"
+
+// ---- Roots and descriptors
+
+/** Append a block that is here. Returns false when it is not, or was found damaged. */
+static bool local_get(pg_files *files, const pg_cid *cid, pg_buf *out)
+{
+    if (!pg_block_store_has(files->config.blocks, cid, NULL)) {
+        return false;
+    }
+    pg_err err = pg_block_store_get(files->config.blocks, cid, out);
+    if (err == PG_ERR_CORRUPT && files->place != NULL) {
+        pg_place_server_lost(files->place, cid);
+    }
+    if (err == PG_OK) {
+        pg_keep_touch(&files->keep, cid);
+    }
+    return err == PG_OK;
+}
+
+/** Turn the hints of a list into PeerIds. */
+static size_t hints_read(const pg_files *files, const pg_extent *extent, pg_peer_id *out_peers)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < extent->host_count; i++) {
+        if (pg_peer_id_decode(extent->hosts[i], &out_peers[count]) == PG_OK &&
+            !pg_peer_id_equal(&out_peers[count], pg_host_id(files->config.host))) {
+            count++;
+        }
+    }
+    return count;
+}
+
+static pg_err remote_get(pg_fetch *fetch, const pg_cid *cid, const pg_extent *extent, pg_buf *out)
+{
+    pg_files *files = fetch->files;
+    pg_time deadline = pg_after(PG_MS(PG_FETCH_BLOCK_MS));
+    pg_err err = PG_ERR_NOT_FOUND;
+    if (extent != NULL) {
+        pg_peer_id hints[PG_CODE_SHARDS_MAX];
+        size_t count = hints_read(files, extent, hints);
+        if (count > 0) {
+            err =
+                pg_bitswap_fetch_any(files->config.bitswap, hints, count, cid, deadline, out, NULL);
+        }
+    }
+    if (err != PG_OK && err != PG_ERR_CANCELLED) {
+        err = pg_bitswap_fetch_any(files->config.bitswap, NULL, 0, cid, deadline, out, NULL);
+    }
+    return err;
+}
+
+static pg_err fail_absent(const pg_fetch *fetch, const char *what)
+{
+    pg_host_stats stats = pg_host_get_stats(fetch->files->config.host);
+    if (stats.connections == 0) {
+        return pg_fail(PG_ERR_UNREACHABLE, "%s is not here, and no other node is connected", what);
+    }
+    return pg_fail(PG_ERR_NOT_FOUND, "%s is with none of the nodes that were asked", what);
+}
+
+static pg_err holders_learn(pg_fetch *fetch, const pg_cid *cid, const pg_extent *extent,
+                            pg_bytes block)
+{
+    pg_descriptor descriptor;
+    PG_TRY(pg_descriptor_decode(block, &descriptor));
+    pg_holders *holders = PG_NEW(pg_holders);
+    pg_err err = holders == NULL
+                     ? PG_ERR_NOMEM
+                     : pg_map_add(&fetch->extents, PG_BYTES_OF(descriptor.extent_id), holders);
+    pg_descriptor_deinit(&descriptor);
+    if (err != PG_OK) {
+        pg_mfree(holders);
+        return err == PG_ERR_EXISTS ? PG_OK : err; // an extent that a list names twice
+    }
+    return pg_holders_ask(holders, fetch->files->config.host, cid, extent->hosts,
+                          extent->host_count);
+}
+
+static pg_err on_get_block(const pg_cid *cid, const pg_extent *extent, pg_buf *out, void *user)
+{
+    pg_fetch *fetch = user;
+    if (!local_get(fetch->files, cid, out)) {
+        pg_err err = remote_get(fetch, cid, extent, out);
+        if (err == PG_ERR_NOT_FOUND || err == PG_ERR_TIMEOUT) {
+            return fail_absent(fetch, extent == NULL ? "the root of this link" : "a descriptor");
+        }
+        PG_TRY(err);
+        pg_keep_offer(&fetch->files->keep, cid, pg_buf_bytes(out));
+    }
+    return extent == NULL ? PG_OK : holders_learn(fetch, cid, extent, pg_buf_bytes(out));
+}
+
+// ---- Shards
+
+/** The shards of one segment being got. */
+typedef struct want_run {
+    pg_fetch *fetch;
+    const pg_shards_want *want;
+    pg_holders *holders;
+    pg_shard_set got;
+    pg_shard_set asked; // fetched, or being fetched
+    unsigned running;
+    pg_waitq changed;
+    pg_scope scope;
+} want_run;
+
+/** One shard being fetched. */
+typedef struct shard_run {
+    want_run *run;
+    unsigned shard;
+} shard_run;
+
+static pg_cid shard_cid(const pg_shards_want *want, unsigned shard)
+{
+    return pg_block_cid_of_digest(pg_descriptor_digest(want->descriptor, want->segment, shard));
+}
+
+static bool row_take(want_run *run, unsigned shard, pg_bytes bytes)
+{
+    const pg_shards_want *want = run->want;
+    if (bytes.len != want->shard_bytes) {
+        return false;
+    }
+    memcpy(want->shards + (size_t) shard * want->shard_bytes, bytes.ptr, bytes.len);
+    run->got |= (pg_shard_set) 1 << shard;
+    return true;
+}
+
+static unsigned count_of(pg_shard_set set)
+{
+    return (unsigned) __builtin_popcount(set);
+}
+
+static pg_shard_set untried(const want_run *run)
+{
+    unsigned n = pg_code_shards(run->want->descriptor->code);
+    pg_shard_set all = (pg_shard_set) (((uint64_t) 1 << n) - 1);
+    return all & ~run->want->tried & ~run->got & ~run->asked;
+}
+
+/** Take what is here. */
+static void shards_take_local(want_run *run)
+{
+    pg_shard_set rest = untried(run);
+    for (unsigned i = 0; rest >> i != 0 && count_of(run->got) < run->want->need; i++) {
+        pg_cid cid = shard_cid(run->want, i);
+        pg_buf block = {.max_len = PG_SHARD_BYTES_MAX};
+        if ((rest >> i & 1) != 0 && local_get(run->fetch->files, &cid, &block) &&
+            row_take(run, i, pg_buf_bytes(&block))) {
+            run->fetch->report.shards_local++;
+        }
+        pg_buf_deinit(&block);
+    }
+}
+
+static void holder_note(want_run *run, pg_holder *holder, unsigned slot, pg_err err)
+{
+    run->fetch->report.shards_corrupt += err == PG_ERR_CORRUPT ? 1 : 0;
+    if (err == PG_OK) {
+        holder->failures = 0;
+    } else if (err == PG_ERR_NOT_FOUND || err == PG_ERR_CORRUPT) {
+        holder->slots &= ~((pg_slot_set) 1 << slot); // whatever it said before
+        holder->failures++;
+    } else {
+        holder->failures++;
+    }
+}
+
+/** Fetch a shard from its best host, then from the next. */
+static pg_err shard_fetch(want_run *run, unsigned shard, const pg_cid *cid, pg_buf *out)
+{
+    unsigned slot = pg_code_slot_of_shard(run->want->descriptor->code, run->want->segment, shard);
+    pg_err err = PG_ERR_NOT_FOUND;
+    for (unsigned turn = 0; turn < 2 && err != PG_OK; turn++) {
+        pg_holder *holder = pg_holders_find(run->holders, slot);
+        if (holder == NULL) {
+            return err;
+        }
+        const pg_peer_id peer = holder->peer;
+        err = pg_bitswap_fetch(run->fetch->files->config.bitswap, &peer, cid,
+                               pg_after(PG_MS(PG_FETCH_SHARD_MS)), out);
+        if (pg_fiber_is_cancelled()) {
+            return PG_ERR_CANCELLED;
+        }
+        holder_note(run, holder, slot, err);
+    }
+    return err;
+}
+
+static pg_err shard_run_main(void *arg)
+{
+    shard_run *self = arg;
+    want_run *run = self->run;
+    pg_cid cid = shard_cid(run->want, self->shard);
+    pg_buf block = {.max_len = PG_SHARD_BYTES_MAX};
+    pg_err err = shard_fetch(run, self->shard, &cid, &block);
+    if (err == PG_OK && row_take(run, self->shard, pg_buf_bytes(&block))) {
+        run->fetch->report.shards_fetched++;
+        pg_keep_offer(&run->fetch->files->keep, &cid, pg_buf_bytes(&block));
+    }
+    pg_buf_deinit(&block);
+    run->running--;
+    pg_waitq_wake_all(&run->changed);
+    return PG_OK;
+}
+
+/** The next shard worth asking for: data before parity, with a host that did not fail before one that did; n when none is left. */
+static unsigned shard_next(want_run *run)
+{
+    unsigned n = pg_code_shards(run->want->descriptor->code);
+    pg_shard_set rest = untried(run);
+    unsigned best = n;
+    unsigned least = UINT32_MAX;
+    for (unsigned i = 0; i < n; i++) {
+        if ((rest >> i & 1) == 0) {
+            continue;
+        }
+        const pg_holder *holder =
+            pg_holders_find(run->holders, pg_code_slot_of_shard(run->want->descriptor->code,
+                                                                run->want->segment, i));
+        if (holder != NULL && holder->failures < least) {
+            best = i;
+            least = holder->failures;
+        }
+    }
+    return best;
+}
+
+/** Begin one more; false when there is none. */
+static bool shard_begin(want_run *run, shard_run *runs)
+{
+    unsigned shard = shard_next(run);
+    if (shard == pg_code_shards(run->want->descriptor->code)) {
+        return false;
+    }
+    runs[shard] = (shard_run){run, shard};
+    run->asked |= (pg_shard_set) 1 << shard;
+    run->running++;
+    if (pg_scope_spawn(&run->scope, "files.fetch", shard_run_main, &runs[shard]) != PG_OK) {
+        run->running--;
+        return false;
+    }
+    return true;
+}
+
+/** Keep as many going as are still needed; one more whenever nothing came for a while. */
+static pg_err shards_fetch(want_run *run)
+{
+    shard_run runs[PG_CODE_SHARDS_MAX];
+    unsigned spare = 0;
+    pg_err err = PG_OK;
+    pg_scope_init_tolerant(&run->scope);
+    while (count_of(run->got) < run->want->need) {
+        while (run->running < run->want->need - count_of(run->got) + spare &&
+               shard_begin(run, runs)) {
+        }
+        if (run->running == 0) {
+            break;
+        }
+        unsigned before = run->running;
+        err = pg_waitq_wait(&run->changed, pg_after(PG_MS(PG_FETCH_HEDGE_MS)));
+        if (err == PG_ERR_TIMEOUT) {
+            spare++;
+        } else if (err != PG_OK) {
+            break;
+        }
+        spare = run->running < before && spare > 0 ? spare - 1 : spare;
+    }
+    pg_scope_close(&run->scope);
+    return err == PG_ERR_TIMEOUT ? PG_OK : err;
+}
+
+/** Ask everybody for what no known host gives: it may have moved, or lie in a cache. */
+static pg_err shards_fetch_anywhere(want_run *run)
+{
+    pg_files *files = run->fetch->files;
+    pg_shard_set rest = (untried(run) | run->asked) & ~run->got;
+    for (unsigned i = 0; rest >> i != 0 && count_of(run->got) < run->want->need; i++) {
+        if ((rest >> i & 1) == 0) {
+            continue;
+        }
+        pg_cid cid = shard_cid(run->want, i);
+        pg_buf block = {.max_len = PG_SHARD_BYTES_MAX};
+        pg_err err = pg_bitswap_fetch_any(files->config.bitswap, NULL, 0, &cid,
+                                          pg_after(PG_MS(PG_FETCH_SHARD_MS)), &block, NULL);
+        run->asked |= (pg_shard_set) 1 << i;
+        if (err == PG_OK && row_take(run, i, pg_buf_bytes(&block))) {
+            run->fetch->report.shards_fetched++;
+            pg_keep_offer(&files->keep, &cid, pg_buf_bytes(&block));
+        }
+        pg_buf_deinit(&block);
+        if (err == PG_ERR_CANCELLED && pg_fiber_is_cancelled()) {
+            return err;
+        }
+    }
+    return PG_OK;
+}
+
+static pg_err on_get_shards(const pg_shards_want *want, pg_shard_set *out_got,
+                            pg_shard_set *out_absent, void *user)
+{
+    pg_fetch *fetch = user;
+    want_run run = {.fetch = fetch, .want = want};
+    run.holders = pg_map_get(&fetch->extents, PG_BYTES_OF(want->descriptor->extent_id));
+    pg_assert(run.holders != NULL); // its descriptor was got here
+    pg_waitq_init(&run.changed);
+    shards_take_local(&run);
+    if (count_of(run.got) < want->need) {
+        PG_TRY(shards_fetch(&run));
+    }
+    if (count_of(run.got) < want->need) {
+        PG_TRY(shards_fetch_anywhere(&run));
+    }
+    // What was asked for and is not needed any more may be asked for again; when nothing came, it is absent.
+    *out_got = run.got;
+    *out_absent = count_of(run.got) < want->need ? run.asked & ~run.got : 0;
+    return PG_OK;
+}
+
+static void on_problem(const pg_shard_problem *problem, void *user)
+{
+    pg_fetch *fetch = user;
+    fetch->report.shards_absent += problem->fault == PG_SHARD_FAULT_ABSENT ? 1 : 0;
+    pg_log(PG_LOG_LEVEL_DEBUG, "files.shard.problem", PG_LOG_U64("extent", problem->extent),
+           PG_LOG_U64("segment", problem->segment), PG_LOG_U64("shard", problem->shard));
+}
+
+// ---- Beginning and end
+
+void pg_fetch_init(pg_fetch *fetch, pg_files *files)
+{
+    *fetch = (pg_fetch){.files = files};
+}
+
+void pg_fetch_deinit(pg_fetch *fetch)
+{
+    pg_map_cursor cursor = {0};
+    while (pg_map_next(&fetch->extents, &cursor)) {
+        pg_mfree(cursor.value);
+    }
+    pg_map_deinit(&fetch->extents);
+}
+
+pg_files_store pg_fetch_store(pg_fetch *fetch)
+{
+    return (pg_files_store){on_get_block, on_get_shards, on_problem, fetch};
+}
+
+const pg_holders *pg_fetch_holders(const pg_fetch *fetch,
+                                   const uint8_t extent_id[PG_EXTENT_ID_BYTES])
+{
+    return pg_map_get(&fetch->extents, pg_bytes_make(extent_id, PG_EXTENT_ID_BYTES));
+}

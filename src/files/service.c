@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "files/service.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "crypto/hash.h"
+#include "exchange/place_client.h"
+#include "files/extents.h"
+#include "files/limits.h"
+#include "files/service_priv.h"
+
+// ---- Hosts
+
+/** Candidates being listed. */
+typedef struct listing {
+    pg_files *files;
+    const pg_peer_id *exclude;
+    size_t exclude_count;
+    pg_host_candidate *candidates;
+    size_t count;
+} listing;
+
+static bool is_excluded(const listing *list, const pg_peer_id *peer)
+{
+    for (size_t i = 0; i < list->exclude_count; i++) {
+        if (pg_peer_id_equal(&list->exclude[i], peer)) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        if (pg_peer_id_equal(&list->candidates[i].peer, peer)) {
+            return true; // a second connection with it
+        }
+    }
+    return false;
+}
+
+static void on_conn(const pg_host_conn *conn, void *user)
+{
+    listing *list = user;
+    const pg_peer_id *peer = conn->info.peer;
+    const pg_book_peer *known = pg_peer_book_get(pg_host_book(list->files->config.host), peer);
+    if (list->count == PG_FILES_CANDIDATES_MAX || known == NULL ||
+        !pg_book_peer_has_protocol(known, PG_PLACE_ID) || is_excluded(list, peer)) {
+        return;
+    }
+    pg_host_candidate *candidate = &list->candidates[list->count++];
+    candidate->peer = *peer;
+    pg_network_of(conn->info.remote_addr, candidate->network);
+}
+
+size_t pg_files_candidates(pg_files *files, const pg_peer_id *exclude, size_t exclude_count,
+                           pg_host_candidate *out_candidates)
+{
+    listing list = {files, exclude, exclude_count, out_candidates, 0};
+    pg_host_conns_each(files->config.host, on_conn, &list);
+    return list.count;
+}
+
+static void on_host_event(const pg_host_event *event, void *user)
+{
+    if (event->kind == PG_HOST_EVENT_IDENTIFIED) {
+        pg_files_spread_wake(user);
+    }
+}
+
+// ---- Locks and places
+
+pg_err pg_files_lock(pg_files *files)
+{
+    while (files->is_locked) {
+        PG_TRY(pg_waitq_wait(&files->unlocked, PG_FOREVER));
+    }
+    files->is_locked = true;
+    return PG_OK;
+}
+
+void pg_files_unlock(pg_files *files)
+{
+    files->is_locked = false;
+    (void) pg_waitq_wake_one(&files->unlocked);
+}
+
+void pg_files_recount(pg_files *files)
+{
+    uint64_t counts[PG_FILE_STATE_COUNT] = {0};
+    if (pg_catalogue_counts(files->config.db, counts) == PG_OK) {
+        files->totals.files_pending = counts[PG_FILE_STATE_PENDING];
+        files->totals.files_partial = counts[PG_FILE_STATE_PARTIAL];
+        files->totals.files = counts[PG_FILE_STATE_COMPLETE] + files->totals.files_pending +
+                              files->totals.files_partial;
+    }
+}
+
+pg_err pg_files_transfer_begin(pg_files *files)
+{
+    while (files->transfers == PG_TRANSFERS_MAX) {
+        PG_TRY(pg_waitq_wait(&files->transfer_ended, PG_FOREVER));
+    }
+    files->transfers++;
+    return PG_OK;
+}
+
+void pg_files_transfer_end(pg_files *files)
+{
+    files->transfers--;
+    (void) pg_waitq_wake_one(&files->transfer_ended);
+}
+
+// ---- Blocks that are on this node only
+
+/** Need one block more, or less. */
+static pg_err need_change(pg_files *files, const pg_cid *cid, bool on)
+{
+    if (!on) {
+        pg_keep_drop(&files->keep, cid);
+        return PG_OK;
+    }
+    return pg_keep_need(&files->keep, cid);
+}
+
+static pg_err shards_change(pg_files *files, const pg_descriptor *descriptor, pg_slot_set slots,
+                            bool on)
+{
+    for (uint32_t g = 0; g < descriptor->segment_count; g++) {
+        for (unsigned slot = 0; slot < pg_code_shards(descriptor->code); slot++) {
+            if ((slots >> slot & 1) == 0) {
+                continue;
+            }
+            pg_cid cid = pg_block_cid_of_digest(pg_descriptor_digest(
+                descriptor, g, pg_code_shard_of_slot(descriptor->code, g, slot)));
+            PG_TRY(need_change(files, &cid, on));
+        }
+    }
+    return PG_OK;
+}
+
+pg_err pg_files_local_need(pg_files *files, const pg_catalogue_extent *extent, pg_slot_set slots,
+                           bool on)
+{
+    pg_buf block = {.max_len = PG_BLOCK_BYTES_MAX};
+    pg_descriptor descriptor = {.segment_count = 0};
+    pg_err err = PG_OK;
+    if (!extent->is_whole) {
+        err = pg_block_store_get(files->config.blocks, &extent->descriptor, &block);
+        if (err == PG_OK) {
+            err = pg_descriptor_decode(pg_buf_bytes(&block), &descriptor);
+        }
+        if (err == PG_OK) {
+            err = shards_change(files, &descriptor, slots, on);
+        }
+        pg_descriptor_deinit(&descriptor);
+    }
+    pg_buf_deinit(&block);
+    PG_TRY(err);
+    if (slots == extent->local) {
+        PG_TRY(need_change(files, &extent->descriptor, on));
+        if (extent->root.len > 0) {
+            PG_TRY(need_change(files, &extent->root, on));
+        }
+    }
+    return PG_OK;
+}
+
+static pg_err local_need_all(pg_files *files, int64_t file)
+{
+    pg_catalogue_extent *extents = NULL;
+    size_t count = 0;
+    PG_TRY(pg_catalogue_extents(files->config.db, file, &extents, &count));
+    pg_err err = PG_OK;
+    for (size_t i = 0; i < count && err == PG_OK; i++) {
+        if (extents[i].local != 0) {
+            err = pg_files_local_need(files, &extents[i], extents[i].local, true);
+        }
+    }
+    pg_mfree(extents);
+    return err;
+}
+
+/** Find out what was needed when the node ended. */
+static pg_err needs_load(pg_files *files)
+{
+    int64_t *ids = NULL;
+    pg_cid *pins = NULL;
+    size_t count = 0;
+    PG_TRY(pg_catalogue_files(files->config.db, true, &ids, &count));
+    pg_err err = local_need_all(files, 0);
+    for (size_t i = 0; i < count && err == PG_OK; i++) {
+        err = local_need_all(files, ids[i]);
+    }
+    pg_mfree(ids);
+    PG_TRY(err);
+    PG_TRY(pg_catalogue_pins(files->config.db, &pins, &count));
+    for (size_t i = 0; i < count && err == PG_OK; i++) {
+        err = pg_keep_need(&files->keep, &pins[i]);
+    }
+    files->totals.pinned_blocks = count;
+    pg_mfree(pins);
+    return err;
+}
+
+// ---- Beginning and end
+
+// Where the ledger is not there to be asked (at the beginning and at the end) everything counts as held.
+static bool is_held(const pg_cid *cid, void *user)
+{
+    const pg_files *files = user;
+    return files->place == NULL || pg_place_server_holds(files->place, cid);
+}
+
+static pg_err files_begin(pg_files *files)
+{
+    PG_TRY(pg_keep_init(&files->keep, files->config.blocks, files->config.db,
+                        files->config.cache_bytes_max));
+    PG_TRY(pg_catalogue_recover(files->config.db));
+    PG_TRY(needs_load(files));
+    pg_files_recount(files);
+    PG_TRY(pg_host_watch(files->config.host, on_host_event, files));
+    return pg_scope_spawn(&files->scope, "files.spread", pg_files_spread_run, files);
+}
+
+pg_err pg_files_new(const pg_files_config *config, pg_files **out_files)
+{
+    pg_files *files = PG_NEW(pg_files);
+    if (files == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    files->config = *config;
+    files->keep.is_held = is_held;
+    files->keep.user = files;
+    pg_scope_init_tolerant(&files->scope);
+    pg_waitq_init(&files->wake);
+    pg_waitq_init(&files->unlocked);
+    pg_waitq_init(&files->transfer_ended);
+    pg_err err = files_begin(files);
+    if (err != PG_OK) {
+        pg_error_record kept = *pg_error_last();
+        pg_files_free(&files);
+        return kept.code == err ? pg_fail(err, "%s", kept.text) : err;
+    }
+    *out_files = files;
+    return PG_OK;
+}
+
+void pg_files_attach_place(pg_files *files, pg_place_server *place)
+{
+    files->place = place;
+}
+
+void pg_files_free(pg_files **files)
+{
+    pg_files *dead = *files;
+    if (dead == NULL) {
+        return;
+    }
+    pg_host_unwatch(dead->config.host, on_host_event, dead);
+    pg_scope_close(&dead->scope);
+    pg_keep_deinit(&dead->keep);
+    pg_mfree(dead);
+    *files = NULL;
+}
+
+bool pg_files_needs(const pg_files *files, const pg_cid *cid)
+{
+    return pg_keep_wants(&files->keep, cid);
+}
+
+void pg_file_entry_deinit(pg_file_entry *entry)
+{
+    if (entry != NULL) {
+        pg_link_wipe(&entry->link);
+        pg_buf_deinit(&entry->name);
+    }
+}
+
+// ---- The catalogue
+
+pg_err pg_files_list(pg_files *files, void (*each)(const pg_file_entry *entry, void *user),
+                     void *user)
+{
+    int64_t *ids = NULL;
+    size_t count = 0;
+    pg_file_entry *entry = PG_NEW(pg_file_entry);
+    if (entry == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    pg_err err = pg_catalogue_files(files->config.db, false, &ids, &count);
+    for (size_t i = 0; i < count && err == PG_OK; i++) {
+        err = pg_catalogue_entry(files->config.db, ids[i], entry);
+        if (err == PG_OK) {
+            each(entry, user);
+            pg_file_entry_deinit(entry);
+        } else if (err == PG_ERR_NOT_FOUND) {
+            err = PG_OK; // removed meanwhile
+        }
+    }
+    pg_mfree(ids);
+    pg_mfree(entry);
+    return err;
+}
+
+pg_err pg_files_find(pg_files *files, const pg_cid *root, pg_file_entry *out_entry)
+{
+    int64_t file = 0;
+    PG_TRY(pg_catalogue_find(files->config.db, root, &file));
+    return pg_catalogue_entry(files->config.db, file, out_entry);
+}
+
+static pg_err extents_drop(pg_files *files, pg_catalogue_extent *extents, size_t count,
+                           uint32_t *out_dropped, uint32_t *out_hosts)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t hosts = (uint32_t) extents[i].holder_count;
+        uint32_t dropped = 0;
+        PG_TRY(pg_files_drop_extent(files, &extents[i], &dropped));
+        *out_hosts += hosts;
+        *out_dropped += dropped;
+    }
+    return PG_OK;
+}
+
+static pg_err file_remove(pg_files *files, int64_t file, uint32_t *out_dropped, uint32_t *out_hosts)
+{
+    pg_catalogue_extent *extents = NULL;
+    size_t count = 0;
+    PG_TRY(pg_catalogue_extents(files->config.db, file, &extents, &count));
+    pg_err err = pg_catalogue_remove(files->config.db, file);
+    if (err == PG_OK) {
+        err = extents_drop(files, extents, count, out_dropped, out_hosts);
+    }
+    pg_mfree(extents);
+    return err;
+}
+
+pg_err pg_files_remove(pg_files *files, const pg_cid *root, uint32_t *out_dropped,
+                       uint32_t *out_hosts)
+{
+    int64_t file = 0;
+    uint32_t dropped = 0;
+    uint32_t hosts = 0;
+    PG_TRY(pg_catalogue_find(files->config.db, root, &file));
+    PG_TRY(pg_files_lock(files));
+    pg_err err = file_remove(files, file, &dropped, &hosts);
+    pg_files_unlock(files);
+    pg_files_recount(files);
+    PG_TRY(err);
+    *out_dropped = dropped;
+    *out_hosts = hosts;
+    return PG_OK;
+}
+
+// ---- Public blocks
+
+pg_err pg_files_block_put(pg_files *files, pg_bytes bytes, pg_cid *out_cid)
+{
+    if (bytes.len > PG_BITSWAP_BLOCK_BYTES_MAX) {
+        return pg_fail(PG_ERR_LIMIT, "a block has at most %u bytes, this has %zu",
+                       PG_BITSWAP_BLOCK_BYTES_MAX, bytes.len);
+    }
+    pg_cid cid = pg_cid_of_sha256(bytes);
+    PG_TRY(pg_keep_put(&files->keep, &cid, bytes));
+    pg_err err = pg_catalogue_pin(files->config.db, &cid, (uint32_t) bytes.len);
+    if (err != PG_OK) {
+        pg_keep_drop(&files->keep, &cid);
+    }
+    if (err != PG_OK && err != PG_ERR_EXISTS) { // pinned before: once is enough
+        return err;
+    }
+    files->totals.pinned_blocks += err == PG_OK ? 1 : 0;
+    pg_bitswap_announce(files->config.bitswap, &cid);
+    *out_cid = cid;
+    return PG_OK;
+}
+
+pg_err pg_files_block_get(pg_files *files, const pg_cid *cid, pg_time deadline, pg_buf *out)
+{
+    if (pg_block_store_has(files->config.blocks, cid, NULL) &&
+        pg_block_store_get(files->config.blocks, cid, out) == PG_OK) {
+        return PG_OK;
+    }
+    PG_TRY(pg_bitswap_fetch_any(files->config.bitswap, NULL, 0, cid, deadline, out, NULL));
+    pg_keep_offer(&files->keep, cid, pg_buf_bytes(out));
+    return PG_OK;
+}
+
+pg_files_stats pg_files_get_stats(const pg_files *files)
+{
+    pg_files_stats stats = files->totals;
+    stats.cache_bytes = files->keep.cache_bytes;
+    stats.cache_bytes_max = files->keep.cache_bytes_max;
+    return stats;
+}

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a put left to be done: files that wait on this node or crowd on few hosts go to hosts that appear, and what was removed is
+// dropped by the hosts that have it.
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "exchange/place_client.h"
+#include "files/lease_keys.h"
+#include "files/limits.h"
+#include "files/service_priv.h"
+#include "files/upload.h"
+#include "runtime/time.h"
+
+// ---- Grants and releases outside an upload
+
+uint64_t pg_files_next_sequence(uint64_t last)
+{
+    uint64_t now = (uint64_t) pg_wall_ms();
+    return now > last ? now : last + 1;
+}
+
+pg_err pg_files_grant(const pg_files *files, pg_catalogue_extent *extent, uint64_t expiry_s,
+                      pg_buf *out)
+{
+    pg_identity lease = {.peer_id = {.len = 0}};
+    PG_TRY(pg_files_lease_key(files->config.owner, extent->extent_id, &lease));
+    const pg_lease_grant grant = {
+        .descriptor = extent->descriptor,
+        .is_whole = extent->is_whole,
+        .root = extent->root,
+        .expiry_s = expiry_s,
+        .sequence = pg_files_next_sequence(extent->sequence),
+    };
+    pg_err err = pg_lease_grant_encode(&lease, &grant, out);
+    pg_identity_deinit(&lease);
+    if (err == PG_OK) {
+        extent->sequence = grant.sequence;
+        extent->expiry_s = expiry_s != 0 ? expiry_s : extent->expiry_s;
+    }
+    return err;
+}
+
+/** One host of an extent being told something short. */
+typedef struct notice {
+    pg_files *files;
+    const pg_catalogue_extent *extent;
+    const pg_catalogue_holder *holder;
+    pg_bytes grant; // what is sent: this, or
+    pg_buf release; // this
+    bool is_done;
+} notice;
+
+static pg_err notice_send(notice *self)
+{
+    pg_identity lease = {.peer_id = {.len = 0}};
+    pg_place_session *session = NULL;
+    pg_lease_receipt receipt;
+    uint64_t known = 0;
+    const pg_place_commit commit = {.grant = self->grant, .slots = self->holder->slots};
+    pg_time deadline = pg_after(PG_MS(PG_UPLOAD_OPEN_MS));
+    PG_TRY(pg_files_lease_key(self->files->config.owner, self->extent->extent_id, &lease));
+    pg_err err = pg_place_open(self->files->config.host, &self->holder->peer, lease.public_key, 0,
+                               deadline, &session);
+    pg_identity_deinit(&lease);
+    PG_TRY(err);
+    if (self->release.len > 0) {
+        err = pg_place_release_send(session, pg_buf_bytes(&self->release), deadline);
+    } else {
+        err = pg_place_commit_send(session, &commit, deadline, &receipt, NULL, &known);
+    }
+    pg_place_session_free(&session);
+    return err;
+}
+
+static pg_err notice_run(void *arg)
+{
+    notice *self = arg;
+    pg_err err = notice_send(self);
+    // What a host does not have, or was told by a later grant, is as good as done.
+    self->is_done = err == PG_OK || err == PG_ERR_NOT_FOUND || err == PG_ERR_CHANGED;
+    if (!self->is_done) {
+        pg_log(PG_LOG_LEVEL_DEBUG, "files.notice.failed", PG_LOG_STR("error", pg_err_name(err)));
+    }
+    return pg_fiber_is_cancelled() ? PG_ERR_CANCELLED : PG_OK;
+}
+
+static pg_err notices_run(notice *notices, size_t count)
+{
+    pg_scope scope;
+    pg_err err = PG_OK;
+    pg_scope_init(&scope);
+    for (size_t i = 0; i < count && err == PG_OK; i++) {
+        err = pg_scope_spawn(&scope, "files.notice", notice_run, &notices[i]);
+    }
+    if (err != PG_OK) {
+        pg_scope_close(&scope);
+        return err;
+    }
+    return pg_scope_join(&scope);
+}
+
+// ---- Dropping
+
+static void holders_forget(pg_catalogue_extent *extent, const notice *notices, size_t count)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!notices[i].is_done) {
+            extent->holders[left++] = extent->holders[i];
+        }
+    }
+    extent->holder_count = left;
+}
+
+static pg_err drop_tell(pg_files *files, pg_catalogue_extent *extent, pg_bytes grant,
+                        uint32_t *out_dropped)
+{
+    notice notices[PG_PLACE_SLOTS_MAX] = {{.files = NULL}};
+    size_t count = extent->holder_count;
+    for (size_t i = 0; i < count; i++) {
+        notices[i].files = files;
+        notices[i].extent = extent;
+        notices[i].holder = &extent->holders[i];
+        notices[i].grant = grant;
+    }
+    PG_TRY(notices_run(notices, count));
+    holders_forget(extent, notices, count);
+    *out_dropped = (uint32_t) (count - extent->holder_count);
+    return PG_OK;
+}
+
+pg_err pg_files_drop_extent(pg_files *files, pg_catalogue_extent *extent, uint32_t *out_dropped)
+{
+    pg_buf grant = {0};
+    *out_dropped = 0;
+    pg_err err = pg_files_grant(files, extent, 0, &grant);
+    if (err == PG_OK) {
+        err = drop_tell(files, extent, pg_buf_bytes(&grant), out_dropped);
+    }
+    pg_buf_deinit(&grant);
+    PG_TRY(err);
+    if (extent->local != 0) {
+        pg_ignore(pg_files_local_need(files, extent, extent->local, false),
+                  "a descriptor that is gone leaves strays, which go by themselves");
+        extent->local = 0;
+    }
+    uint64_t gone_s = extent->expiry_s + PG_PLACE_GRACE_S;
+    if (extent->holder_count == 0 || (uint64_t) pg_wall_ms() / 1000 > gone_s) {
+        return pg_catalogue_extent_forget(files->config.db, extent->id);
+    }
+    return pg_catalogue_extent_write(files->config.db, 0, extent);
+}
+
+static pg_err drop_all(pg_files *files)
+{
+    pg_catalogue_extent *extents = NULL;
+    size_t count = 0;
+    PG_TRY(pg_files_lock(files));
+    pg_err err = pg_catalogue_extents(files->config.db, 0, &extents, &count);
+    for (size_t i = 0; i < count && err == PG_OK; i++) {
+        uint32_t dropped = 0;
+        err = pg_files_drop_extent(files, &extents[i], &dropped);
+    }
+    pg_files_unlock(files);
+    pg_mfree(extents);
+    return err;
+}
+
+// ---- Spreading
+
+/** Append the descriptor of an extent, or its whole block: from here, or from its hosts. */
+static pg_err block_get(pg_files *files, const pg_catalogue_extent *extent, pg_buf *out)
+{
+    pg_peer_id peers[PG_PLACE_SLOTS_MAX];
+    if (pg_block_store_has(files->config.blocks, &extent->descriptor, NULL) &&
+        pg_block_store_get(files->config.blocks, &extent->descriptor, out) == PG_OK) {
+        return PG_OK;
+    }
+    for (size_t i = 0; i < extent->holder_count; i++) {
+        peers[i] = extent->holders[i].peer;
+    }
+    return pg_bitswap_fetch_any(files->config.bitswap, peers, extent->holder_count,
+                                &extent->descriptor, pg_after(PG_MS(PG_FETCH_BLOCK_MS)), out, NULL);
+}
+
+static pg_err root_get(pg_files *files, const pg_catalogue_extent *extent, pg_buf *out)
+{
+    pg_catalogue_extent root = *extent;
+    root.descriptor = extent->root;
+    return extent->root.len == 0 ? PG_OK : block_get(files, &root, out);
+}
+
+/** Let old hosts drop the slots that others hold now. */
+static pg_err release_moved(pg_files *files, const pg_catalogue_extent *before,
+                            pg_catalogue_extent *after)
+{
+    notice notices[PG_PLACE_SLOTS_MAX] = {{.files = NULL}};
+    size_t count = 0;
+    pg_identity lease = {.peer_id = {.len = 0}};
+    PG_TRY(pg_files_lease_key(files->config.owner, before->extent_id, &lease));
+    pg_err err = PG_OK;
+    for (size_t i = 0; i < before->holder_count && err == PG_OK; i++) {
+        const pg_catalogue_holder *old = &before->holders[i];
+        pg_slot_set kept =
+            i < after->holder_count && pg_peer_id_equal(&after->holders[i].peer, &old->peer)
+                ? after->holders[i].slots
+                : 0;
+        if ((old->slots & ~kept) == 0) {
+            continue;
+        }
+        after->sequence = pg_files_next_sequence(after->sequence);
+        const pg_lease_release release = {
+            .descriptor = before->descriptor,
+            .host = old->peer,
+            .slots = old->slots & ~kept,
+            .sequence = after->sequence,
+        };
+        notices[count] = (notice){.files = files, .extent = before, .holder = old};
+        err = pg_lease_release_encode(&lease, &release, &notices[count++].release);
+    }
+    pg_identity_deinit(&lease);
+    if (err == PG_OK) {
+        err = notices_run(notices, count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        pg_buf_deinit(&notices[i].release);
+    }
+    return err;
+}
+
+static pg_err extent_move(pg_files *files, int64_t file, pg_upload *upload,
+                          pg_catalogue_extent *extent)
+{
+    const pg_catalogue_extent before = *extent;
+    pg_buf block = {.max_len = PG_BLOCK_BYTES_MAX};
+    pg_buf root = {.max_len = PG_ROOT_BYTES_MAX};
+    pg_err err = block_get(files, extent, &block);
+    if (err == PG_OK) {
+        err = root_get(files, extent, &root);
+    }
+    if (err == PG_OK) {
+        err = pg_upload_finish(upload, pg_buf_bytes(&block), &before.descriptor, extent);
+    }
+    if (err == PG_OK) {
+        err =
+            pg_upload_seal(upload, pg_buf_bytes(&root), root.len > 0 ? &before.root : NULL, extent);
+    }
+    if (err == PG_OK) {
+        extent->id = before.id;
+        err = pg_catalogue_extent_write(files->config.db, file, extent);
+    }
+    if (err == PG_OK) {
+        pg_upload_recorded(upload);
+        err = release_moved(files, &before, extent);
+    }
+    if (err == PG_OK && (before.local & ~extent->local) != 0) {
+        err = pg_files_local_need(files, &before, before.local & ~extent->local, false);
+    }
+    pg_buf_deinit(&block);
+    pg_buf_deinit(&root);
+    return err;
+}
+
+static pg_err extent_spread(pg_files *files, int64_t file, pg_catalogue_extent *extent)
+{
+    pg_upload *upload = NULL;
+    if (pg_catalogue_state_of(extent, 1) == PG_FILE_STATE_COMPLETE) {
+        return PG_OK;
+    }
+    PG_TRY(pg_upload_resume(files, extent, &upload));
+    if (upload == NULL) {
+        return PG_OK; // nobody new
+    }
+    pg_err err = extent_move(files, file, upload, extent);
+    pg_fiber_shield(true);
+    pg_upload_free(&upload);
+    pg_fiber_shield(false);
+    return err;
+}
+
+static pg_err file_spread(pg_files *files, int64_t file)
+{
+    pg_catalogue_extent *extents = NULL;
+    size_t count = 0;
+    PG_TRY(pg_catalogue_extents(files->config.db, file, &extents, &count));
+    pg_err err = PG_OK;
+    for (size_t i = 0; i < count && err != PG_ERR_CANCELLED; i++) {
+        err = extent_spread(files, file, &extents[i]);
+        if (err != PG_OK) {
+            pg_log(PG_LOG_LEVEL_INFO, "files.spread.failed", PG_LOG_STR("error", pg_err_name(err)),
+                   PG_LOG_STR("detail", pg_error_detail(err)));
+        }
+    }
+    if (err != PG_ERR_CANCELLED) {
+        err = pg_catalogue_state(files->config.db, file, pg_catalogue_state_of(extents, count));
+    }
+    pg_mfree(extents);
+    return err;
+}
+
+static pg_err spread_all(pg_files *files)
+{
+    int64_t *ids = NULL;
+    size_t count = 0;
+    PG_TRY(pg_catalogue_files(files->config.db, true, &ids, &count));
+    pg_err err = PG_OK;
+    for (size_t i = 0; i < count && err == PG_OK; i++) {
+        err = pg_files_lock(files); // a file at a time: who removes one need not wait for all
+        if (err == PG_OK) {
+            err = file_spread(files, ids[i]);
+            pg_files_unlock(files);
+        }
+    }
+    pg_mfree(ids);
+    pg_files_recount(files);
+    return err;
+}
+
+void pg_files_spread_wake(pg_files *files)
+{
+    files->is_woken = true;
+    pg_waitq_wake_all(&files->wake);
+}
+
+pg_err pg_files_spread_run(void *arg)
+{
+    pg_files *files = arg;
+    for (;;) {
+        pg_err err = PG_OK;
+        pg_time until = pg_after(PG_SECONDS(PG_SPREAD_SECONDS));
+        while (!files->is_woken && err == PG_OK) {
+            err = pg_waitq_wait(&files->wake, until);
+        }
+        files->is_woken = false;
+        if (err == PG_OK || err == PG_ERR_TIMEOUT) {
+            err = drop_all(files);
+        }
+        if (err == PG_OK) {
+            err = spread_all(files);
+        }
+        if (err == PG_ERR_CANCELLED) {
+            return err;
+        }
+        if (err != PG_OK) {
+            pg_log(PG_LOG_LEVEL_WARN, "files.catalogue.failed",
+                   PG_LOG_STR("error", pg_err_name(err)),
+                   PG_LOG_STR("detail", pg_error_detail(err)));
+        }
+    }
+}

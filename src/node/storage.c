@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/storage.h"
+
+#include <string.h>
+
+#include "base/str.h"
+#include "crypto/kdf.h"
+#include "files/extent_format.h"
+#include "node/data.h"
+
+#define BLOCKS_NAME "blocks"
+#define DATABASE_NAME "pangea.db"
+
+/** A key for one purpose, from the owner's secret. */
+static void key_derive(const pg_keystore *identity, const char *purpose, pg_key *out_key)
+{
+    pg_hkdf(PG_BYTES_EMPTY, pg_secret_bytes(&identity->owner), pg_bytes_cstr(purpose),
+            pg_mut_bytes_make(out_key->bytes, PG_KEY_BYTES));
+}
+
+static pg_err blocks_open(pg_storage *storage, const char *data, const pg_keystore *identity,
+                          const pg_config *config)
+{
+    pg_buf path = {0};
+    pg_key key PG_CLEANUP(pg_key_wipe) = {0};
+    key_derive(identity, "pangea blocks v1", &key);
+    pg_err err = pg_data_name(data, BLOCKS_NAME, &path);
+    if (err == PG_OK) {
+        const pg_block_store_config settings = {
+            .dir = (const char *) path.ptr,
+            .quota_bytes = config->storage_quota_bytes,
+            .key = &key,
+        };
+        err = pg_error_wrap(pg_block_store_open(&settings, &storage->blocks), "block store");
+    }
+    pg_buf_deinit(&path);
+    return err;
+}
+
+// The steps of all rooms, in the order in which they were released. A step is never moved; new ones are appended.
+static pg_err database_open(pg_storage *storage, const char *data, const pg_keystore *identity)
+{
+    const char *const steps[] = {
+        pg_place_schema_1,
+        pg_files_schema_1,
+    };
+    const pg_db_schema schema = {steps, PG_ARRAY_LEN(steps)};
+    pg_buf path = {0};
+    pg_key key PG_CLEANUP(pg_key_wipe) = {0};
+    key_derive(identity, "pangea database v1", &key);
+    pg_err err = pg_data_name(data, DATABASE_NAME, &path);
+    if (err == PG_OK) {
+        err = pg_error_wrap(pg_db_open((const char *) path.ptr, &key, &schema, &storage->db),
+                            "database");
+    }
+    pg_buf_deinit(&path);
+    return err;
+}
+
+static pg_place_rules rules_make(const pg_config *config)
+{
+    return (pg_place_rules){
+        .accept = strcmp(config->storage_accept, "nobody") == 0 ? PG_PLACE_ACCEPT_NOBODY
+                                                                : PG_PLACE_ACCEPT_ANYONE,
+        .quota_bytes = config->storage_quota_bytes,
+        .uploader_bytes_max = config->storage_uploader_bytes_max,
+    };
+}
+
+static bool is_needed(const pg_cid *cid, void *user)
+{
+    return pg_files_needs(user, cid);
+}
+
+static pg_err services_start(pg_storage *storage, pg_host *host, const pg_keystore *identity,
+                             const pg_config *config)
+{
+    PG_TRY(pg_bitswap_new(host, storage->blocks, &storage->bitswap));
+    const pg_files_config files = {
+        .host = host,
+        .bitswap = storage->bitswap,
+        .blocks = storage->blocks,
+        .db = storage->db,
+        .owner = &identity->owner,
+        .cache_bytes_max = config->storage_cache_bytes,
+        .ttl_s = config->storage_ttl_ms / 1000,
+    };
+    PG_TRY(pg_error_wrap(pg_files_new(&files, &storage->files), "files"));
+    const pg_place_server_config place = {
+        .host = host,
+        .blocks = storage->blocks,
+        .db = storage->db,
+        .device = &identity->device,
+        .format = &pg_files_extent_format,
+        .rules = rules_make(config),
+        .is_needed = is_needed,
+        .user = storage->files,
+    };
+    PG_TRY(pg_error_wrap(pg_place_server_new(&place, &storage->place), "leases"));
+    pg_files_attach_place(storage->files, storage->place);
+    return PG_OK;
+}
+
+pg_err pg_storage_open(pg_storage *storage, const char *data, pg_host *host,
+                       const pg_keystore *identity, const pg_config *config)
+{
+    PG_TRY(blocks_open(storage, data, identity, config));
+    PG_TRY(database_open(storage, data, identity));
+    return services_start(storage, host, identity, config);
+}
+
+void pg_storage_reload(pg_storage *storage, const pg_config *config)
+{
+    const pg_place_rules rules = rules_make(config);
+    pg_block_store_quota_set(storage->blocks, config->storage_quota_bytes);
+    pg_place_server_set_rules(storage->place, &rules);
+}
+
+void pg_storage_close(pg_storage *storage)
+{
+    if (storage->files != NULL) {
+        pg_files_attach_place(storage->files, NULL);
+    }
+    pg_place_server_free(&storage->place);
+    pg_files_free(&storage->files);
+    pg_bitswap_free(&storage->bitswap);
+    pg_db_close(&storage->db);
+    pg_block_store_close(&storage->blocks);
+}

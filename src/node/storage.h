@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a node keeps and gives: block store, sealed database, exchange of blocks, ledger of leases, files. Builds them in order over a data
+// directory and a host, and takes them down in reverse.
+//
+// Layer: node.  Thread: loop thread only.
+#pragma once
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "crypto/keystore.h"
+#include "exchange/bitswap.h"
+#include "exchange/place_server.h"
+#include "files/service.h"
+#include "net/host.h"
+#include "node/config.h"
+#include "store/blocks.h"
+#include "store/db.h"
+
+/** The parts, each NULL until it is there. All-zero to begin. */
+typedef struct pg_storage {
+    pg_block_store *blocks;
+    pg_db *db;
+    pg_bitswap *bitswap;
+    pg_files *files;
+    pg_place_server *place;
+} pg_storage;
+
+/** Open what is on the disk, make it at the first time, and serve it. After a failure end what was begun with pg_storage_close.
+ *  data      the data directory, which is open
+ *  identity  outlives it
+ *  Parks: yes. Errors: those of the parts; the detail names the part. */
+PG_NODISCARD pg_err pg_storage_open(pg_storage *storage, const char *data, pg_host *host,
+                                    const pg_keystore *identity, const pg_config *config);
+
+/** Take over what of the configuration may change at run time. */
+void pg_storage_reload(pg_storage *storage, const pg_config *config);
+
+/** End all of it; the host serves no streams any more. Parks: yes. */
+void pg_storage_close(pg_storage *storage);
