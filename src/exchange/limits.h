@@ -22,8 +22,14 @@
 /** The head of a placement message, bytes: a grant or receipt is under 400, a commit may bring 32 receipts. */
 #define PG_PLACE_HEAD_BYTES_MAX 16384U
 
-/** A signed grant, receipt or release, bytes. */
+/** A signed grant, receipt or release, bytes: the longest, a grant that names a root, has 236. */
 #define PG_PLACE_SIGNED_BYTES_MAX 512U
+
+/** CIDs of one ASK: a head holds no more. Longer lists take several. */
+#define PG_PLACE_ASK_MAX 256U
+
+/** Receipts of one COMMIT: one of each other host of the set. */
+#define PG_PLACE_COMMIT_RECEIPTS_MAX 32U
 
 /** Requests of one placement stream in work at once: enough for one sync to serve several. */
 #define PG_PLACE_INFLIGHT_MAX 8U
