@@ -52,6 +52,7 @@ void pg_held_deinit(pg_held *held)
         pg_mfree(cursor.value);
     }
     pg_map_deinit(&held->uploaders);
+    pg_buf_deinit(&held->gone);
     pg_mfree(held->blocks);
     pg_mfree(held->slots);
     *held = (pg_held){.free_head = PG_HELD_NONE};
@@ -243,6 +244,10 @@ static void block_remove(pg_held *held, uint32_t number)
     }
     slot_empty(held, slot);
     account(held, block, false);
+    if (block->is_saved) {
+        pg_ignore(pg_buf_append(&held->gone, PG_BYTES_OF(block->name.bytes)),
+                  "a row without a block is removed at the next start");
+    }
     *block = (pg_held_block){.len = held->free_head};
     held->free_head = number;
     held->count--;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/bytes.h"
 #include "base/err.h"
 #include "base/map.h"
 #include "codec/cid.h"
@@ -72,6 +73,7 @@ typedef struct pg_held {
     uint64_t lease_bytes; // as stored, of blocks with leases
     uint64_t stray_bytes; // of all others
     pg_map uploaders;     // PeerId -> pg_uploader
+    pg_buf gone;          // pg_held_name[]: blocks that are no more, and have a row of strays
 } pg_held;
 
 /** Make an empty table. */
