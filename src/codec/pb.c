@@ -45,6 +45,26 @@ pg_err pg_pb_unpack(const ProtobufCMessageDescriptor *type, pg_bytes in, pg_aren
     return PG_OK;
 }
 
+pg_err pg_pb_unpack_exact(const ProtobufCMessageDescriptor *type, pg_bytes in, pg_arena *arena,
+                          ProtobufCMessage **out_message)
+{
+    ProtobufCMessage *message = NULL;
+    PG_TRY(pg_pb_unpack(type, in, arena, &message));
+    if (message->n_unknown_fields > 0) {
+        return pg_fail(PG_ERR_MALFORMED, "a field that a %s does not have", type->short_name);
+    }
+    pg_buf again = {.max_len = in.len};
+    pg_err err = pg_pb_append(&again, message);
+    if (err == PG_ERR_LIMIT || (err == PG_OK && !pg_bytes_equal(pg_buf_bytes(&again), in))) {
+        err = pg_fail(PG_ERR_MALFORMED, "not in the one encoding of its content");
+    }
+    pg_buf_deinit(&again);
+    if (err == PG_OK) {
+        *out_message = message;
+    }
+    return err;
+}
+
 pg_err pg_pb_append(pg_buf *buf, const ProtobufCMessage *message)
 {
     uint8_t *space = NULL;

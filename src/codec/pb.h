@@ -34,6 +34,12 @@
 PG_NODISCARD pg_err pg_pb_unpack(const ProtobufCMessageDescriptor *type, pg_bytes in,
                                  pg_arena *arena, ProtobufCMessage **out_message);
 
+/** Read a message and refuse every encoding of it but the one that pg_pb_append writes: for what is signed or named by its hash. Fields
+ *  that the schema does not have are refused in the message itself; in messages inside it they are for the caller to refuse.
+ *  Errors: as pg_pb_unpack, PG_ERR_NOMEM. Cost: O(len), and a copy for the time of the call. */
+PG_NODISCARD pg_err pg_pb_unpack_exact(const ProtobufCMessageDescriptor *type, pg_bytes in,
+                                       pg_arena *arena, ProtobufCMessage **out_message);
+
 /** Append a message to a buffer: fields in the order of their numbers, so that the same content gives the same bytes.
  *  Errors as pg_buf_reserve. */
 PG_NODISCARD pg_err pg_pb_append(pg_buf *buf, const ProtobufCMessage *message);

@@ -9,6 +9,9 @@
 // A lease is of an extent, kept in slots, or of one block that is kept whole (the root of a file that stands in it); then the
 // descriptor named is that block, and there is one slot, 0.
 //
+// All keys are Ed25519. A statement has one spelling: what decodes is what encoding its fields with the same key gives. Sequences are
+// at least 1, and all numbers below 2^63.
+//
 // Layer: exchange.  Thread: any.  Spec: docs/protocols/place.md
 #pragma once
 

@@ -22,8 +22,14 @@
 /** The head of a placement message, bytes: a grant or receipt is under 400, a commit may bring 32 receipts. */
 #define PG_PLACE_HEAD_BYTES_MAX 16384U
 
-/** A signed grant, receipt or release, bytes. */
+/** A signed grant, receipt or release, bytes: the longest, a grant that names a root, has 236. */
 #define PG_PLACE_SIGNED_BYTES_MAX 512U
+
+/** CIDs of one ASK: a head holds no more. Longer lists take several. */
+#define PG_PLACE_ASK_MAX 256U
+
+/** Receipts of one COMMIT: one of each other host of the set. */
+#define PG_PLACE_COMMIT_RECEIPTS_MAX 32U
 
 /** Requests of one placement stream in work at once: enough for one sync to serve several. */
 #define PG_PLACE_INFLIGHT_MAX 8U
@@ -43,8 +49,63 @@
 /** Nothing is deleted for so long after the clock stepped, seconds. */
 #define PG_PLACE_CLOCK_S (UINT64_C(24) * 3600)
 
+/** How far the wall clock may be from where a clock that cannot be set says it is, seconds; more is a step. */
+#define PG_PLACE_STEP_S (UINT64_C(1) * 3600)
+
+/** How far a sequence that a host names may be ahead of our clock, seconds, ten years: a host that lied could else drive an owner to the
+ *  end of the numbers, after which nothing can be renewed. */
+#define PG_PLACE_SEQUENCE_AHEAD_S (UINT64_C(3652) * 24 * 3600)
+
 /** Receipts kept for one extent: one a slot, and some of hosts that left. */
 #define PG_PLACE_RECEIPTS_MAX 64U
 
 /** Shards that a refused commit names as missing. */
 #define PG_PLACE_MISSING_MAX 64U
+
+/** Blocks kept for others: 64 bytes of memory each here and as much in the block store, so half a GiB; at 1 MiB each they are 4 TiB. */
+#define PG_PLACE_BLOCKS_MAX (1U << 22)
+
+/** Leases of a host, and of those that one uploader committed: a lease of a shared block takes no quota, but 300 bytes of database. */
+#define PG_PLACE_LEASES_MAX (1U << 20)
+#define PG_PLACE_PEER_LEASES_MAX (1U << 18)
+
+/** Dropped leases that are remembered against replay; beyond, those that could be replayed the shortest time are forgotten. */
+#define PG_PLACE_TOMBS_MAX (1U << 18)
+
+/** Shards in one slot that a host takes, as many as an extent has segments (files/limits.h). */
+#define PG_PLACE_SEGMENTS_MAX 1024U
+
+/** Upload sessions of one peer at once, and of all: one more ends the one that has been idle longest. */
+#define PG_PLACE_PEER_SESSIONS_MAX 8U
+#define PG_PLACE_SESSIONS_MAX 256U
+
+/** A session that was idle for less is not ended for another, milliseconds. */
+#define PG_PLACE_SESSION_GRACE_MS 10000
+
+/** Streams of one connection, sessions and short ones. */
+#define PG_PLACE_STREAMS_MAX 16U
+
+/** Bytes of blocks that are being received and written, of all peers and of one: a full window of one stream is 8 blocks of up to 2 MiB. */
+#define PG_PLACE_BODIES_BYTES_MAX ((size_t) 32 << 20)
+#define PG_PLACE_PEER_BODIES_BYTES_MAX ((size_t) 16 << 20)
+
+/** Commits that are being worked on, each with its descriptor and a list of up to 32,768 blocks in memory; others wait. */
+#define PG_PLACE_COMMITS_MAX 4U
+
+/** For the body of a block to come, whole, milliseconds: 1 MiB at 140 kbit/s. */
+#define PG_PLACE_BODY_MS 60000
+
+/** For a peer to take a response, milliseconds. */
+#define PG_PLACE_WRITE_MS 30000
+
+/** A stream on which nothing was asked for so long is ended, milliseconds: as long as an extent of a slow source may take. */
+#define PG_PLACE_IDLE_MS (15 * 60 * 1000)
+
+/** For memory, or for the turn of a commit, milliseconds; then the host is busy. */
+#define PG_PLACE_TURN_MS 20000
+
+/** Between two sweeps, milliseconds. */
+#define PG_PLACE_SWEEP_MS (60 * 60 * 1000)
+
+/** Blocks deleted at once: one sync serves them. */
+#define PG_PLACE_DELETES_MAX 8U

@@ -26,25 +26,7 @@ pg_err pg_wire_check_version(const char *what, pg_bytes in)
 pg_err pg_wire_read(const char *what, const ProtobufCMessageDescriptor *type, pg_bytes in,
                     pg_arena *arena, ProtobufCMessage **out_message)
 {
-    ProtobufCMessage *message = NULL;
-    pg_err err = pg_pb_unpack(type, in, arena, &message);
-    if (err != PG_OK) {
-        return pg_error_wrap(err, "%s", what);
-    }
-    if (message->n_unknown_fields > 0) {
-        return pg_fail(PG_ERR_MALFORMED, "%s: a field that version %d does not have", what,
-                       PG_FILES_VERSION);
-    }
-    pg_buf again = {.max_len = in.len};
-    err = pg_pb_append(&again, message);
-    if (err == PG_ERR_LIMIT || (err == PG_OK && !pg_bytes_equal(pg_buf_bytes(&again), in))) {
-        err = pg_fail(PG_ERR_MALFORMED, "%s: not in the one encoding of its content", what);
-    }
-    pg_buf_deinit(&again);
-    if (err == PG_OK) {
-        *out_message = message;
-    }
-    return err;
+    return pg_error_wrap(pg_pb_unpack_exact(type, in, arena, out_message), "%s", what);
 }
 
 pg_arena pg_wire_arena(size_t len)

@@ -16,6 +16,17 @@ pg_time pg_now(void)
     return PG_SECONDS(now.tv_sec) + now.tv_nsec;
 }
 
+pg_time pg_now_with_suspend(void)
+{
+    const pg_world *world = pg_world_current();
+    if (world != NULL && world->ops->is_sim) {
+        return world->ops->now(world); // simulated machines do not sleep
+    }
+    struct timespec now;
+    (void) clock_gettime(CLOCK_BOOTTIME, &now);
+    return PG_SECONDS(now.tv_sec) + now.tv_nsec;
+}
+
 pg_time pg_after(int64_t duration_ns)
 {
     pg_time deadline = 0;

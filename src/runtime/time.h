@@ -38,6 +38,10 @@ static inline pg_time pg_earlier(pg_time a, pg_time b)
 /** Return the wall clock in milliseconds since 1970, UTC. May jump either way. Any thread. */
 int64_t pg_wall_ms(void);
 
+/** Return a monotonic time that goes on while the machine is suspended, as pg_now does not. Only differences mean anything, and not
+ *  with pg_now: by comparing it with the wall clock one sees that clock step. Any thread. */
+pg_time pg_now_with_suspend(void);
+
 /** Park until `deadline`. Parks: yes.
  *  Errors: PG_ERR_CANCELLED. */
 PG_NODISCARD pg_err pg_sleep_until(pg_time deadline);

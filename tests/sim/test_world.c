@@ -64,6 +64,7 @@ static void test_machine__start_join_stop_crash__go_one_after_another(void **sta
 struct clock {
     int64_t wall_ms;
     pg_time now;
+    pg_time with_suspend;
 };
 
 static pg_err clock_main(void *arg)
@@ -71,6 +72,7 @@ static pg_err clock_main(void *arg)
     struct clock *clock = arg;
     clock->wall_ms = pg_wall_ms();
     clock->now = pg_now();
+    clock->with_suspend = pg_now_with_suspend();
     return PG_OK;
 }
 
@@ -84,12 +86,14 @@ static pg_err clock_script(void *arg)
     int64_t wall_ms = pg_wall_ms();
     SIM_CHECK(wall_ms == INT64_C(1767225600000));
     pg_time before = pg_now();
+    pg_time suspend_before = pg_now_with_suspend();
     pg_sim_machine_clock_jump(machine, -year_ms);
     PG_TRY(pg_sleep_until(pg_after(PG_HOURS(1))));
     PG_TRY(pg_sim_machine_start(machine, "test.clock", clock_main, &clock));
     PG_TRY(pg_sim_machine_join(machine, PG_FOREVER));
     SIM_CHECK(clock.wall_ms == wall_ms + 3600000 - year_ms);
     SIM_CHECK(clock.now == before + PG_HOURS(1) && clock.now == pg_now());
+    SIM_CHECK(clock.with_suspend == suspend_before + PG_HOURS(1));
     SIM_CHECK(pg_wall_ms() == wall_ms + 3600000);
     return PG_OK;
 }

@@ -98,6 +98,36 @@ static void test_pb__unknown_field__is_kept(void **state)
     pg_arena_deinit(&arena);
 }
 
+static void test_pb__another_encoding__is_not_exact(void **state)
+{
+    (void) state;
+    static const pg_bytes others[] = {
+        {(const uint8_t *) "\x08\x01\xa2\x06\x01x", 6}, // a field nobody knows
+        {(const uint8_t *) "\x08\x81\x00", 3},          // a long varint
+        {(const uint8_t *) "\x08\x01\x08\x01", 4},      // twice
+        {(const uint8_t *) "\x12\x01x\x08\x01", 5},     // in another order
+    };
+    pg_arena arena = pg_arena_make(64 << 10);
+    ProtobufCMessage *message = NULL;
+    for (size_t i = 0; i < PG_ARRAY_LEN(others); i++) {
+        assert_int_equal(
+            pg_pb_unpack(&pangea__test__sample__descriptor, others[i], &arena, &message), PG_OK);
+        message = NULL;
+        assert_int_equal(
+            pg_pb_unpack_exact(&pangea__test__sample__descriptor, others[i], &arena, &message),
+            PG_ERR_MALFORMED);
+        assert_null(message);
+    }
+    pg_buf in = {0};
+    sample_append(&in, false);
+    assert_int_equal(
+        pg_pb_unpack_exact(&pangea__test__sample__descriptor, pg_buf_bytes(&in), &arena, &message),
+        PG_OK);
+    assert_non_null(message);
+    pg_buf_deinit(&in);
+    pg_arena_deinit(&arena);
+}
+
 static void test_pb__repeated_single_field__takes_the_last(void **state)
 {
     (void) state;
@@ -190,6 +220,7 @@ int main(void)
         cmocka_unit_test(test_pb__message__round_trips_to_the_same_bytes),
         cmocka_unit_test(test_pb__framed__is_length_and_message),
         cmocka_unit_test(test_pb__unknown_field__is_kept),
+        cmocka_unit_test(test_pb__another_encoding__is_not_exact),
         cmocka_unit_test(test_pb__repeated_single_field__takes_the_last),
         cmocka_unit_test(test_pb__faulty__is_malformed),
         cmocka_unit_test(test_pb__thousands_of_tiny_fields__end_at_the_arena),

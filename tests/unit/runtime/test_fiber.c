@@ -548,6 +548,8 @@ static void test_time__outside_a_run__runs_forward(void **state)
     (void) state;
     pg_time before = pg_now();
     assert_true(pg_now() >= before);
+    pg_time with_suspend = pg_now_with_suspend();
+    assert_true(with_suspend > 0 && pg_now_with_suspend() >= with_suspend);
     assert_int_equal(pg_after(INT64_MAX), PG_FOREVER);
     assert_int_equal(pg_earlier(3, 2), 2);
     assert_true(pg_wall_ms() > INT64_C(1600000000000));

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inside of the host's side of placement, which its parts share: streams and requests (place_serve.c), pushes (place_push.c), grants
+// (place_commit.c), what is given back (place_sweep.c), start and end (place_server.c).
+//
+// A block may be pushed, leased and deleted at once by several fibers. Who works with one pins it; a deletion begins only without pins, and
+// whoever meets one waits until it is over. Changes of the ledger are made one after the other: written, then applied to the table.
+//
+// Layer: exchange, private.  Thread: loop thread only.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "exchange/place_clock_priv.h"
+#include "exchange/place_held_priv.h"
+#include "exchange/place_ledger_priv.h"
+#include "exchange/place_msg.h"
+#include "exchange/place_server.h"
+#include "runtime/fiber.h"
+
+struct pg_place_server {
+    pg_place_server_config config;
+    pg_held held;
+    pg_place_clock clock;
+    pg_list streams;       // of pg_place_stream
+    uint32_t stream_count; // of which
+    uint32_t sessions;     // are open
+    size_t body_bytes;     // of blocks being received or written
+    uint32_t commits;      // being worked on
+    bool is_ledger_busy;
+    bool is_sweeping;
+    bool is_kicked; // there is something doomed
+    bool is_closing;
+    bool
+        has_bare_lease; // one that lost its descriptor, so that the table of blocks does not lead to it
+    pg_waitq turn;      // body_bytes or commits went down
+    pg_waitq changed; // a block was deleted
+    pg_waitq ledger_free;
+    pg_waitq swept;
+    pg_waitq kicked;
+    pg_waitq gone;  // a stream ended
+    pg_scope scope; // of the fiber that sweeps
+    uint64_t leases;
+    uint64_t tombs;
+    pg_place_stats totals; // only the *_total fields
+};
+
+/** A stream being served. */
+typedef struct pg_place_stream {
+    pg_list node;
+    pg_place_server *server;
+    pg_stream *stream;
+    pg_peer_id peer;
+    pg_uploader *uploader; // of an open session; NULL before
+    uint8_t lease_key[PG_ED25519_PUBLIC_BYTES];
+    bool is_evicted;   // for another session
+    bool is_writing;   // a response
+    uint32_t inflight; // requests read and not answered
+    pg_time active_at; // when the last request was read or answered
+    pg_waitq room;     // inflight went down
+    pg_waitq write_turn;
+    pg_scope scope; // of the requests' fibers
+} pg_place_stream;
+
+/** A request being worked on. */
+typedef struct pg_place_job {
+    pg_place_stream *stream;
+    pg_buf head;
+    pg_arena arena; // of the request, and of what the response points to
+    pg_place_request request;
+    pg_place_response response;
+    pg_buf body;     // of a PUSH
+    uint32_t number; // of the block pushed, pinned; PG_HELD_NONE when it was refused
+    pg_buf data;     // that the response points to
+} pg_place_job;
+
+/** Return the wall clock in seconds, as strays have it. */
+uint32_t pg_place_now_s(void);
+
+/** Log a failure of this machine, and return the status that tells the peer to come later. */
+pg_place_status pg_place_failed(const char *what, pg_err err);
+
+/** Serve a stream: the handler of the protocol. */
+pg_err pg_place_handle(pg_net_stream_ctx *ctx);
+
+// Sessions and pushes
+
+/** Open a session, or say why not. Parks: yes. */
+pg_place_status pg_place_session_open(pg_place_stream *stream, const pg_place_request *request);
+
+/** End what pg_place_session_open began. */
+void pg_place_session_end(pg_place_stream *stream);
+
+/** Say whether `extra` more bytes may be taken from an uploader. */
+pg_place_status pg_place_room(const pg_place_server *server, const pg_uploader *uploader,
+                              uint64_t extra);
+
+/** Admit a push: account for the block, pin it, and take memory for its body. On OK pg_place_push_end has to follow. Parks: yes. */
+pg_place_status pg_place_push_begin(pg_place_job *job);
+
+/** Store the body that was read. Parks: yes. */
+pg_place_status pg_place_push_store(pg_place_job *job);
+
+/** Undo what pg_place_push_begin took; the block stays if it was stored. */
+void pg_place_push_end(pg_place_job *job);
+
+/** Answer ASK. */
+pg_place_status pg_place_ask_answer(pg_place_job *job);
+
+/** Wait while a block is being deleted, and find it. *out_number may be PG_HELD_NONE. Parks: yes. Errors: PG_ERR_TIMEOUT, PG_ERR_CANCELLED. */
+PG_NODISCARD pg_err pg_place_block_find(pg_place_server *server, const pg_held_name *name,
+                                        uint32_t *out_number);
+
+// Grants
+
+/** Work on COMMIT. Parks: yes. */
+pg_place_status pg_place_commit_answer(pg_place_job *job);
+
+/** Work on RELEASE. Parks: yes. */
+pg_place_status pg_place_release_answer(pg_place_job *job);
+
+/** Answer HAVE. Parks: yes. */
+pg_place_status pg_place_have_answer(pg_place_job *job);
+
+/** Wait for the ledger. Parks: yes. Errors: PG_ERR_CANCELLED. */
+PG_NODISCARD pg_err pg_place_ledger_lock(pg_place_server *server);
+
+/** Let the next one have it. */
+void pg_place_ledger_unlock(pg_place_server *server);
+
+/** Apply to the table what was written to the ledger, and free `change`. Blocks without leases are to be deleted, or become strays. */
+void pg_place_apply(pg_place_server *server, pg_ledger_change *change, bool as_strays);
+
+/** Drop the claims on a block that is gone. Parks: yes. */
+PG_NODISCARD pg_err pg_place_lose(pg_place_server *server, const pg_held_name *name);
+
+// Giving back
+
+/** Begin to sweep by itself. Errors: PG_ERR_NOMEM. */
+PG_NODISCARD pg_err pg_place_sweeper_start(pg_place_server *server);
+
+/** Have what is doomed deleted soon. Parks: no. */
+void pg_place_kick(pg_place_server *server);
+
+/** Keep the ages of strays and the clock. Parks: yes. */
+PG_NODISCARD pg_err pg_place_save(pg_place_server *server);
