@@ -13,11 +13,54 @@
 /** Entries of one wantlist message, and wants of one peer held at once: kubo keeps 1,024 too. */
 #define PG_BITSWAP_WANTS_MAX 1024U
 
+/** A CID in a message, bytes: what others take, four varints and a digest of 128 bytes. */
+#define PG_BITSWAP_CID_BYTES_MAX 168U
+
+/** Wants of all peers held at once: about 16 MiB. */
+#define PG_BITSWAP_WANTS_TOTAL_MAX 32768U
+
+/** Streams of one connection on which we read messages at once: some open one for each message. */
+#define PG_BITSWAP_STREAMS_MAX 128U
+
 /** Bytes of blocks on their way to one peer, beyond which its further wants wait. */
 #define PG_BITSWAP_PENDING_BYTES_MAX (4U << 20)
 
+/** The same to all peers together: what is read from the disk and not yet sent. */
+#define PG_BITSWAP_PENDING_TOTAL_BYTES_MAX (64U << 20)
+
+/** Blocks read from the disk at once for one peer: small ones need some to be fast, large ones are bounded by their bytes. */
+#define PG_BITSWAP_READS_MAX 8U
+
 /** A peer that took none of what was sent for so long is given up, milliseconds. */
 #define PG_BITSWAP_IDLE_MS 30000
+
+/** While others wait for the memory that blocks to all peers may take, a peer that has been sent one message for so long is given up,
+ *  milliseconds: about 100 kB/s. */
+#define PG_BITSWAP_SLOW_MS 10000
+
+/** What a message of ours carries beside one large block, bytes: wants, answers, small blocks. */
+#define PG_BITSWAP_BATCH_BYTES_MAX (128U << 10)
+
+/** A block up to this length is copied into the message, bytes: several share one. */
+#define PG_BITSWAP_COPY_BYTES_MAX (16U << 10)
+
+/** How much of a message is sent or received under one deadline of PG_BITSWAP_IDLE_MS, bytes: one batch of the muxer. */
+#define PG_BITSWAP_PIECE_BYTES (256U << 10)
+
+/** A stream of ours with nothing to send is closed after so long, milliseconds. */
+#define PG_BITSWAP_STREAM_IDLE_MS 60000
+
+/** A stream of a peer with no message is closed after so long, milliseconds: others keep theirs open. */
+#define PG_BITSWAP_STREAM_QUIET_MS 600000
+
+/** Blocks of one peer being verified at once; more are not read meanwhile. */
+#define PG_BITSWAP_VERIFY_MAX 4U
+
+/** A peer that has a block and does not send it for so long is doubled by the next that has it, milliseconds. */
+#define PG_BITSWAP_HEDGE_MS 5000
+
+/** Blocks nobody asked for, or that are not what was asked for, which a peer may send before that is an offence, on each connection. */
+#define PG_BITSWAP_FAULTS_MAX 16U
 
 /** The head of a placement message, bytes: a grant or receipt is under 400, a commit may bring 32 receipts. */
 #define PG_PLACE_HEAD_BYTES_MAX 16384U
