@@ -55,11 +55,19 @@ static uint64_t expected_bytes(const put *self)
     return plain / self->options->code.data;
 }
 
+static pg_err on_record(pg_catalogue_extent *extent, void *user)
+{
+    const put *self = user;
+    return pg_catalogue_extent_write(self->files->config.db, self->file, extent);
+}
+
 static pg_err extent_open(put *self, open_extent *extent, const uint8_t *id)
 {
     pg_upload_spec spec = {.code = self->options->code,
                            .expected_bytes = expected_bytes(self),
-                           .expiry_s = self->expiry_s};
+                           .expiry_s = self->expiry_s,
+                           .record = on_record,
+                           .user = self};
     *extent = (open_extent){.is_used = true};
     memcpy(extent->id, id, PG_EXTENT_ID_BYTES);
     memcpy(spec.extent_id, id, PG_EXTENT_ID_BYTES);
@@ -120,6 +128,7 @@ static void stored_count(put *self, const pg_catalogue_extent *placed)
 
 static pg_err extent_close(put *self, open_extent *open, pg_bytes block, pg_extent *extent)
 {
+    self->placed.id = 0;
     PG_TRY(pg_upload_finish(open->upload, block, &extent->descriptor, &self->placed));
     PG_TRY(pg_catalogue_extent_write(self->files->config.db, self->file, &self->placed));
     pg_upload_recorded(open->upload);
@@ -156,6 +165,8 @@ static pg_err root_place_whole(put *self, pg_bytes block, const pg_cid *cid)
         .is_whole = true,
         .expected_bytes = block.len,
         .expiry_s = self->expiry_s,
+        .record = on_record,
+        .user = self,
     };
     const pg_multihash hash = pg_cid_multihash(cid);
     memcpy(spec.extent_id, pg_multihash_digest(&hash).ptr, PG_EXTENT_ID_BYTES);

@@ -70,6 +70,8 @@ static pg_err notice_send(notice *self)
         err = pg_place_commit_send(session, &commit, deadline, &receipt, NULL, &known);
     }
     pg_place_session_free(&session);
+    // What a host does not have, or was told by a later grant, is as good as done.
+    self->is_done = err == PG_OK || err == PG_ERR_NOT_FOUND || err == PG_ERR_CHANGED;
     return err;
 }
 
@@ -77,8 +79,6 @@ static pg_err notice_run(void *arg)
 {
     notice *self = arg;
     pg_err err = notice_send(self);
-    // What a host does not have, or was told by a later grant, is as good as done.
-    self->is_done = err == PG_OK || err == PG_ERR_NOT_FOUND || err == PG_ERR_CHANGED;
     if (!self->is_done) {
         pg_log(PG_LOG_LEVEL_DEBUG, "files.notice.failed", PG_LOG_STR("error", pg_err_name(err)));
     }

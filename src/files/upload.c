@@ -435,7 +435,19 @@ static void extent_fill(const pg_upload *upload, pg_catalogue_extent *extent)
     *extent = made;
 }
 
-static pg_err finish_rounds(pg_upload *upload, pg_bytes block)
+/** Bring the shards of gaps where they belong, and ask all for their promise. */
+static pg_err finish_round(pg_upload *upload, const pg_descriptor *descriptor, pg_bytes block,
+                           pg_catalogue_extent *extent)
+{
+    PG_TRY(pg_upload_fill_gaps(upload, descriptor));
+    if (upload->spec.record != NULL) {
+        extent_fill(upload, extent);
+        PG_TRY(upload->spec.record(extent, upload->spec.user));
+    }
+    return pg_upload_commit(upload, block);
+}
+
+static pg_err finish_rounds(pg_upload *upload, pg_bytes block, pg_catalogue_extent *extent)
 {
     pg_descriptor descriptor = {.segment_count = 0};
     pg_err err = PG_OK;
@@ -443,10 +455,7 @@ static pg_err finish_rounds(pg_upload *upload, pg_bytes block)
         err = pg_descriptor_decode(block, &descriptor);
     }
     for (unsigned round = 0; round < PG_UPLOAD_ROUNDS_MAX && err == PG_OK; round++) {
-        err = pg_upload_fill_gaps(upload, &descriptor);
-        if (err == PG_OK) {
-            err = pg_upload_commit(upload, block);
-        }
+        err = finish_round(upload, &descriptor, block, extent);
         if (err != PG_OK || upload->gaps == 0) {
             break;
         }
@@ -456,18 +465,18 @@ static pg_err finish_rounds(pg_upload *upload, pg_bytes block)
 }
 
 pg_err pg_upload_finish(pg_upload *upload, pg_bytes block, const pg_cid *cid,
-                        pg_catalogue_extent *out_extent)
+                        pg_catalogue_extent *extent)
 {
     upload->descriptor = *cid;
     if (upload->spec.is_whole) {
         upload->slot_bytes[0] = block.len;
     }
     PG_TRY(pg_upload_sign(upload));
-    PG_TRY(finish_rounds(upload, block));
+    PG_TRY(finish_rounds(upload, block, extent));
     if (upload->local != 0) {
         PG_TRY(keep_here(upload, cid, block));
     }
-    extent_fill(upload, out_extent);
+    extent_fill(upload, extent);
     return PG_OK;
 }
 

@@ -29,6 +29,10 @@ typedef struct pg_upload_spec {
     uint8_t extent_id[PG_EXTENT_ID_BYTES];
     uint64_t expected_bytes; // of one slot; 0 = unknown
     uint64_t expiry_s;
+    /** Note what hosts are about to be asked to promise, before they are: after a crash they can be told to drop it. May park. NULL = not
+     *  wanted. */
+    pg_err (*record)(pg_catalogue_extent *extent, void *user);
+    void *user;
 } pg_upload_spec;
 
 /** Choose hosts and open sessions with them. Parks: yes.
@@ -45,10 +49,9 @@ PG_NODISCARD pg_err pg_upload_resume(pg_files *files, const pg_catalogue_extent 
  *  Errors: PG_ERR_UNREACHABLE (more hosts were lost than the code can replace), PG_ERR_FULL (so many had no room; or this node), PG_ERR_CANCELLED, PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_upload_shards(pg_upload *upload, const pg_shard *shards, unsigned count);
 
-/** Give descriptor, or the whole block, and grant to the hosts, after replacing those that were lost; *out_extent is what has become of it, with id 0 for a
- *  new one. Parks: yes. Errors as pg_upload_shards. */
+/** Give descriptor, or the whole block, and grant to the hosts, after replacing those that were lost; *extent is what has become of it, its id stays as it is. Parks: yes. Errors as pg_upload_shards. */
 PG_NODISCARD pg_err pg_upload_finish(pg_upload *upload, pg_bytes block, const pg_cid *cid,
-                                     pg_catalogue_extent *out_extent);
+                                     pg_catalogue_extent *extent);
 
 /** Hear that the extent stands in the catalogue: what is kept here of it is the catalogue's from now on. */
 void pg_upload_recorded(pg_upload *upload);

@@ -17,6 +17,26 @@ pg_err pg_data_name(const char *folder, const char *name, pg_buf *out)
     return pg_buf_printf(out, "%s/%s", folder, name);
 }
 
+/** Make one folder; its name survives a crash. */
+static pg_err folder_make(const char *path)
+{
+    pg_err err = pg_dir_make(path);
+    if (err == PG_ERR_EXISTS) {
+        return PG_OK;
+    }
+    PG_TRY(err);
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL ? 0 : (size_t) (slash - path);
+    pg_str parent = slash == NULL ? PG_STR(".") : pg_str_make_len(path, len > 0 ? len : 1);
+    char *name = pg_str_dup(parent);
+    if (name == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    err = pg_dir_sync(name);
+    pg_mfree(name);
+    return err;
+}
+
 // Make each folder of a path, as `mkdir -p`.
 static pg_err folders_make(const char *path)
 {
@@ -30,10 +50,7 @@ static pg_err folders_make(const char *path)
             continue;
         }
         copy[i] = '\0';
-        err = pg_dir_make(copy);
-        if (err == PG_ERR_EXISTS) {
-            err = PG_OK;
-        }
+        err = folder_make(copy);
         copy[i] = path[i];
     }
     pg_mfree(copy);

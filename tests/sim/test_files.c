@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "node/config.h"
 #include "node/storage.h"
@@ -33,6 +34,7 @@
 
 #define NODES 14
 #define PORT 4417
+#define HOSTS_MAX 16
 #define READER (NODES - 1) // takes nothing for others: never a host
 
 typedef struct sim_node sim_node;
@@ -45,7 +47,7 @@ typedef struct sim_file {
     pg_file_state state;
     uint32_t survives;
     size_t host_count;
-    pg_peer_id hosts[PG_FILE_HOSTS_MAX];
+    pg_peer_id hosts[HOSTS_MAX];
 } sim_file;
 
 /** One machine with a node on it. */
@@ -126,6 +128,7 @@ static pg_err life_begin(life *own, sim_node *self)
     PG_TRY(pg_host_new(&host, &own->host));
     pg_err err = pg_dir_make("/data");
     PG_TRY(err == PG_ERR_EXISTS ? PG_OK : err);
+    PG_TRY(pg_dir_sync("/"));
     PG_TRY(pg_storage_open(&own->storage, "/data", own->host, &own->identity, &own->config));
     PG_TRY(pg_host_listen(own->host, &listen));
     PG_TRY(pg_scope_spawn(&own->mesh, "sim.mesh", mesh_run, own));
@@ -300,6 +303,7 @@ static void entry_take(sim_file *file, const pg_file_entry *entry)
     file->link = entry->link;
     file->state = entry->state;
     file->survives = entry->survives;
+    CHECK(entry->host_count <= HOSTS_MAX);
     file->host_count = entry->host_count;
     for (size_t i = 0; i < entry->host_count; i++) {
         file->hosts[i] = entry->hosts[i].peer;
@@ -627,6 +631,21 @@ static pg_err seeds_script(void *arg)
     return PG_OK;
 }
 
+static void on_log(const pg_log_line *line, void *user)
+{
+    (void) user;
+    (void) fprintf(stderr, "%10.3f %s", (double) pg_now() / 1e9, line->event);
+    for (size_t i = 0; i < line->field_count; i++) {
+        const pg_log_field *field = &line->fields[i];
+        if (field->type == PG_LOG_TYPE_STR) {
+            (void) fprintf(stderr, " %s=%s", field->name, field->str == NULL ? "" : field->str);
+        } else {
+            (void) fprintf(stderr, " %s=%llu", field->name, (unsigned long long) field->u64);
+        }
+    }
+    (void) fprintf(stderr, "\n");
+}
+
 static void seeds_run(pg_fiber_fn script, uint64_t seeds)
 {
     static sim_world world;
@@ -688,6 +707,9 @@ static void test_files__all_hosts_gone__given_back_by_who_read_it(void **state)
 int main(int argc, char **argv)
 {
     sim_arguments(argc, argv);
+    if (getenv("PG_SIM_LOG") != NULL) {
+        pg_log_set_sink(on_log, NULL, PG_LOG_LEVEL_DEBUG);
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_files__hosts_and_uploader_die__given_back),
         cmocka_unit_test(test_files__hosts_crash_while_put__put_all_the_same),

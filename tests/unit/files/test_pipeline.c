@@ -380,11 +380,118 @@ static void test_encode__no_compress__pads_to_full_segments(void **state)
     trip_deinit(&t);
 }
 
-static void on_lease_key(const uint8_t extent_id[PG_EXTENT_ID_BYTES],
-                         uint8_t out_key[PG_LEASE_KEY_BYTES], void *user)
+static pg_err on_lease_key(const uint8_t extent_id[PG_EXTENT_ID_BYTES],
+                           uint8_t out_key[PG_LEASE_KEY_BYTES], void *user)
 {
     (void) extent_id;
     memset(out_key, *(const int *) user, PG_LEASE_KEY_BYTES);
+    return PG_OK;
+}
+
+/** Counts the segments that are placed. */
+typedef struct placing {
+    unsigned now;
+    unsigned at_once_max;
+    uint32_t in_extent; // of the extent that is to be closed next
+    uint32_t ahead;     // of those behind it
+    uint8_t extent_id[PG_EXTENT_ID_BYTES];
+    uint64_t total;
+    unsigned calls;
+    unsigned fail_at; // this call; 0 = never
+} placing;
+
+static pg_err on_place_shards(const pg_segment_place *place, const pg_shard *shards, unsigned count,
+                              void *user)
+{
+    placing *self = user;
+    if (++self->calls == self->fail_at) {
+        return pg_fail(PG_ERR_FULL, "the test's host is full");
+    }
+    self->now++;
+    self->at_once_max = self->now > self->at_once_max ? self->now : self->at_once_max;
+    for (uint64_t turns = test_below(20); turns > 0; turns--) {
+        PG_TRY(pg_fiber_yield());
+    }
+    for (unsigned i = 0; i < count; i++) {
+        pg_cid cid = pg_block_cid(shards[i].bytes);
+        assert_true(pg_cid_equal(&cid, &shards[i].cid));
+    }
+    self->now--;
+    if (self->in_extent + self->ahead == 0) {
+        memcpy(self->extent_id, place->extent_id, PG_EXTENT_ID_BYTES);
+    }
+    if (memcmp(self->extent_id, place->extent_id, PG_EXTENT_ID_BYTES) == 0) {
+        self->in_extent++;
+    } else {
+        self->ahead++;
+    }
+    return PG_OK;
+}
+
+static pg_err on_placed_descriptor(pg_bytes block, pg_extent *extent, void *user)
+{
+    placing *self = user;
+    pg_descriptor descriptor;
+    (void) extent;
+    PG_TRY(pg_descriptor_decode(block, &descriptor));
+    self->total += descriptor.segment_count;
+    uint32_t placed = self->in_extent + self->ahead;
+    pg_err err =
+        placed >= descriptor.segment_count ? PG_OK : PG_ERR_BUG; // all before their descriptor
+    self->in_extent = 0;
+    self->ahead = placed - descriptor.segment_count;
+    pg_descriptor_deinit(&descriptor);
+    return err;
+}
+
+static pg_err on_placed_root(pg_bytes block, const pg_cid *cid, void *user)
+{
+    (void) block;
+    (void) cid;
+    (void) user;
+    return PG_OK;
+}
+
+/** A file whose shards are placed. */
+typedef struct placed_trip {
+    trip trip;
+    placing placing;
+} placed_trip;
+
+static pg_err place_run(void *arg)
+{
+    placed_trip *self = arg;
+    pg_files_source source = memory_source(&self->trip.store);
+    const pg_files_sink sink = {
+        .put_descriptor = on_placed_descriptor,
+        .put_root = on_placed_root,
+        .place_shards = on_place_shards,
+        .user = &self->placing,
+    };
+    self->trip.store.source = pg_bytes_make(self->trip.plain, self->trip.len);
+    self->trip.err =
+        pg_files_encode_stream(&self->trip.encoding, &source, &sink, &self->trip.encoded);
+    return PG_OK;
+}
+
+static void test_encode__placing_takes_long__several_at_once_and_all_before_their_descriptor(
+    void **state)
+{
+    (void) state;
+    placed_trip placed = {.placing = {.now = 0}};
+    trip_init(&placed.trip, PG_CODE_DEFAULT, 57 * SEGMENT + 1, false);
+    assert_int_equal(pg_runtime_run(NULL, place_run, &placed), PG_OK);
+    assert_int_equal(placed.trip.err, PG_OK);
+    assert_int_equal(placed.placing.total, 58);
+    assert_int_equal(placed.trip.encoded.segments, 58);
+    assert_true(placed.placing.at_once_max > 1);
+    trip_deinit(&placed.trip);
+
+    placed = (placed_trip){.placing = {.fail_at = 23}};
+    trip_init(&placed.trip, PG_CODE_DEFAULT, 57 * SEGMENT + 1, false);
+    assert_int_equal(pg_runtime_run(NULL, place_run, &placed), PG_OK);
+    assert_int_equal(placed.trip.err, PG_ERR_FULL);
+    trip_deinit(&placed.trip);
 }
 
 static void test_encode__lease_key__stands_in_the_descriptor(void **state)
@@ -455,6 +562,8 @@ int main(void)
         cmocka_unit_test(test_trip__callbacks_fail__error_comes_through),
         cmocka_unit_test(test_encode__no_compress__pads_to_full_segments),
         cmocka_unit_test(test_encode__lease_key__stands_in_the_descriptor),
+        cmocka_unit_test(
+            test_encode__placing_takes_long__several_at_once_and_all_before_their_descriptor),
         cmocka_unit_test(test_encode__bad_settings__refused),
         cmocka_unit_test(test_encode__cancelled__ends_and_frees),
     };
