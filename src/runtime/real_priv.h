@@ -61,6 +61,7 @@ PG_NODISCARD pg_err pg_fail_errno(int number, const char *what, const char *path
 typedef enum pg_watch_side {
     PG_WATCH_SIDE_READ,
     PG_WATCH_SIDE_WRITE,
+    PG_WATCH_SIDE_HANGUP, // the other side has closed, or ended its writing
     PG_WATCH_SIDE_COUNT,
 } pg_watch_side;
 

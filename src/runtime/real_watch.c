@@ -26,6 +26,7 @@ struct pg_watch {
 static const int side_events[PG_WATCH_SIDE_COUNT] = {
     [PG_WATCH_SIDE_READ] = UV_READABLE,
     [PG_WATCH_SIDE_WRITE] = UV_WRITABLE,
+    [PG_WATCH_SIDE_HANGUP] = UV_DISCONNECT,
 };
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -84,7 +85,7 @@ static void on_event(uv_poll_t *handle, int status, int events)
     int unwanted = 0;
     if (status != 0) {
         watch->armed = 0; // libuv has stopped it; the system call will tell what is wrong
-        events = UV_READABLE | UV_WRITABLE;
+        events = UV_READABLE | UV_WRITABLE | UV_DISCONNECT;
     }
     for (unsigned side = 0; side < PG_WATCH_SIDE_COUNT; side++) {
         if ((events & side_events[side]) == 0) {
