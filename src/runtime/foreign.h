@@ -25,6 +25,9 @@ PG_NODISCARD pg_err pg_foreign_wait(pg_foreign *foreign, pg_time deadline);
  *  only when it has something to do there. Parks: yes. Errors as pg_foreign_wait. */
 PG_NODISCARD pg_err pg_foreign_wait_hangup(pg_foreign *foreign, pg_time deadline);
 
+/** Let who waits for something to read look again, as if there were. Parks: no. */
+void pg_foreign_wake(pg_foreign *foreign);
+
 /** Stop watching; NULL is fine. Who waits gets PG_ERR_CLOSED. Parks: no. */
 void pg_foreign_free(pg_foreign **foreign);
 

@@ -76,6 +76,9 @@ PG_NODISCARD pg_err pg_watch_new(pg_real *real, int fd, pg_watch **out_watch);
  *  Errors: PG_ERR_TIMEOUT, PG_ERR_CANCELLED, PG_ERR_CLOSED (closed meanwhile: do not touch the watch any more). */
 PG_NODISCARD pg_err pg_watch_wait(pg_watch *watch, pg_watch_side side, pg_time deadline);
 
+/** Wake who waits on `side`. */
+void pg_watch_wake(pg_watch *watch, pg_watch_side side);
+
 /** Close the descriptor and free the watch; who waits gets PG_ERR_CLOSED. */
 void pg_watch_close(pg_watch *watch);
 

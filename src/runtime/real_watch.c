@@ -79,6 +79,14 @@ static void arm(pg_watch *watch, int events)
     pg_assert(code == 0);
 }
 
+void pg_watch_wake(pg_watch *watch, pg_watch_side side)
+{
+    const pg_list *waiters = &watch->waiters[side];
+    for (pg_list *node = waiters->next; node != waiters; node = node->next) {
+        pg_fiber_wake(PG_LIST_OBJECT(node, struct waiter, node)->fiber);
+    }
+}
+
 static void on_event(uv_poll_t *handle, int status, int events)
 {
     pg_watch *watch = PG_LIST_OBJECT(handle, pg_watch, poll);
@@ -91,11 +99,8 @@ static void on_event(uv_poll_t *handle, int status, int events)
         if ((events & side_events[side]) == 0) {
             continue;
         }
-        pg_list *waiters = &watch->waiters[side];
-        for (pg_list *node = waiters->next; node != waiters; node = node->next) {
-            pg_fiber_wake(PG_LIST_OBJECT(node, struct waiter, node)->fiber);
-        }
-        unwanted |= pg_list_is_empty(waiters) ? side_events[side] : 0;
+        pg_watch_wake(watch, (pg_watch_side) side);
+        unwanted |= pg_list_is_empty(&watch->waiters[side]) ? side_events[side] : 0;
     }
     arm(watch, watch->armed & ~unwanted);
 }

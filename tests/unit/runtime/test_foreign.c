@@ -125,6 +125,35 @@ static void test_foreign_free__somebody_waits__is_told(void **state)
     in_fiber(free_while_waiting, NULL);
 }
 
+static pg_err read_wait(void *arg)
+{
+    test_line *line = arg;
+    return pg_foreign_wait(line->foreign, PG_FOREVER);
+}
+
+static pg_err wake_by_hand(void *arg)
+{
+    (void) arg;
+    test_line line = {0};
+    pg_scope scope;
+    line_open(&line);
+    pg_foreign_wake(line.foreign); // nobody waits: it is for nobody
+    CHECK_ERR(pg_foreign_wait(line.foreign, pg_after(PG_MS(1))), PG_ERR_TIMEOUT);
+    pg_scope_init(&scope);
+    CHECK_OK(pg_scope_spawn(&scope, "test.wait", read_wait, &line));
+    CHECK_OK(pg_fiber_yield());
+    pg_foreign_wake(line.foreign);
+    CHECK_OK(pg_scope_join(&scope));
+    line_close(&line);
+    return PG_OK;
+}
+
+static void test_foreign_wake__somebody_waits__looks_again(void **state)
+{
+    (void) state;
+    in_fiber(wake_by_hand, NULL);
+}
+
 static pg_err interfaces_look(void *arg)
 {
     pg_endpoint *first = arg;
@@ -177,6 +206,7 @@ int main(void)
         cmocka_unit_test(test_foreign__lent_listener__wakes_when_somebody_calls),
         cmocka_unit_test(test_foreign_wait_hangup__other_side_ends__wakes),
         cmocka_unit_test(test_foreign_free__somebody_waits__is_told),
+        cmocka_unit_test(test_foreign_wake__somebody_waits__looks_again),
         cmocka_unit_test(test_interfaces__real__begin_with_loopback),
         cmocka_unit_test(test_foreign__simulated_world__refuses),
     };
