@@ -79,6 +79,9 @@ PG_NODISCARD pg_err pg_folder_read_link(const pg_folder *folder, const char *nam
 PG_NODISCARD pg_err pg_folder_add_name(const pg_folder *from, const char *from_name,
                                        const pg_folder *to, const char *to_name);
 
+/** Give a name in the folder another one, where nothing stands. Errors: PG_ERR_NOT_FOUND, PG_ERR_EXISTS, PG_ERR_ACCESS, PG_ERR_FULL, PG_ERR_IO. */
+PG_NODISCARD pg_err pg_folder_rename(const pg_folder *folder, const char *from, const char *to);
+
 /** Set when a name, or the folder itself for NULL, was last modified. Errors: PG_ERR_NOT_FOUND, PG_ERR_ACCESS, PG_ERR_IO. */
 PG_NODISCARD pg_err pg_folder_set_modified(const pg_folder *folder, const char *name,
                                            int64_t modified_s, uint32_t modified_ns);
@@ -90,3 +93,6 @@ PG_NODISCARD pg_err pg_folder_set_permissions(const pg_folder *folder, uint32_t 
  *  is made so first. Holds two descriptors. What it could not remove stays, perhaps under another name inside.
  *  Errors: PG_ERR_NOT_FOUND, PG_ERR_ACCESS, PG_ERR_BUSY (a mount), PG_ERR_IO, PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_folder_remove(const pg_folder *folder, const char *name);
+
+/** Make all that was written to the disk of the folder durable, names too. Errors: PG_ERR_IO, PG_ERR_FULL. */
+PG_NODISCARD pg_err pg_folder_sync_disk(const pg_folder *folder);

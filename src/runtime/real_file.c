@@ -216,6 +216,33 @@ static pg_err real_punch(pg_file *file, uint64_t offset, uint64_t len)
     return call_run(job_punch, &call);
 }
 
+static pg_err job_next_data(void *arg)
+{
+    struct call *call = arg;
+    off_t begin = lseek(call->file->fd, (off_t) call->offset, SEEK_DATA);
+    if (begin < 0 && errno == ENXIO) { // only a hole is left, or nothing
+        begin = lseek(call->file->fd, 0, SEEK_END);
+        call->offset = call->len = (uint64_t) begin;
+        return begin >= 0 ? PG_OK : pg_fail_errno(errno, "look for data in", call->file->path);
+    }
+    off_t end = begin < 0 ? -1 : lseek(call->file->fd, begin, SEEK_HOLE);
+    if (end < 0) {
+        return pg_fail_errno(errno, "look for data in", call->file->path);
+    }
+    call->offset = (uint64_t) begin;
+    call->len = (uint64_t) end;
+    return PG_OK;
+}
+
+static pg_err real_next_data(pg_file *file, uint64_t offset, uint64_t *out_begin, uint64_t *out_end)
+{
+    struct call call = {.file = file, .offset = offset};
+    PG_TRY(call_run(job_next_data, &call));
+    *out_begin = call.offset;
+    *out_end = call.len;
+    return PG_OK;
+}
+
 static pg_err real_lock(pg_file *file)
 {
     return flock(file->fd, LOCK_EX | LOCK_NB) == 0 ? PG_OK
@@ -510,6 +537,7 @@ const pg_file_ops pg_real_file_ops = {
     .sync = real_sync,
     .truncate = real_truncate,
     .punch = real_punch,
+    .next_data = real_next_data,
     .lock = real_lock,
     .stat = real_stat,
     .free = real_free,

@@ -229,6 +229,27 @@ pg_err pg_folder_add_name(const pg_folder *from, const char *from_name, const pg
                : fail_at(errno, "link", to, to_name);
 }
 
+pg_err pg_folder_rename(const pg_folder *folder, const char *from, const char *to)
+{
+    if (renameat2(folder->fd, from, folder->fd, to, RENAME_NOREPLACE) == 0) {
+        return PG_OK;
+    }
+    struct stat info;
+    int number = errno;
+    // Some file systems cannot promise not to replace: what stands there already is seen all the same.
+    if (number == EINVAL && fstatat(folder->fd, to, &info, AT_SYMLINK_NOFOLLOW) == 0) {
+        number = EEXIST;
+    } else if (number == EINVAL && renameat(folder->fd, from, folder->fd, to) == 0) {
+        return PG_OK;
+    }
+    return fail_at(number, "rename to", folder, to);
+}
+
+pg_err pg_folder_sync_disk(const pg_folder *folder)
+{
+    return syncfs(folder->fd) == 0 ? PG_OK : pg_fail_errno(errno, "sync", folder->path);
+}
+
 pg_err pg_folder_set_modified(const pg_folder *folder, const char *name, int64_t modified_s,
                               uint32_t modified_ns)
 {

@@ -88,6 +88,25 @@ static void test_folder__names__are_listed_in_byte_order_and_described(void **st
     in_job(body_names);
 }
 
+static pg_err body_rename(pg_folder *folder)
+{
+    pg_folder_entry entry;
+    CHECK_OK(pg_folder_make(folder, "a", 0700));
+    CHECK_OK(pg_folder_make(folder, "b", 0700));
+    CHECK_ERR(pg_folder_rename(folder, "a", "b"), PG_ERR_EXISTS);
+    CHECK_OK(pg_folder_rename(folder, "a", "c"));
+    CHECK_ERR(pg_folder_rename(folder, "a", "d"), PG_ERR_NOT_FOUND);
+    CHECK_ERR(pg_folder_look(folder, "a", &entry), PG_ERR_NOT_FOUND);
+    CHECK_OK(pg_folder_sync_disk(folder));
+    return PG_OK;
+}
+
+static void test_folder__renamed__nothing_is_replaced(void **state)
+{
+    (void) state;
+    in_job(body_rename);
+}
+
 static pg_err body_links(pg_folder *folder)
 {
     pg_folder *inner = NULL;
@@ -275,6 +294,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_folder__names__are_listed_in_byte_order_and_described,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(test_folder__renamed__nothing_is_replaced, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folder__links__are_never_followed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folder__times__are_those_of_the_name_itself, setup,
                                         teardown),
