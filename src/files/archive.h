@@ -75,7 +75,7 @@ typedef pg_err (*pg_archive_source)(pg_mut_bytes space, size_t *out_len, void *u
  *  nothing of it is left, and what was to be replaced is untouched. Every name is taken inside the folder: paths that are absolute,
  *  have "..", lead through a link or a file, or stand there twice end it with an error. Hard links reach only what the archive itself
  *  brought. Set-user-ID and its kin are dropped, modes are limited by the process's mask; devices and pipes are left out and told.
- *  source      read to the end of the archive, or until it fails; what follows the archive is left unread
+ *  source      read to its end; what follows the archive is dropped
  *  Errors      those of `source`; PG_ERR_EXISTS (the target), PG_ERR_MALFORMED (no archive, or a hostile one: told how), PG_ERR_TRUNCATED,
  *              PG_ERR_LIMIT (too many entries, too deep, a name too long), PG_ERR_FULL, PG_ERR_ACCESS, PG_ERR_NOMEM, PG_ERR_IO */
 PG_NODISCARD pg_err pg_archive_unpack(const pg_unpack_options *options, pg_archive_source source,

@@ -394,6 +394,17 @@ static pg_err entry_take(unpacker *self, struct archive_entry *entry)
     return entry_make(self, entry, path);
 }
 
+// Only a source that was read to its end has told whether all of it came.
+static pg_err source_drain(unpacker *self)
+{
+    while (!self->source_ended) {
+        size_t len = 0;
+        PG_TRY(self->source(PG_MUT_BYTES_OF(self->step), &len, self->user));
+        self->source_ended = len == 0;
+    }
+    return PG_OK;
+}
+
 static pg_err entries_take(unpacker *self)
 {
     for (;;) {
@@ -410,7 +421,7 @@ static pg_err entries_take(unpacker *self)
     while (self->depth > 0) {
         PG_TRY(level_close(self));
     }
-    return PG_OK;
+    return source_drain(self);
 }
 
 static pg_err archive_unpack(unpacker *self)

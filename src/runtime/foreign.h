@@ -5,6 +5,8 @@
 // Layer: runtime.  Thread: loop thread only.
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/attr.h"
 #include "base/err.h"
 #include "runtime/socket.h"
@@ -22,6 +24,10 @@ PG_NODISCARD pg_err pg_foreign_wait(pg_foreign *foreign, pg_time deadline);
 
 /** Stop watching; NULL is fine. Nobody may be waiting. Parks: no. */
 void pg_foreign_free(pg_foreign **foreign);
+
+/** Return true when a read from a descriptor, or a write of up to 4,096 bytes to it, will not wait: it is ready, at its end, or broken.
+ *  For descriptors a library waits on. Any thread. Parks: no. */
+bool pg_fd_is_ready(int fd, bool to_write);
 
 /** Give a second descriptor of a listener, for a library to accept on and to close. Do not accept on the listener as well.
  *  Errors: PG_ERR_LIMIT, PG_ERR_UNSUPPORTED in a simulated run. Parks: no. */

@@ -546,6 +546,8 @@ static void body_target(void *arg)
     CHECK(access("tree/a", F_OK) == 0 && names_here() == 2);
     stream.fail_at = stream.bytes.len - 1100; // in the content of the file
     CHECK_ERR(unpack(&stream, "old", true), PG_ERR_RESET);
+    stream.fail_at = stream.bytes.len - 1; // behind the last entry
+    CHECK_ERR(unpack(&stream, "old", true), PG_ERR_RESET);
     CHECK(file_is("old/a", "new") && names_here() == 2);
     CHECK_ERR(unpack(&stream, "none/x", true), PG_ERR_NOT_FOUND);
     CHECK_ERR(unpack(&stream, ".", true), PG_ERR_INVALID);
