@@ -10,11 +10,20 @@ const pg_option pg_common_options[] = {
 };
 
 const pg_command_group pg_command_groups[] = {
+    {"block", "single public blocks, as IPFS has them"},
+    {"link", "what links tell"},
     {"shards", "files as encrypted pieces in folders, without a network"},
     {NULL, NULL},
 };
 
 const pg_command *const pg_commands[] = {
+    &pg_command_put,
+    &pg_command_get,
+    &pg_command_ls,
+    &pg_command_rm,
+    &pg_command_link_info,
+    &pg_command_block_put,
+    &pg_command_block_get,
     &pg_command_shards_encode,
     &pg_command_shards_decode,
     &pg_command_init,
@@ -24,6 +33,8 @@ const pg_command *const pg_commands[] = {
     &pg_command_ping,
     &pg_command_perf,
     &pg_command_peers,
+    &pg_command_stat,
+    // devnet
     &pg_command_version,
     &pg_command_help,
     NULL,

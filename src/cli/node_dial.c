@@ -1,31 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // `pangea dial` and `pangea peers`: connections of the running node.
+#include "cli/answer.h"
 #include "cli/client.h"
 #include "cli/command.h"
 #include "cli/invocation.h"
 
-static const char *text_of(json_object *object, const char *name)
-{
-    json_object *field = NULL;
-    if (!json_object_object_get_ex(object, name, &field) || field == NULL) {
-        return "?";
-    }
-    return json_object_get_string(field);
-}
-
-static double number_of(json_object *object, const char *name)
-{
-    json_object *field = NULL;
-    return json_object_object_get_ex(object, name, &field) ? json_object_get_double(field) : 0.0;
-}
-
 static void peer_tell(const pg_output *output, json_object *peer)
 {
     json_object *protocols = NULL;
-    pg_output_line(output, "%s", text_of(peer, "peer_id"));
-    pg_output_line(output, "  %s %s, %s, round trip %.3f ms", text_of(peer, "direction"),
-                   text_of(peer, "addr"), text_of(peer, "security"), number_of(peer, "rtt_ms"));
-    pg_output_line(output, "  %s, %s", text_of(peer, "agent"), text_of(peer, "muxer"));
+    pg_output_line(output, "%s", pg_answer_text(peer, "peer_id"));
+    pg_output_line(output, "  %s %s, %s, round trip %.3f ms", pg_answer_text(peer, "direction"),
+                   pg_answer_text(peer, "addr"), pg_answer_text(peer, "security"),
+                   pg_answer_number(peer, "rtt_ms"));
+    pg_output_line(output, "  %s, %s", pg_answer_text(peer, "agent"),
+                   pg_answer_text(peer, "muxer"));
     if (json_object_object_get_ex(peer, "protocols", &protocols)) {
         for (size_t i = 0; i < json_object_array_length(protocols); i++) {
             pg_output_line(output, "    %s",
@@ -44,7 +32,8 @@ static pg_err dial_run(pg_invocation *invocation)
     pg_err err = pg_client_ask(invocation, "POST", "/api/v1/dial", body, &answer);
     json_object_put(body);
     PG_TRY(err);
-    pg_output_line(&invocation->output, "connected in %.3f ms", number_of(answer, "dial_ms"));
+    pg_output_line(&invocation->output, "connected in %.3f ms",
+                   pg_answer_number(answer, "dial_ms"));
     peer_tell(&invocation->output, answer);
     pg_output_object(&invocation->output, answer);
     return PG_OK;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/str.h"
+#include "cli/answer.h"
 #include "cli/client.h"
 #include "cli/command.h"
 #include "cli/invocation.h"
@@ -62,12 +63,6 @@ static json_object *target_body(const pg_invocation *invocation)
     return body;
 }
 
-static double number_of(json_object *object, const char *name)
-{
-    json_object *field = NULL;
-    return json_object_object_get_ex(object, name, &field) ? json_object_get_double(field) : 0.0;
-}
-
 /** The rounds so far. */
 typedef struct ping_sum {
     json_object *rounds;
@@ -94,7 +89,7 @@ static pg_err round_ask(const pg_invocation *invocation, uint64_t interval_ms, p
         return pg_fail(PG_ERR_PROTOCOL, "the node's answer has no round");
     }
     json_object *round = json_object_array_get_idx(rounds, 0);
-    double rtt_ms = number_of(round, "rtt_ms");
+    double rtt_ms = pg_answer_number(round, "rtt_ms");
     sum->min_ms = sum->count == 0 || rtt_ms < sum->min_ms ? rtt_ms : sum->min_ms;
     sum->max_ms = rtt_ms > sum->max_ms ? rtt_ms : sum->max_ms;
     sum->sum_ms += rtt_ms;
@@ -154,10 +149,10 @@ static pg_err perf_run(pg_invocation *invocation)
     pg_err err = pg_client_ask(invocation, "POST", "/api/v1/perf", body, &answer);
     json_object_put(body);
     PG_TRY(err);
-    speed_tell(&invocation->output, "up  ", number_of(answer, "up_bytes"),
-               number_of(answer, "up_ms"));
-    speed_tell(&invocation->output, "down", number_of(answer, "down_bytes"),
-               number_of(answer, "down_ms"));
+    speed_tell(&invocation->output, "up  ", pg_answer_number(answer, "up_bytes"),
+               pg_answer_number(answer, "up_ms"));
+    speed_tell(&invocation->output, "down", pg_answer_number(answer, "down_bytes"),
+               pg_answer_number(answer, "down_ms"));
     pg_output_object(&invocation->output, answer);
     return PG_OK;
 }

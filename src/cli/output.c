@@ -2,7 +2,9 @@
 #include "cli/output.h"
 
 #include <stdarg.h>
+#include <string.h>
 
+#include "base/str.h"
 #include "cli/exit_codes.h"
 
 void pg_output_init(pg_output *output)
@@ -65,12 +67,20 @@ void pg_output_warn(const pg_output *output, const char *format, ...)
     }
 }
 
+void pg_output_told(pg_output *output)
+{
+    output->told = true;
+}
+
 void pg_output_error(const pg_output *output, const char *command, pg_err err)
 {
     const char *detail = pg_error_detail(err);
     if (!output->json) {
         (void) fprintf(stderr, "pangea%s%s: %s\n", command == NULL ? "" : " ",
                        command == NULL ? "" : command, detail);
+        return;
+    }
+    if (output->told) {
         return;
     }
     json_object *inner = json_object_new_object();
@@ -94,4 +104,21 @@ void pg_size_format(uint64_t bytes, char out_text[PG_SIZE_TEXT_BYTES])
     }
     (void) snprintf(out_text, PG_SIZE_TEXT_BYTES, unit == 0 ? "%.0f %s" : "%.1f %s", value,
                     units[unit]);
+}
+
+void pg_text_printable(const char *text, char *out_text, size_t space)
+{
+    pg_str rest = pg_str_make(text);
+    size_t len = 0;
+    while (rest.len > 0) {
+        size_t shown = pg_str_printable_len(rest);
+        size_t taken = shown == 0 ? 1 : shown;
+        if (len + taken >= space) {
+            break;
+        }
+        memcpy(out_text + len, shown == 0 ? "?" : rest.ptr, taken);
+        len += taken;
+        rest = pg_str_make_len(rest.ptr + taken, rest.len - taken);
+    }
+    out_text[len] = '\0';
 }

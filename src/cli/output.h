@@ -20,6 +20,7 @@ typedef struct pg_output {
         *result; // standard output, or standard error while the data itself goes to standard output
     bool json;
     bool quiet;
+    bool told; // the JSON object is written: an error only has its exit code left to tell
 } pg_output;
 
 /** Tell everything, in plain text. */
@@ -40,6 +41,9 @@ void pg_output_note(const pg_output *output, const char *format, ...) PG_PRINTF(
 /** Tell of trouble that does not end the command, unless --quiet. */
 void pg_output_warn(const pg_output *output, const char *format, ...) PG_PRINTF(2, 3);
 
+/** Say that the result was told though the command fails: with --json the error adds no second object. */
+void pg_output_told(pg_output *output);
+
 /** Tell why the command failed, from the error record. `command` may be NULL. */
 void pg_output_error(const pg_output *output, const char *command, pg_err err);
 
@@ -47,3 +51,6 @@ void pg_output_error(const pg_output *output, const char *command, pg_err err);
 
 /** Write a size as people read it: "17 B", "1.5 MiB". */
 void pg_size_format(uint64_t bytes, char out_text[PG_SIZE_TEXT_BYTES]);
+
+/** Copy foreign text so that a terminal shows it and does nothing else: what is no printable UTF-8 becomes '?'. Cut after `space` - 1 bytes. */
+void pg_text_printable(const char *text, char *out_text, size_t space);

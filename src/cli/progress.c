@@ -14,13 +14,14 @@ void pg_progress_begin(pg_progress *progress, const pg_output *output, const cha
                        uint64_t total)
 {
     pg_time now = pg_now();
+    bool terminal = isatty(STDERR_FILENO) == 1;
     *progress = (pg_progress){
         .title = title,
         .total = total,
         .started = now,
         .shown = now,
-        .visible = !output->quiet && !output->json,
-        .terminal = isatty(STDERR_FILENO) == 1,
+        .visible = !output->quiet && (!output->json || terminal),
+        .terminal = terminal,
     };
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How far a long command is: a bar with speed and time left on a terminal, a plain line now and then elsewhere.
 //
-// Layer: cli.  Thread: loop thread only.
+// Layer: cli.  Thread: any, one at a time.
 #pragma once
 
 #include <stdbool.h>
@@ -23,7 +23,7 @@ typedef struct pg_progress {
     bool drawn; // a bar stands on the terminal's line
 } pg_progress;
 
-/** Begin; `total` may be 0 and set later. Shows nothing with --quiet and --json. */
+/** Begin; `total` may be 0 and set later. Shows nothing with --quiet, and with --json only the bar of a terminal. */
 void pg_progress_begin(pg_progress *progress, const pg_output *output, const char *title,
                        uint64_t total);
 

@@ -103,3 +103,24 @@
 
 /** Leases of a put, seconds, unless it asks for others: as long as hosts take. */
 #define PG_FILES_TTL_S_DEFAULT (UINT64_C(60) * 24 * 3600)
+
+// ---- Folders as archives
+
+/** Entries of an archive: more than a disk of photographs has. Each costs whoever unpacks it an inode. */
+#define PG_ARCHIVE_ENTRIES_MAX 10000000U
+
+/** Folders inside each other: each level holds a descriptor open, of the 1,024 a process usually has. */
+#define PG_ARCHIVE_DEPTH_MAX 256U
+
+/** A path inside an archive, and what a symbolic link may say, bytes: what Linux takes. */
+#define PG_ARCHIVE_PATH_BYTES_MAX 4095U
+
+/** Files with several names whose first name is remembered while a folder is packed: about 150 MB. Those beyond are packed once for
+ *  each name. */
+#define PG_ARCHIVE_LINKED_MAX 1000000U
+
+/** Ranges of data of a sparse file that are told apart; what lies behind the last is packed as it is. */
+#define PG_ARCHIVE_RANGES_MAX 1024U
+
+/** What is read from a file, or from a stream, in one step, bytes. */
+#define PG_ARCHIVE_STEP_BYTES (128U << 10)

@@ -83,6 +83,11 @@ pg_err pg_file_punch(pg_file *file, uint64_t offset, uint64_t len)
     FILE_DO(punch, file, offset, len);
 }
 
+pg_err pg_file_next_data(pg_file *file, uint64_t offset, uint64_t *out_begin, uint64_t *out_end)
+{
+    FILE_DO(next_data, file, offset, out_begin, out_end);
+}
+
 pg_err pg_file_lock(pg_file *file)
 {
     FILE_DO(lock, file);

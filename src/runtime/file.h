@@ -73,6 +73,11 @@ PG_NODISCARD pg_err pg_file_truncate(pg_file *file, uint64_t size_bytes);
 /** Give the blocks of a range back to the disk; it reads as zeros. Errors: PG_ERR_UNSUPPORTED, PG_ERR_IO. */
 PG_NODISCARD pg_err pg_file_punch(pg_file *file, uint64_t offset, uint64_t len);
 
+/** Find what a sparse file holds: the first bytes from `offset` on that are no hole, [*out_begin, *out_end); both are the file's end where
+ *  nothing more comes. Errors: PG_ERR_UNSUPPORTED, PG_ERR_IO. */
+PG_NODISCARD pg_err pg_file_next_data(pg_file *file, uint64_t offset, uint64_t *out_begin,
+                                      uint64_t *out_end);
+
 /** Take the lock of a file for this process, for as long as it is open. Errors: PG_ERR_BUSY (another process has it). */
 PG_NODISCARD pg_err pg_file_lock(pg_file *file);
 

@@ -5,6 +5,8 @@
 // Layer: runtime.  Thread: loop thread only.
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/attr.h"
 #include "base/err.h"
 #include "runtime/socket.h"
@@ -30,6 +32,10 @@ void pg_foreign_wake(pg_foreign *foreign);
 
 /** Stop watching; NULL is fine. Who waits gets PG_ERR_CLOSED. Parks: no. */
 void pg_foreign_free(pg_foreign **foreign);
+
+/** Return true when a read from a descriptor, or a write of up to 4,096 bytes to it, will not wait: it is ready, at its end, or broken.
+ *  For descriptors a library waits on. Any thread. Parks: no. */
+bool pg_fd_is_ready(int fd, bool to_write);
 
 /** Give a second descriptor of a listener, for a library to accept on and to close. Do not accept on the listener as well.
  *  Errors: PG_ERR_LIMIT, PG_ERR_UNSUPPORTED in a simulated run. Parks: no. */

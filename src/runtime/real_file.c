@@ -57,15 +57,20 @@ static pg_err call_run(pg_job_fn fn, struct call *call)
 
 // ---- Open files
 
+int pg_real_open_flags(unsigned mode)
+{
+    int flags = O_CLOEXEC;
+    flags |= (mode & PG_FILE_MODE_WRITE) != 0 ? O_RDWR : O_RDONLY;
+    flags |= (mode & PG_FILE_MODE_CREATE) != 0 ? O_CREAT : 0;
+    flags |= (mode & PG_FILE_MODE_EXCLUSIVE) != 0 ? O_EXCL : 0;
+    flags |= (mode & PG_FILE_MODE_TRUNCATE) != 0 ? O_TRUNC : 0;
+    return flags;
+}
+
 static pg_err job_open(void *arg)
 {
     struct call *call = arg;
-    int flags = O_CLOEXEC;
-    flags |= (call->mode & PG_FILE_MODE_WRITE) != 0 ? O_RDWR : O_RDONLY;
-    flags |= (call->mode & PG_FILE_MODE_CREATE) != 0 ? O_CREAT : 0;
-    flags |= (call->mode & PG_FILE_MODE_EXCLUSIVE) != 0 ? O_EXCL : 0;
-    flags |= (call->mode & PG_FILE_MODE_TRUNCATE) != 0 ? O_TRUNC : 0;
-    call->fd = open(call->path, flags, (mode_t) call->permissions);
+    call->fd = open(call->path, pg_real_open_flags(call->mode), (mode_t) call->permissions);
     if (call->fd < 0) {
         return pg_fail_errno(errno, "open", call->path);
     }
@@ -79,7 +84,7 @@ static pg_err job_open(void *arg)
     return PG_OK;
 }
 
-static pg_err file_new(int fd, const char *path, pg_file **out_file)
+pg_err pg_real_file_new(int fd, const char *path, pg_file **out_file)
 {
     pg_file *file = PG_NEW(pg_file);
     char *own_path = pg_str_dup(pg_str_make(path));
@@ -100,7 +105,7 @@ static pg_err real_open(pg_world *world, const char *path, unsigned mode, uint32
     (void) world;
     struct call call = {.path = path, .mode = mode, .permissions = permissions};
     PG_TRY(call_run(job_open, &call));
-    pg_err err = file_new(call.fd, path, out_file);
+    pg_err err = pg_real_file_new(call.fd, path, out_file);
     if (err != PG_OK) {
         (void) close(call.fd);
     }
@@ -211,20 +216,51 @@ static pg_err real_punch(pg_file *file, uint64_t offset, uint64_t len)
     return call_run(job_punch, &call);
 }
 
+static pg_err job_next_data(void *arg)
+{
+    struct call *call = arg;
+    off_t begin = lseek(call->file->fd, (off_t) call->offset, SEEK_DATA);
+    if (begin < 0 && errno == ENXIO) { // only a hole is left, or nothing
+        begin = lseek(call->file->fd, 0, SEEK_END);
+        call->offset = call->len = (uint64_t) begin;
+        return begin >= 0 ? PG_OK : pg_fail_errno(errno, "look for data in", call->file->path);
+    }
+    off_t end = begin < 0 ? -1 : lseek(call->file->fd, begin, SEEK_HOLE);
+    if (end < 0) {
+        return pg_fail_errno(errno, "look for data in", call->file->path);
+    }
+    call->offset = (uint64_t) begin;
+    call->len = (uint64_t) end;
+    return PG_OK;
+}
+
+static pg_err real_next_data(pg_file *file, uint64_t offset, uint64_t *out_begin, uint64_t *out_end)
+{
+    struct call call = {.file = file, .offset = offset};
+    PG_TRY(call_run(job_next_data, &call));
+    *out_begin = call.offset;
+    *out_end = call.len;
+    return PG_OK;
+}
+
 static pg_err real_lock(pg_file *file)
 {
     return flock(file->fd, LOCK_EX | LOCK_NB) == 0 ? PG_OK
                                                    : pg_fail_errno(errno, "lock", file->path);
 }
 
+pg_file_type pg_real_file_type(mode_t mode)
+{
+    return S_ISREG(mode)   ? PG_FILE_TYPE_REGULAR
+           : S_ISDIR(mode) ? PG_FILE_TYPE_FOLDER
+           : S_ISLNK(mode) ? PG_FILE_TYPE_LINK
+                           : PG_FILE_TYPE_OTHER;
+}
+
 static pg_file_info info_of(const struct stat *from)
 {
-    pg_file_type type = S_ISREG(from->st_mode)   ? PG_FILE_TYPE_REGULAR
-                        : S_ISDIR(from->st_mode) ? PG_FILE_TYPE_FOLDER
-                        : S_ISLNK(from->st_mode) ? PG_FILE_TYPE_LINK
-                                                 : PG_FILE_TYPE_OTHER;
     return (pg_file_info){
-        .type = type,
+        .type = pg_real_file_type(from->st_mode),
         .size_bytes = (uint64_t) from->st_size,
         .allocated_bytes = (uint64_t) from->st_blocks * 512,
         .modified_ms = (int64_t) from->st_mtim.tv_sec * 1000 + from->st_mtim.tv_nsec / 1000000,
@@ -263,7 +299,7 @@ pg_err pg_file_from_fd(int fd, pg_file **out_file)
         return pg_fail(PG_ERR_UNSUPPORTED, "a simulated run has no descriptors");
     }
     (void) snprintf(path, sizeof(path), "descriptor %d", fd);
-    PG_TRY(file_new(fd, path, &file));
+    PG_TRY(pg_real_file_new(fd, path, &file));
     file->is_borrowed = true;
     int ready = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT};
@@ -431,7 +467,7 @@ static pg_err real_dir_sync(pg_world *world, const char *path)
     return call_run(job_dir_sync, &call);
 }
 
-static pg_err names_read(DIR *dir, const char *path, pg_buf *out_names)
+pg_err pg_real_names_read(DIR *dir, const char *path, pg_buf *out_names)
 {
     for (size_t count = 0;;) {
         errno = 0;
@@ -457,7 +493,7 @@ static pg_err job_dir_list(void *arg)
     if (dir == NULL) {
         return pg_fail_errno(errno, "list", call->path);
     }
-    pg_err err = names_read(dir, call->path, call->names);
+    pg_err err = pg_real_names_read(dir, call->path, call->names);
     (void) closedir(dir);
     return err;
 }
@@ -501,6 +537,7 @@ const pg_file_ops pg_real_file_ops = {
     .sync = real_sync,
     .truncate = real_truncate,
     .punch = real_punch,
+    .next_data = real_next_data,
     .lock = real_lock,
     .stat = real_stat,
     .free = real_free,

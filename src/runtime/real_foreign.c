@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 
 #include "runtime/foreign.h"
 #include "runtime/real_priv.h"
@@ -50,6 +51,12 @@ void pg_foreign_free(pg_foreign **foreign)
         pg_watch_close((pg_watch *) (void *) *foreign);
         *foreign = NULL;
     }
+}
+
+bool pg_fd_is_ready(int fd, bool to_write)
+{
+    struct pollfd wanted = {.fd = fd, .events = to_write ? POLLOUT : POLLIN};
+    return poll(&wanted, 1, 0) == 1;
 }
 
 pg_err pg_listener_dup(const pg_listener *listener, int *out_fd)

@@ -5,10 +5,12 @@
 // Layer: runtime, private.  Thread: loop thread only, except where stated.
 #pragma once
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <uv.h>
@@ -55,6 +57,20 @@ pg_err pg_err_of_errno(int number);
 
 /** Fail with the code for an errno and a detail "<what> <path>: <text>"; `path` may be NULL. Any thread. */
 PG_NODISCARD pg_err pg_fail_errno(int number, const char *what, const char *path);
+
+// ---- Files
+
+/** Return the flags of open(2) for a sum of pg_file_mode. */
+int pg_real_open_flags(unsigned mode);
+
+/** Return what the mode bits of a stat(2) say it is. */
+pg_file_type pg_real_file_type(mode_t mode);
+
+/** Make a file of an open descriptor, which is taken on PG_OK. Errors: PG_ERR_NOMEM. */
+PG_NODISCARD pg_err pg_real_file_new(int fd, const char *path, pg_file **out_file);
+
+/** Append the names `dir` still has, as pg_file_ops.dir_list. Errors: PG_ERR_LIMIT, PG_ERR_NOMEM, PG_ERR_IO. */
+PG_NODISCARD pg_err pg_real_names_read(DIR *dir, const char *path, pg_buf *out_names);
 
 // ---- Descriptors
 

@@ -64,6 +64,8 @@ typedef struct pg_file_ops {
     pg_err (*sync)(pg_file *file);
     pg_err (*truncate)(pg_file *file, uint64_t size_bytes);
     pg_err (*punch)(pg_file *file, uint64_t offset, uint64_t len);
+    pg_err (*next_data)(pg_file *file, uint64_t offset, uint64_t *out_begin,
+                        uint64_t *out_end); // NULL: unsupported
     pg_err (*lock)(pg_file *file);
     pg_err (*stat)(pg_file *file, pg_file_info *out_info);
     void (*free)(pg_file *file); // never NULL here

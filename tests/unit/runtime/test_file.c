@@ -64,6 +64,34 @@ static void test_file__written__reads_back(void **state)
     in_fiber(body_read_write, NULL);
 }
 
+static pg_err body_next_data(void *arg)
+{
+    (void) arg;
+    pg_file *file = NULL;
+    uint64_t begin = 0;
+    uint64_t end = 0;
+    CHECK_OK(pg_file_open(path, READ_WRITE_NEW, &file));
+    CHECK_OK(pg_file_write_at(file, 1 << 20, PG_BYTES_LIT("abcd")));
+    CHECK_OK(pg_file_truncate(file, 8 << 20));
+    CHECK_OK(pg_file_next_data(file, 0, &begin, &end));
+    CHECK(begin > 0 && begin <= 1 << 20 && end > 1 << 20 && end < 8 << 20); // by whole blocks
+    CHECK_OK(pg_file_next_data(file, 1 << 20, &begin, &end));
+    CHECK(begin == 1 << 20);
+    CHECK_OK(pg_file_next_data(file, end, &begin, &end));
+    CHECK(begin == 8 << 20 && end == 8 << 20);
+    CHECK_OK(pg_file_next_data(file, 9 << 20, &begin, &end));
+    CHECK(begin == 8 << 20 && end == 8 << 20);
+    pg_file_free(&file);
+    CHECK_OK(pg_path_remove(path));
+    return PG_OK;
+}
+
+static void test_file__sparse__tells_where_data_is(void **state)
+{
+    (void) state;
+    in_fiber(body_next_data, NULL);
+}
+
 static pg_err body_punch(void *arg)
 {
     (void) arg;
@@ -509,6 +537,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_file__written__reads_back),
+        cmocka_unit_test(test_file__sparse__tells_where_data_is),
         cmocka_unit_test(test_file__hole_punched__gives_blocks_back),
         cmocka_unit_test(test_file__locked__is_busy_for_others_until_closed),
         cmocka_unit_test(test_folder__names__come_in_byte_order),

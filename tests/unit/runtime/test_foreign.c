@@ -200,6 +200,26 @@ static void test_foreign__simulated_world__refuses(void **state)
     assert_int_equal(pg_sim_run(&(pg_sim_config){.seed = 1}, sim_script, NULL, NULL), PG_OK);
 }
 
+static void test_fd__pipe__is_ready_with_data_with_room_and_at_its_end(void **state)
+{
+    (void) state;
+    int ends[2];
+    char space[4096] = {0};
+    assert_int_equal(pipe(ends), 0);
+    assert_false(pg_fd_is_ready(ends[0], false));
+    assert_true(pg_fd_is_ready(ends[1], true));
+    while (pg_fd_is_ready(ends[1], true)) { // until it is full, without waiting
+        assert_int_equal(write(ends[1], space, sizeof(space)), sizeof(space));
+    }
+    while (pg_fd_is_ready(ends[0], false)) {
+        assert_true(read(ends[0], space, sizeof(space)) > 0);
+    }
+    assert_int_equal(close(ends[1]), 0);
+    assert_true(pg_fd_is_ready(ends[0], false));
+    assert_int_equal(read(ends[0], space, sizeof(space)), 0);
+    assert_int_equal(close(ends[0]), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +229,7 @@ int main(void)
         cmocka_unit_test(test_foreign_wake__somebody_waits__looks_again),
         cmocka_unit_test(test_interfaces__real__begin_with_loopback),
         cmocka_unit_test(test_foreign__simulated_world__refuses),
+        cmocka_unit_test(test_fd__pipe__is_ready_with_data_with_room_and_at_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading the node's answers: a field that is missing, or of another type, reads as nothing.
+//
+// Layer: cli.  Thread: any.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <json-c/json_object.h>
+
+/** Return a text, "?" when there is none. Borrowed from the object. */
+const char *pg_answer_text(json_object *object, const char *name);
+
+/** Return a number, 0 when there is none. */
+double pg_answer_number(json_object *object, const char *name);
+
+/** Return a whole number, 0 when there is none or it is negative. */
+uint64_t pg_answer_u64(json_object *object, const char *name);
+
+/** Return true when the field is there and true. */
+bool pg_answer_bool(json_object *object, const char *name);
+
+/** Return a list or an object; NULL when there is none. Borrowed from the object. */
+json_object *pg_answer_object(json_object *object, const char *name);
+
+/** Return the number of items of a list; 0 for NULL and what is no list. */
+size_t pg_answer_count(json_object *list);
+
+#define PG_SPAN_TEXT_BYTES 24
+
+/** Write a span of time as people say it: "40 s", "12 min", "3 h", "29 d". */
+void pg_span_format(int64_t seconds, char out_text[PG_SPAN_TEXT_BYTES]);

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// `pangea ls` and `pangea rm`: the files that were put through the running node.
+#include <string.h>
+
+#include "base/str.h"
+#include "cli/answer.h"
+#include "cli/client.h"
+#include "cli/command.h"
+#include "cli/invocation.h"
+#include "cli/link_text.h"
+#include "runtime/time.h"
+
+#define PATH_BYTES 256
+
+static void file_tell(const pg_output *output, json_object *file, bool with_link)
+{
+    char size[PG_SIZE_TEXT_BYTES];
+    char age[PG_SPAN_TEXT_BYTES];
+    char left[PG_SPAN_TEXT_BYTES];
+    int64_t now_s = pg_wall_ms() / 1000;
+    const char *name = pg_answer_text(file, "name");
+    bool is_folder = strcmp(pg_answer_text(file, "kind"), "folder") == 0;
+    uint64_t expiry_s = pg_answer_u64(file, "expiry_s");
+    pg_size_format(pg_answer_u64(file, "size_bytes"), size);
+    pg_span_format(now_s - (int64_t) pg_answer_u64(file, "put_ms") / 1000, age);
+    pg_span_format((int64_t) expiry_s - now_s, left);
+    char shown[PG_ERROR_TEXT_BYTES_MAX];
+    pg_text_printable(strcmp(name, "?") == 0 ? "" : name, shown, sizeof(shown));
+    pg_output_line(output, "%-9s %10s  %8s ago  %8s left  %s  %s%s", pg_answer_text(file, "state"),
+                   size, age, expiry_s == 0 ? "-" : left,
+                   pg_answer_text(file, with_link ? "link" : "root"),
+                   shown[0] == '\0' ? "(no name)" : shown, is_folder ? "/" : "");
+}
+
+static pg_err ls_run(pg_invocation *invocation)
+{
+    json_object *answer = NULL;
+    PG_TRY(pg_client_ask(invocation, "GET", "/api/v1/files", NULL, &answer));
+    json_object *files = pg_answer_object(answer, "files");
+    size_t count = pg_answer_count(files);
+    for (size_t i = 0; i < count; i++) {
+        file_tell(&invocation->output, json_object_array_get_idx(files, i),
+                  pg_invocation_has(invocation, "links"));
+    }
+    if (count == 0) {
+        pg_output_note(&invocation->output, "nothing was put through this node");
+    }
+    pg_output_object(&invocation->output, answer);
+    return PG_OK;
+}
+
+// The root of the one file with this name.
+static pg_err root_of_name(const pg_invocation *invocation, const char *name,
+                           char out_root[PG_CID_TEXT_BYTES])
+{
+    json_object *answer = NULL;
+    json_object *found = NULL;
+    size_t matches = 0;
+    PG_TRY(pg_client_ask(invocation, "GET", "/api/v1/files", NULL, &answer));
+    json_object *files = pg_answer_object(answer, "files");
+    for (size_t i = 0; i < pg_answer_count(files); i++) {
+        json_object *file = json_object_array_get_idx(files, i);
+        if (strcmp(pg_answer_text(file, "name"), name) == 0) {
+            matches++;
+            found = file;
+        }
+    }
+    pg_err err = PG_OK;
+    if (matches == 0) {
+        err =
+            pg_fail(PG_ERR_NOT_FOUND,
+                    "nothing named %s was put through this node; `pangea ls` lists what was", name);
+    } else if (matches > 1) {
+        err = pg_fail(PG_ERR_INVALID,
+                      "%zu files are named %s: say which by its root, as `pangea ls` shows it",
+                      matches, name);
+    } else {
+        (void) snprintf(out_root, PG_CID_TEXT_BYTES, "%s", pg_answer_text(found, "root"));
+    }
+    json_object_put(answer);
+    return err;
+}
+
+static pg_err root_find(const pg_invocation *invocation, char out_root[PG_CID_TEXT_BYTES])
+{
+    const char *word = invocation->arguments[0];
+    pg_cid root;
+    if (strncmp(word, "pangea:", strlen("pangea:")) == 0 || strcmp(word, "-") == 0) {
+        pg_link_text link;
+        pg_err err = pg_link_text_take(invocation, 0, &link);
+        if (err == PG_OK) {
+            pg_cid_format(&link.link.root, out_root);
+            pg_link_text_wipe(&link);
+        }
+        return err;
+    }
+    if (pg_cid_parse(pg_str_make(word), &root) == PG_OK) {
+        pg_cid_format(&root, out_root);
+        return PG_OK;
+    }
+    return root_of_name(invocation, word, out_root);
+}
+
+static pg_err rm_run(pg_invocation *invocation)
+{
+    char root[PG_CID_TEXT_BYTES];
+    char path[PATH_BYTES];
+    json_object *answer = NULL;
+    PG_TRY(root_find(invocation, root));
+    (void) snprintf(path, sizeof(path), "/api/v1/files/%s", root);
+    PG_TRY(pg_client_ask(invocation, "DELETE", path, NULL, &answer));
+    uint64_t dropped = pg_answer_u64(answer, "dropped");
+    uint64_t hosts = pg_answer_u64(answer, "hosts");
+    pg_output_note(&invocation->output, "%llu of %llu hosts dropped it%s",
+                   (unsigned long long) dropped, (unsigned long long) hosts,
+                   dropped < hosts ? "; the others will when its time is over" : "");
+    pg_output_object(&invocation->output, answer);
+    return PG_OK;
+}
+
+static const pg_option ls_options[] = {
+    {"links", 'l', PG_VALUE_KIND_NONE, NULL, "show the links, which are secret, not the roots"},
+    {NULL, 0, PG_VALUE_KIND_NONE, NULL, NULL},
+};
+
+static const pg_argument rm_arguments[] = {
+    {"FILE", PG_VALUE_KIND_TEXT, false, false},
+    {NULL, PG_VALUE_KIND_NONE, false, false},
+};
+
+const pg_command pg_command_ls = {
+    .name = "ls",
+    .summary = "list the files that were put through this node",
+    .description =
+        "A line each, newest first: how it stands (complete, partial: on fewer hosts than it\n"
+        "has pieces, pending: on this node only), its size, its age, how long hosts keep it,\n"
+        "its root, its name. With --json everything the node knows, the links included.",
+    .options = ls_options,
+    .run = ls_run,
+};
+
+const pg_command pg_command_rm = {
+    .name = "rm",
+    .summary = "drop a file that was put through this node",
+    .description =
+        "FILE is a link (- to read it from standard input), a root, or the name of the only\n"
+        "file that has it. Hosts that can be reached drop their pieces now, others when their\n"
+        "time is over. What others have copied meanwhile is theirs.",
+    .example = "  pangea rm photos.tar",
+    .arguments = rm_arguments,
+    .run = rm_run,
+};

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+// `pangea put`: gives a file or a folder to the running node, which spreads it over others, and prints the link.
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "cli/answer.h"
+#include "cli/client.h"
+#include "cli/command.h"
+#include "cli/link_text.h"
+#include "cli/progress.h"
+#include "cli/put_source.h"
+#include "files/code.h"
+#include "files/root.h"
+
+#define STATUS_ACCEPTED 202
+#define TTL_S_MAX (10ULL * 365 * 86400)
+
+/** One run of the command. */
+typedef struct put_run {
+    pg_invocation *invocation;
+    pg_put_source source;
+    pg_client *client;
+    pg_progress progress;
+    pg_buf path; // with the query
+    json_object *answer;
+    bool is_pending;
+} put_run;
+
+// ---- Options
+
+/** Append `&name=value` to a query, the value percent-encoded. */
+static pg_err query_add(pg_buf *query, const char *name, pg_str value)
+{
+    PG_TRY(pg_buf_printf(query, "%s%s=", memchr(query->ptr, '?', query->len) == NULL ? "?" : "&",
+                         name));
+    for (size_t i = 0; i < value.len; i++) {
+        char c = value.ptr[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     c == '-' || c == '_' || c == '.' || c == '~';
+        PG_TRY(pg_buf_printf(query, plain ? "%c" : "%%%02X", (uint8_t) c));
+    }
+    return PG_OK;
+}
+
+// Digits, and perhaps s, m, h, d or w behind them.
+static pg_err ttl_read(const char *text, uint64_t *out_ttl_s)
+{
+    static const struct {
+        char unit;
+        uint64_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
+    pg_str digits = pg_str_make(text);
+    uint64_t number = 0;
+    uint64_t factor = 1;
+    for (size_t i = 0; i < PG_ARRAY_LEN(units) && digits.len > 0; i++) {
+        if (digits.ptr[digits.len - 1] == units[i].unit) {
+            factor = units[i].seconds;
+            digits.len--;
+            break;
+        }
+    }
+    if (pg_str_to_u64(digits, TTL_S_MAX / factor, &number) != PG_OK || number == 0) {
+        return pg_fail(PG_ERR_INVALID, "--ttl: '%s' is no span of time up to ten years, as 30d",
+                       text);
+    }
+    *out_ttl_s = number * factor;
+    return PG_OK;
+}
+
+static pg_err query_add_u64(pg_buf *query, const char *name, uint64_t value)
+{
+    char text[24];
+    (void) snprintf(text, sizeof(text), "%llu", (unsigned long long) value);
+    return query_add(query, name, pg_str_make(text));
+}
+
+// The name that is stored: the one asked for, else the file's own.
+static pg_err name_choose(const put_run *run, const char **out_name)
+{
+    const char *name = pg_invocation_option(run->invocation, "name");
+    bool hidden = pg_invocation_has(run->invocation, "no-name");
+    if (name != NULL && hidden) {
+        return pg_fail(PG_ERR_INVALID, "--name and --no-name exclude each other");
+    }
+    if (name != NULL && (name[0] == '\0' || pg_root_check_name(pg_bytes_cstr(name)) != PG_OK)) {
+        return pg_fail(PG_ERR_INVALID,
+                       "--name: '%s' cannot be stored: 1 to %u bytes without '/' and control "
+                       "characters",
+                       name, PG_NAME_BYTES_MAX);
+    }
+    *out_name = hidden ? "" : name != NULL ? name : run->source.name;
+    return PG_OK;
+}
+
+static pg_err path_make(put_run *run)
+{
+    const char *name = NULL;
+    const char *code_text = pg_invocation_option(run->invocation, "code");
+    const char *ttl_text = pg_invocation_option(run->invocation, "ttl");
+    PG_TRY(name_choose(run, &name));
+    PG_TRY(pg_buf_printf(&run->path, "/api/v1/files"));
+    PG_TRY(
+        query_add(&run->path, "kind", run->source.is_folder ? PG_STR("folder") : PG_STR("file")));
+    if (name[0] != '\0') {
+        PG_TRY(query_add(&run->path, "name", pg_str_make(name)));
+    }
+    if (code_text != NULL) {
+        pg_code code;
+        PG_TRY(pg_code_from_text(pg_str_make(code_text), &code));
+        PG_TRY(query_add(&run->path, "code", pg_str_make(code_text)));
+    }
+    if (pg_invocation_has(run->invocation, "no-compress")) {
+        PG_TRY(query_add(&run->path, "no_compress", PG_STR("true")));
+    }
+    if (ttl_text != NULL) {
+        uint64_t ttl_s = 0;
+        PG_TRY(ttl_read(ttl_text, &ttl_s));
+        PG_TRY(query_add_u64(&run->path, "ttl_s", ttl_s));
+    }
+    return PG_OK;
+}
+
+// ---- Sending
+
+static void on_progress(const pg_client_progress *now, void *user)
+{
+    put_run *run = user;
+    // What the node has placed counts; what it merely took may still come to nothing.
+    pg_progress_update(&run->progress, now->is_known ? now->placed_bytes : now->moved_bytes);
+}
+
+static pg_err on_read(pg_mut_bytes space, size_t *out_len, void *user)
+{
+    put_run *run = user;
+    return pg_put_source_read(space, out_len, &run->source);
+}
+
+static pg_err put_job(void *arg)
+{
+    put_run *run = arg;
+    long status = 0;
+    PG_TRY(pg_put_source_measure(&run->source));
+    if (run->source.size_bytes > 0) {
+        PG_TRY(query_add_u64(&run->path, "total_bytes", run->source.size_bytes));
+    }
+    pg_progress_begin(&run->progress, &run->invocation->output, "put", run->source.size_bytes);
+    const pg_upload upload = {
+        .path = (const char *) run->path.ptr,
+        .read = on_read,
+        .wait_fd = run->source.stream_fd,
+        .is_sized = run->source.is_sized,
+        .size_bytes = run->source.size_bytes,
+        .progress = on_progress,
+        .user = run,
+    };
+    pg_err err = pg_client_upload(run->client, &upload, &run->answer, &status);
+    if (err == PG_OK) {
+        pg_progress_update(&run->progress, run->progress.total);
+    }
+    pg_progress_clear(&run->progress);
+    run->is_pending = status == STATUS_ACCEPTED;
+    return err;
+}
+
+// ---- Telling
+
+static void hosts_tell(const put_run *run)
+{
+    const pg_output *output = &run->invocation->output;
+    json_object *answer = run->answer;
+    char text[PG_SIZE_TEXT_BYTES];
+    size_t hosts = pg_answer_count(pg_answer_object(answer, "hosts"));
+    uint64_t survives = pg_answer_u64(answer, "survives");
+    pg_size_format(pg_answer_u64(answer, "stored_bytes"), text);
+    pg_output_note(output, "%s on %zu host%s, code %llu+%llu", text, hosts, hosts == 1 ? "" : "s",
+                   (unsigned long long) pg_answer_u64(answer, "data_shards"),
+                   (unsigned long long) pg_answer_u64(answer, "parity_shards"));
+    if (survives > 0) {
+        pg_output_note(output, "survives the loss of any %llu host%s",
+                       (unsigned long long) survives, survives == 1 ? "" : "s");
+    } else {
+        pg_output_note(output, "every one of these hosts is needed: none may be lost");
+    }
+    if (strcmp(pg_answer_text(answer, "state"), "partial") == 0) {
+        pg_output_note(output, "there are fewer hosts than pieces; it spreads as more appear");
+    }
+}
+
+static void expiry_tell(const put_run *run)
+{
+    uint64_t expiry_s = pg_answer_u64(run->answer, "expiry_s");
+    char text[PG_SPAN_TEXT_BYTES];
+    if (expiry_s > 0) {
+        pg_span_format((int64_t) expiry_s - pg_wall_ms() / 1000, text);
+        pg_output_note(&run->invocation->output, "hosts keep it for %s", text);
+    }
+}
+
+static void tell(const put_run *run)
+{
+    const pg_output *output = &run->invocation->output;
+    char size[PG_SIZE_TEXT_BYTES];
+    double seconds = pg_progress_seconds(&run->progress);
+    double size_bytes = pg_answer_number(run->answer, "size_bytes");
+    double packed_bytes = pg_answer_number(run->answer, "packed_bytes");
+    pg_size_format(pg_answer_u64(run->answer, "size_bytes"), size);
+    if (run->source.is_folder) {
+        pg_output_note(output, "%llu files, folders and links as one archive",
+                       (unsigned long long) pg_packer_sum(run->source.packer).entries);
+    }
+    pg_output_note(output, "%s in %.1f s, %.0f MB/s; compressed %.2f times", size, seconds,
+                   size_bytes / seconds / 1e6, packed_bytes > 0 ? size_bytes / packed_bytes : 1.0);
+    if (!run->is_pending) {
+        hosts_tell(run);
+        expiry_tell(run);
+    }
+    pg_output_line(output, "%s", pg_answer_text(run->answer, "link"));
+    (void) json_object_object_add(run->answer, "seconds", json_object_new_double(seconds));
+    pg_output_object(output, json_object_get(run->answer));
+}
+
+static pg_err put_all(put_run *run)
+{
+    PG_TRY(path_make(run));
+    PG_TRY(pg_client_open(run->invocation, &run->client));
+    PG_TRY(pg_client_run(run->client, put_job, run));
+    pg_link link;
+    if (pg_link_parse(pg_str_make(pg_answer_text(run->answer, "link")), &link) != PG_OK) {
+        return pg_fail(PG_ERR_PROTOCOL, "the node's answer has no link");
+    }
+    pg_link_wipe(&link);
+    tell(run);
+    if (run->is_pending) {
+        pg_output_told(&run->invocation->output);
+        return pg_fail(PG_ERR_PENDING, "no host could be reached: the file is on this node alone, "
+                                       "and goes out when hosts appear");
+    }
+    return PG_OK;
+}
+
+static pg_err put_run_command(pg_invocation *invocation)
+{
+    put_run run = {.invocation = invocation};
+    pg_err err = pg_put_source_open(&run.source, invocation->arguments[0], &invocation->output,
+                                    &run.progress);
+    if (err == PG_OK) {
+        err = put_all(&run);
+    }
+    pg_client_free(&run.client);
+    pg_put_source_close(&run.source);
+    pg_buf_deinit(&run.path);
+    json_object_put(run.answer);
+    return err;
+}
+
+static const pg_argument put_arguments[] = {
+    {"PATH", PG_VALUE_KIND_FILE, false, false},
+    {NULL, PG_VALUE_KIND_NONE, false, false},
+};
+
+static const pg_option put_options[] = {
+    {"name", 'n', PG_VALUE_KIND_TEXT, "NAME", "the name to store (that of PATH)"},
+    {"no-name", 0, PG_VALUE_KIND_NONE, NULL, "store no name"},
+    {"code", 'c', PG_VALUE_KIND_TEXT, "K+M", "any K of K+M pieces restore the file (8+2)"},
+    {"no-compress", 0, PG_VALUE_KIND_NONE, NULL,
+     "store as it is and pad, so that lengths tell nothing of the content"},
+    {"ttl", 0, PG_VALUE_KIND_TEXT, "SPAN", "how long hosts are to keep it, as 12h, 30d or 8w"},
+    {NULL, 0, PG_VALUE_KIND_NONE, NULL, NULL},
+};
+
+const pg_command pg_command_put = {
+    .name = "put",
+    .summary = "seal a file or folder, spread it over other nodes, print its link",
+    .description =
+        "PATH is a file, a folder (which goes as one archive), or - for standard input. The\n"
+        "running node compresses, seals and codes it and gives the pieces to hosts. The link\n"
+        "is printed on standard output, alone: it is all that is needed to get the file back,\n"
+        "and all anybody needs to read it. Keep it, and keep it secret.\n"
+        "Where no host can be reached the node keeps the file and gives it out when some\n"
+        "appear: the link is printed all the same, and the exit code is 37.\n"
+        "Ctrl-C breaks off, and nothing of the file is kept.",
+    .example = "  pangea put photos.tar\n  tar -c letters | pangea put - --name letters.tar",
+    .arguments = put_arguments,
+    .options = put_options,
+    .run = put_run_command,
+    .waits = true,
+};

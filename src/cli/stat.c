@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// `pangea stat`: what the running node keeps and does.
+#include <stdio.h>
+#include <string.h>
+
+#include <json-c/linkhash.h>
+
+#include "cli/answer.h"
+#include "cli/client.h"
+#include "cli/command.h"
+#include "cli/invocation.h"
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t len = strlen(text);
+    size_t end_len = strlen(end);
+    return len >= end_len && strcmp(text + len - end_len, end) == 0;
+}
+
+// One value: sizes and times as people read them, the rest as it is.
+static void value_tell(const pg_output *output, const char *name, json_object *value)
+{
+    char text[PG_SIZE_TEXT_BYTES];
+    if (ends_with(name, "_bytes")) {
+        pg_size_format(json_object_get_uint64(value), text);
+        pg_output_line(output, "  %-24.*s %s", (int) (strlen(name) - strlen("_bytes")), name, text);
+    } else {
+        pg_output_line(output, "  %-24s %s", name, json_object_get_string(value));
+    }
+}
+
+static void section_tell(const pg_output *output, const char *name, json_object *section)
+{
+    pg_output_line(output, "%s", name);
+    json_object_object_foreach(section, key, value)
+    {
+        value_tell(output, key, value);
+    }
+}
+
+static pg_err stat_run(pg_invocation *invocation)
+{
+    json_object *answer = NULL;
+    char uptime[PG_SPAN_TEXT_BYTES];
+    PG_TRY(pg_client_ask(invocation, "GET", "/api/v1/stat", NULL, &answer));
+    pg_span_format((int64_t) pg_answer_u64(answer, "uptime_ms") / 1000, uptime);
+    pg_output_line(&invocation->output, "up for %s, %llu peers", uptime,
+                   (unsigned long long) pg_answer_u64(answer, "peers"));
+    json_object_object_foreach(answer, name, value)
+    {
+        if (json_object_is_type(value, json_type_object)) {
+            section_tell(&invocation->output, name, value);
+        }
+    }
+    pg_output_object(&invocation->output, answer);
+    return PG_OK;
+}
+
+const pg_command pg_command_stat = {
+    .name = "stat",
+    .summary = "tell what the running node keeps and does",
+    .run = stat_run,
+};
