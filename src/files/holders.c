@@ -135,7 +135,12 @@ pg_err pg_holders_ask(pg_holders *holders, pg_host *host, const pg_cid *descript
             told[told_count++] = *peer;
         }
     }
-    return ask_round(holders, host, descriptor, told, told_count);
+    PG_TRY(ask_round(holders, host, descriptor, told, told_count));
+    for (size_t i = 0; i < holders->count; i++) { // what others say of us need not be asked
+        holders->items[i].has_answered |=
+            pg_peer_id_equal(&holders->items[i].peer, pg_host_id(host));
+    }
+    return PG_OK;
 }
 
 pg_slot_set pg_holders_slots(const pg_holders *holders)

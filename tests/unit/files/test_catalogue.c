@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+// Goal: the catalogue gives back what was written, hides what is not finished, turns the extents of removed and unfinished files into ones
+//       to be dropped, and tells the state and the survivable losses of a file from where its slots are.
+// Method: a real sealed database in a temporary folder, reopened in between.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../runtime/in_fiber.h"
+#include "base/mem.h"
+#include "crypto/hash.h"
+#include "files/catalogue.h"
+#include "files/host_set.h"
+
+static char folder[64];
+static char path[96];
+static const pg_key key = {.bytes = {9}};
+
+static pg_db *db_open(void)
+{
+    static const char *steps[1];
+    steps[0] = pg_files_schema_1;
+    const pg_db_schema schema = {steps, 1};
+    pg_db *db = NULL;
+    CHECK_OK(pg_db_open(path, &key, &schema, &db));
+    return db;
+}
+
+static pg_cid cid_of(const char *text)
+{
+    return pg_cid_of_blake3(pg_bytes_cstr(text));
+}
+
+static pg_peer_id peer_of(uint8_t number)
+{
+    pg_peer_id peer = {.len = 38, .bytes = {0x00, 0x24, 0x08, 0x01, 0x12, 0x20}};
+    memset(peer.bytes + 6, number, 32);
+    return peer;
+}
+
+/** An extent of ten slots on `hosts` hosts. */
+static pg_catalogue_extent extent_make(const char *name, unsigned hosts)
+{
+    pg_slot_set dealt[PG_PLACE_SLOTS_MAX] = {0};
+    pg_catalogue_extent extent = {
+        .descriptor = cid_of(name),
+        .code = PG_CODE_DEFAULT,
+        .slot_bytes = 1000,
+        .sequence = 77,
+        .expiry_s = 5000,
+        .holder_count = hosts,
+    };
+    memset(extent.extent_id, name[0], sizeof(extent.extent_id));
+    if (hosts > 0) {
+        pg_slots_deal(10, hosts, dealt);
+    } else {
+        extent.local = 0x3ff;
+    }
+    for (unsigned i = 0; i < hosts; i++) {
+        extent.holders[i] = (pg_catalogue_holder){peer_of((uint8_t) (i + 1)), dealt[i],
+                                                  1000U * (unsigned) __builtin_popcount(dealt[i])};
+    }
+    return extent;
+}
+
+static pg_file_entry entry_make(const char *root)
+{
+    pg_file_entry entry = {
+        .link = {.root = cid_of(root), .key = {.bytes = {5}}},
+        .kind = PG_FILE_KIND_FOLDER,
+        .code = PG_CODE_DEFAULT,
+        .state = PG_FILE_STATE_COMPLETE,
+        .size_bytes = UINT64_C(1) << 40,
+        .packed_bytes = 123,
+        .stored_bytes = 456,
+        .extents = 2,
+        .segments = 3,
+        .put_ms = 999,
+    };
+    CHECK_OK(pg_buf_append(&entry.name, pg_bytes_cstr(root)));
+    return entry;
+}
+
+static int64_t file_make(pg_db *db, const char *root, unsigned hosts)
+{
+    int64_t file = 0;
+    pg_file_entry *entry = PG_NEW(pg_file_entry);
+    CHECK(entry != NULL);
+    *entry = entry_make(root);
+    CHECK_OK(pg_catalogue_begin(db, &file));
+    for (int i = 0; i < 2; i++) {
+        char name[32];
+        (void) snprintf(name, sizeof(name), "%d %s", i, root);
+        pg_catalogue_extent extent = extent_make(name, hosts);
+        CHECK_OK(pg_catalogue_extent_write(db, file, &extent));
+        CHECK(extent.id != 0);
+    }
+    CHECK_OK(pg_catalogue_finish(db, file, entry));
+    pg_file_entry_deinit(entry);
+    pg_mfree(entry);
+    return file;
+}
+
+static size_t files_count(pg_db *db, bool incomplete_only)
+{
+    int64_t *ids = NULL;
+    size_t count = 0;
+    CHECK_OK(pg_catalogue_files(db, incomplete_only, &ids, &count));
+    pg_mfree(ids);
+    return count;
+}
+
+static size_t doomed_count(pg_db *db)
+{
+    pg_catalogue_extent *extents = NULL;
+    size_t count = 0;
+    CHECK_OK(pg_catalogue_extents(db, 0, &extents, &count));
+    pg_mfree(extents);
+    return count;
+}
+
+static pg_err written_run(void *arg)
+{
+    (void) arg;
+    pg_file_entry *entry = PG_NEW(pg_file_entry);
+    pg_catalogue_extent *extents = NULL;
+    size_t count = 0;
+    int64_t found = 0;
+    pg_db *db = db_open();
+    int64_t file = file_make(db, "a root", 10);
+    pg_db_close(&db);
+    db = db_open();
+    const pg_cid root = cid_of("a root");
+    const pg_cid other = cid_of("another");
+    CHECK_OK(pg_catalogue_find(db, &root, &found));
+    CHECK(found == file);
+    CHECK(pg_catalogue_find(db, &other, &found) == PG_ERR_NOT_FOUND);
+    CHECK_OK(pg_catalogue_entry(db, file, entry));
+    CHECK(pg_cid_equal(&entry->link.root, &root) && entry->link.key.bytes[0] == 5);
+    CHECK(entry->name.len == 6 && memcmp(entry->name.ptr, "a root", 6) == 0);
+    CHECK(entry->kind == PG_FILE_KIND_FOLDER && entry->size_bytes == UINT64_C(1) << 40);
+    CHECK(entry->packed_bytes == 123 && entry->stored_bytes == 456 && entry->extents == 2);
+    CHECK(entry->segments == 3 && entry->put_ms == 999 && entry->expiry_s == 5000);
+    CHECK(entry->host_count == 10 && entry->hosts[0].slots == 2 && entry->hosts[0].bytes == 2000);
+    CHECK(entry->survives == 2);
+    pg_file_entry_deinit(entry);
+    CHECK_OK(pg_catalogue_extents(db, file, &extents, &count));
+    CHECK(count == 2 && extents[1].sequence == 77 && extents[1].holder_count == 10);
+    CHECK(extents[0].extent_id[31] == '0' && extents[1].extent_id[0] == '1');
+    pg_mfree(extents);
+    pg_mfree(entry);
+    pg_db_close(&db);
+    return PG_OK;
+}
+
+static pg_err removed_run(void *arg)
+{
+    (void) arg;
+    pg_db *db = db_open();
+    int64_t file = file_make(db, "to be removed", 3);
+    CHECK(files_count(db, false) == 1);
+    CHECK_OK(pg_catalogue_remove(db, file));
+    CHECK(pg_catalogue_remove(db, file) == PG_ERR_NOT_FOUND);
+    CHECK(files_count(db, false) == 0 && doomed_count(db) == 2);
+    pg_catalogue_extent *extents = NULL;
+    size_t count = 0;
+    CHECK_OK(pg_catalogue_extents(db, 0, &extents, &count));
+    CHECK_OK(pg_catalogue_extent_forget(db, extents[0].id));
+    extents[1].holder_count = 1;
+    CHECK_OK(pg_catalogue_extent_write(db, 0, &extents[1]));
+    pg_mfree(extents);
+    CHECK_OK(pg_catalogue_extents(db, 0, &extents, &count));
+    CHECK(count == 1 && extents[0].holder_count == 1);
+    pg_mfree(extents);
+    pg_db_close(&db);
+    return PG_OK;
+}
+
+static pg_err unfinished_run(void *arg)
+{
+    (void) arg;
+    int64_t file = 0;
+    pg_db *db = db_open();
+    pg_catalogue_extent extent = extent_make("x", 10);
+    CHECK_OK(pg_catalogue_begin(db, &file));
+    CHECK_OK(pg_catalogue_extent_write(db, file, &extent));
+    int64_t id = extent.id;
+    extent.expiry_s = 6000;
+    CHECK_OK(pg_catalogue_extent_write(db, file, &extent)); // changed, not doubled
+    CHECK(extent.id == id && files_count(db, false) == 0 && doomed_count(db) == 0);
+    pg_file_entry *entry = PG_NEW(pg_file_entry);
+    CHECK(pg_catalogue_entry(db, file, entry) == PG_ERR_NOT_FOUND);
+    pg_mfree(entry);
+    pg_db_close(&db);
+    db = db_open();
+    CHECK_OK(pg_catalogue_recover(db));
+    CHECK(doomed_count(db) == 1);
+    pg_db_close(&db);
+    return PG_OK;
+}
+
+static pg_err states_run(void *arg)
+{
+    (void) arg;
+    uint64_t counts[PG_FILE_STATE_COUNT];
+    pg_db *db = db_open();
+    int64_t file = file_make(db, "one", 10);
+    (void) file_make(db, "two", 10);
+    CHECK(files_count(db, true) == 0 && files_count(db, false) == 2);
+    CHECK_OK(pg_catalogue_state(db, file, PG_FILE_STATE_PARTIAL));
+    CHECK(files_count(db, true) == 1);
+    CHECK_OK(pg_catalogue_counts(db, counts));
+    CHECK(counts[PG_FILE_STATE_COMPLETE] == 1 && counts[PG_FILE_STATE_PARTIAL] == 1);
+
+    pg_catalogue_extent extents[3] = {extent_make("a", 10), extent_make("b", 4),
+                                      extent_make("c", 0)};
+    CHECK(pg_catalogue_state_of(extents, 1) == PG_FILE_STATE_COMPLETE);
+    CHECK(pg_catalogue_state_of(extents, 2) == PG_FILE_STATE_PARTIAL);
+    CHECK(pg_catalogue_state_of(extents, 3) == PG_FILE_STATE_PENDING);
+    CHECK(pg_catalogue_survives(extents, 1) == 2 && pg_catalogue_survives(extents, 2) == 0);
+    CHECK(pg_catalogue_survives(extents, 3) == 0 && pg_catalogue_survives(NULL, 0) == 0);
+    pg_catalogue_extent whole = extent_make("w", 4);
+    whole.is_whole = true;
+    CHECK(pg_catalogue_state_of(&whole, 1) == PG_FILE_STATE_COMPLETE);
+    CHECK(pg_catalogue_survives(&whole, 1) == 3);
+    whole.holder_count = 2;
+    CHECK(pg_catalogue_state_of(&whole, 1) == PG_FILE_STATE_PARTIAL);
+    pg_db_close(&db);
+    return PG_OK;
+}
+
+static pg_err pins_run(void *arg)
+{
+    (void) arg;
+    pg_cid *cids = NULL;
+    size_t count = 0;
+    pg_db *db = db_open();
+    const pg_cid cid = cid_of("pinned");
+    CHECK_OK(pg_catalogue_pin(db, &cid, 6));
+    CHECK(pg_catalogue_pin(db, &cid, 6) == PG_ERR_EXISTS);
+    CHECK_OK(pg_catalogue_pins(db, &cids, &count));
+    CHECK(count == 1 && pg_cid_equal(&cids[0], &cid));
+    pg_mfree(cids);
+    pg_db_close(&db);
+    return PG_OK;
+}
+
+static int folder_make(void **state)
+{
+    (void) state;
+    (void) snprintf(folder, sizeof(folder), "/tmp/pangea-catalogue-XXXXXX");
+    if (mkdtemp(folder) == NULL) {
+        return -1;
+    }
+    (void) snprintf(path, sizeof(path), "%s/db", folder);
+    return 0;
+}
+
+static int folder_remove(void **state)
+{
+    (void) state;
+    char log[128];
+    (void) snprintf(log, sizeof(log), "%s-wal", path);
+    (void) unlink(path);
+    (void) unlink(log);
+    return rmdir(folder);
+}
+
+static void test_catalogue__file_written__read_back_after_reopening(void **state)
+{
+    (void) state;
+    in_fiber(written_run, NULL);
+}
+
+static void test_catalogue__removed__extents_are_to_be_dropped_until_forgotten(void **state)
+{
+    (void) state;
+    in_fiber(removed_run, NULL);
+}
+
+static void test_catalogue__not_finished__in_no_list_and_dropped_after_restart(void **state)
+{
+    (void) state;
+    in_fiber(unfinished_run, NULL);
+}
+
+static void test_catalogue__slots_here_and_there__state_and_losses_follow(void **state)
+{
+    (void) state;
+    in_fiber(states_run, NULL);
+}
+
+static void test_catalogue__pinned_twice__told_once(void **state)
+{
+    (void) state;
+    in_fiber(pins_run, NULL);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, folder_make, folder_remove)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_catalogue__file_written__read_back_after_reopening),
+        TEST(test_catalogue__removed__extents_are_to_be_dropped_until_forgotten),
+        TEST(test_catalogue__not_finished__in_no_list_and_dropped_after_restart),
+        TEST(test_catalogue__slots_here_and_there__state_and_losses_follow),
+        TEST(test_catalogue__pinned_twice__told_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
