@@ -47,8 +47,9 @@
 /** How much of a message is sent or received under one deadline of PG_BITSWAP_IDLE_MS, bytes: one batch of the muxer. */
 #define PG_BITSWAP_PIECE_BYTES (256U << 10)
 
-/** A stream of ours with nothing to send is closed after so long, milliseconds. */
-#define PG_BITSWAP_STREAM_IDLE_MS 60000
+/** A stream of ours with nothing to send is closed after so long, milliseconds: js resets those on which nothing came for 10 s, and what
+ *  we would send at that moment. */
+#define PG_BITSWAP_STREAM_IDLE_MS 5000
 
 /** A stream of a peer with no message is closed after so long, milliseconds: others keep theirs open. */
 #define PG_BITSWAP_STREAM_QUIET_MS 600000

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// The exchange from its start to its end, and the objects of peers. One exists while the peer wants something or we of it, or a fiber
+// works for it; the end of the last connection forgets what it wanted.
+#include "exchange/bitswap.h"
+
+#include "base/mem.h"
+#include "exchange/bitswap_priv.h"
+
+// ---- Peers
+
+pg_err pg_bitswap_peer_use(pg_bitswap *bitswap, const pg_peer_id *id, pg_bitswap_peer **out_peer)
+{
+    pg_bitswap_peer *peer = pg_map_get(&bitswap->peers, pg_peer_id_bytes(id));
+    if (peer == NULL) {
+        peer = PG_NEW(pg_bitswap_peer);
+        if (peer == NULL) {
+            return PG_ERR_NOMEM;
+        }
+        peer->bitswap = bitswap;
+        peer->id = *id;
+        pg_list_init(&peer->held_idle);
+        pg_list_init(&peer->answers);
+        pg_list_init(&peer->blocks);
+        pg_list_init(&peer->ready);
+        pg_list_init(&peer->queued);
+        pg_list_init(&peer->sent);
+        pg_list_init(&peer->cancelling);
+        pg_list_init(&peer->gone);
+        pg_waitq_init(&peer->room);
+        pg_waitq_init(&peer->received);
+        pg_waitq_init(&peer->work);
+        pg_err err = pg_map_add(&bitswap->peers, pg_peer_id_bytes(id), peer);
+        if (err != PG_OK) {
+            pg_mfree(peer);
+            return err;
+        }
+    }
+    peer->users++;
+    *out_peer = peer;
+    return PG_OK;
+}
+
+void pg_bitswap_peer_unuse(pg_bitswap_peer *peer)
+{
+    peer->users--;
+    bool is_known = peer->held_count > 0 || peer->live_count > 0 || peer->gone_count > 0 ||
+                    !pg_list_is_empty(&peer->ready);
+    if (peer->users > 0 || is_known) {
+        return;
+    }
+    (void) pg_map_take(&peer->bitswap->peers, pg_peer_id_bytes(&peer->id));
+    pg_list_remove(&peer->budget_node);
+    pg_map_deinit(&peer->held);
+    pg_map_deinit(&peer->asks);
+    pg_mfree(peer);
+}
+
+// Forget what the peer wants, and fail what we want of it.
+static void peer_cut(pg_bitswap_peer *peer, bool all, const char *detail)
+{
+    peer->users++;
+    peer->epoch++;
+    peer->faults = 0;
+    pg_bitswap_serve_clear(peer);
+    pg_bitswap_ask_fail(peer, all, PG_ERR_CLOSED, detail);
+    pg_bitswap_peer_unuse(peer);
+}
+
+static void on_event(const pg_host_event *event, void *user)
+{
+    pg_bitswap *bitswap = user;
+    if (event->kind != PG_HOST_EVENT_DISCONNECTED || event->peer_connections > 0) {
+        return;
+    }
+    pg_bitswap_peer *peer = pg_map_get(&bitswap->peers, pg_peer_id_bytes(event->peer));
+    if (peer != NULL) {
+        peer_cut(peer, false, "the connection to the peer has ended");
+    }
+}
+
+// ---- The exchange
+
+static pg_err bitswap_begin(pg_bitswap *bitswap)
+{
+    const pg_net_protocol protocol = {PG_BITSWAP_ID, pg_bitswap_recv_stream, bitswap,
+                                      PG_BITSWAP_STREAMS_MAX};
+    PG_TRY(pg_host_watch(bitswap->host, on_event, bitswap));
+    pg_err err = pg_scope_spawn(&bitswap->scope, "exchange.watch", pg_bitswap_serve_watch, bitswap);
+    if (err == PG_OK) {
+        err = pg_host_serve(bitswap->host, &protocol);
+    }
+    if (err != PG_OK) {
+        pg_host_unwatch(bitswap->host, on_event, bitswap);
+        pg_scope_close(&bitswap->scope);
+    }
+    return err;
+}
+
+pg_err pg_bitswap_new(pg_host *host, pg_block_store *blocks, pg_bitswap **out_bitswap)
+{
+    pg_bitswap *bitswap = PG_NEW(pg_bitswap);
+    if (bitswap == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    bitswap->host = host;
+    bitswap->blocks = blocks;
+    pg_scope_init_tolerant(&bitswap->scope);
+    pg_list_init(&bitswap->inbound);
+    pg_list_init(&bitswap->budget_queue);
+    pg_waitq_init(&bitswap->left);
+    pg_waitq_init(&bitswap->pressed);
+    pg_err err = bitswap_begin(bitswap);
+    if (err != PG_OK) {
+        pg_mfree(bitswap);
+        return err;
+    }
+    *out_bitswap = bitswap;
+    return PG_OK;
+}
+
+pg_bitswap_stats pg_bitswap_get_stats(const pg_bitswap *bitswap)
+{
+    pg_bitswap_stats stats = bitswap->stats;
+    stats.wants_held = bitswap->held_count;
+    return stats;
+}
+
+static void peers_cut(pg_bitswap *bitswap)
+{
+    pg_map_cursor cursor = {0};
+    while (pg_map_next(&bitswap->peers, &cursor)) {
+        pg_bitswap_peer *peer = cursor.value;
+        pg_waitq_wake_all(&peer->room);
+        pg_waitq_wake_all(&peer->received);
+        peer_cut(peer, true, "the exchange of blocks ends");
+    }
+}
+
+void pg_bitswap_free(pg_bitswap **bitswap)
+{
+    pg_bitswap *it = *bitswap;
+    if (it == NULL) {
+        return;
+    }
+    *bitswap = NULL;
+    pg_fiber_shield(true);
+    it->is_closing = true;
+    pg_host_unserve(it->host, PG_BITSWAP_ID);
+    pg_host_unwatch(it->host, on_event, it);
+    for (pg_list *node = it->inbound.next; node != &it->inbound; node = node->next) {
+        pg_stream_reset(PG_LIST_OBJECT(node, pg_bitswap_inbound, node)->stream);
+    }
+    peers_cut(it);
+    pg_scope_close(&it->scope);
+    while (!pg_list_is_empty(&it->inbound) || it->calls > 0) {
+        pg_ignore(pg_waitq_wait(&it->left, PG_FOREVER), "looked at again");
+    }
+    peers_cut(it); // what came while the others left
+    pg_fiber_shield(false);
+    pg_assert(pg_map_count(&it->peers) == 0 && it->held_count == 0 && it->pending_bytes == 0);
+    pg_map_deinit(&it->peers);
+    pg_map_deinit(&it->demands);
+    pg_mfree(it);
+}
