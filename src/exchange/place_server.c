@@ -312,7 +312,7 @@ static void streams_end(pg_place_server *server)
         pg_waitq_wake_all(waitqs[i]);
     }
     while (server->stream_count > 0) {
-        pg_ignore(pg_waitq_wait(&server->gone, PG_FOREVER), "looked at again");
+        pg_waitq_wait_hard(&server->gone);
     }
 }
 

@@ -319,7 +319,7 @@ static pg_err conn_run(void *arg)
     pg_host_entry_end(entry);
     pg_scope_close(&entry->scope);
     while (entry->users > 0) {
-        pg_ignore(pg_waitq_wait(&entry->unused, PG_FOREVER), "looked at again");
+        pg_waitq_wait_hard(&entry->unused);
     }
     pg_conn_free(&entry->conn);
     pg_fiber_shield(false);

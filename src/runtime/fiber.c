@@ -254,6 +254,14 @@ pg_err pg_waitq_wait(pg_waitq *waitq, pg_time deadline)
     return err;
 }
 
+void pg_waitq_wait_hard(pg_waitq *waitq)
+{
+    struct waiter waiter = {.fiber = self_or_die()};
+    pg_list_append(&waitq->waiters, &waiter.node);
+    pg_fiber_park_hard();
+    pg_list_remove(&waiter.node);
+}
+
 bool pg_waitq_wake_one(pg_waitq *waitq)
 {
     // A waiter whose deadline has passed, or who was cancelled, but who has not run since, is no longer waiting: the wake
@@ -261,7 +269,7 @@ bool pg_waitq_wake_one(pg_waitq *waitq)
     for (pg_list *node = pg_list_pop(&waitq->waiters); node != NULL;
          node = pg_list_pop(&waitq->waiters)) {
         pg_fiber *fiber = PG_LIST_OBJECT(node, struct waiter, node)->fiber;
-        if (fiber->state == PG_FIBER_STATE_PARKED) {
+        if (fiber->state == PG_FIBER_STATE_PARKED || fiber->state == PG_FIBER_STATE_PARKED_HARD) {
             pg_fiber_wake(fiber);
             return true;
         }

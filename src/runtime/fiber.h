@@ -84,6 +84,10 @@ void pg_waitq_init(pg_waitq *waitq);
  *  Errors: PG_ERR_TIMEOUT, PG_ERR_CANCELLED. */
 PG_NODISCARD pg_err pg_waitq_wait(pg_waitq *waitq, pg_time deadline);
 
+/** Park until woken, cancelled or not, and also when the machine has crashed, where other waits end at once: for the cleanup path of an
+ *  object that waits for its last user, who has to be certain to come. Check the condition again afterwards. Parks: yes. */
+void pg_waitq_wait_hard(pg_waitq *waitq);
+
 /** Make the first waiter ready; false when nobody waits. Parks: no. */
 bool pg_waitq_wake_one(pg_waitq *waitq);
 

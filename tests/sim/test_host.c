@@ -232,6 +232,25 @@ static pg_err first_dial_wrong(sim_host *self)
     return pg_host_dial(self->host, &addr, &options, pg_after(PG_SECONDS(30)), NULL);
 }
 
+static pg_err open_run(void *arg)
+{
+    static const char *const ids[] = {PG_ECHO_ID, NULL};
+    sim_host *self = arg;
+    pg_stream *stream = NULL;
+    pg_err err = pg_host_open_stream(self->host, &self->world->hosts[0].id, ids,
+                                     pg_after(PG_MINUTES(5)), &stream, NULL);
+    pg_stream_free(&stream);
+    return err;
+}
+
+static pg_err first_open(sim_host *self)
+{
+    pg_scope scope;
+    pg_scope_init(&scope);
+    PG_TRY(pg_scope_spawn(&scope, "test.open", open_run, self));
+    return pg_scope_join(&scope);
+}
+
 // Open ten thousand streams that stay open.
 static pg_err first_flood(sim_host *self)
 {
@@ -328,6 +347,24 @@ static pg_err crash_script(void *arg)
     return PG_OK;
 }
 
+// The plug is pulled while somebody opens a stream over a connection.
+static pg_err crash_opening_script(void *arg)
+{
+    sim_world *world = arg;
+    hosts_make(world);
+    task_begin(&world->hosts[1], first_use);
+    CHECK_OK(task_end(&world->hosts[1], PG_MINUTES(2)));
+    pg_sim_partition(world->hosts[0].machine, world->hosts[1].machine, true);
+    task_begin(&world->hosts[1], first_open);
+    CHECK(task_end(&world->hosts[1], PG_MS(500)) == PG_ERR_TIMEOUT);
+    pg_sim_machine_crash(world->hosts[1].machine);
+    world->hosts[1].is_up = false;
+    CHECK_OK(pg_sleep_until(pg_after(PG_MS(100))));
+    host_start(&world->hosts[1]);
+    hosts_stop(world);
+    return PG_OK;
+}
+
 static pg_err partition_script(void *arg)
 {
     sim_world *world = arg;
@@ -364,6 +401,12 @@ static void test_host__crash_restart_and_move__is_met_again(void **state)
 {
     (void) state;
     seeds_run(crash_script, 3);
+}
+
+static void test_host__crash_while_a_stream_is_opened__ends(void **state)
+{
+    (void) state;
+    seeds_run(crash_opening_script, 3);
 }
 
 static void test_host__partition__fails_in_time_and_heals(void **state)
@@ -410,6 +453,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_host__loss_and_jitter__all_reach_all_and_nothing_is_left),
         cmocka_unit_test(test_host__crash_restart_and_move__is_met_again),
+        cmocka_unit_test(test_host__crash_while_a_stream_is_opened__ends),
         cmocka_unit_test(test_host__partition__fails_in_time_and_heals),
         cmocka_unit_test(test_host__ten_thousand_streams__bounded_and_others_served),
         cmocka_unit_test(test_host__stacks_painted__every_kind_keeps_a_quarter_free),

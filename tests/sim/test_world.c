@@ -61,6 +61,58 @@ static void test_machine__start_join_stop_crash__go_one_after_another(void **sta
     assert_int_equal(ran, 4);
 }
 
+/** An object with a user, on a machine that crashes. */
+struct used {
+    pg_waitq unused;
+    unsigned users;
+    bool is_freed;
+};
+
+static pg_err user_run(void *arg)
+{
+    struct used *used = arg;
+    pg_err err = pg_sleep_until(PG_FOREVER);
+    used->users--;
+    pg_waitq_wake_all(&used->unused);
+    return err;
+}
+
+static pg_err owner_main(void *arg)
+{
+    struct used *used = arg;
+    pg_scope scope;
+    pg_scope_init(&scope);
+    PG_TRY(pg_scope_spawn(&scope, "test.user", user_run, used));
+    pg_err err = pg_sleep_until(PG_FOREVER);
+    while (used->users > 0) {
+        pg_waitq_wait_hard(&used->unused);
+    }
+    used->is_freed = true;
+    pg_scope_close(&scope);
+    return err;
+}
+
+static pg_err last_user_script(void *arg)
+{
+    (void) arg;
+    pg_sim_machine *machine = NULL;
+    struct used used = {.users = 1};
+    pg_waitq_init(&used.unused);
+    PG_TRY(pg_sim_machine_new(&machine));
+    PG_TRY(pg_sim_machine_start(machine, "test.owner", owner_main, &used));
+    PG_TRY(pg_sleep_until(pg_after(PG_MS(1))));
+    pg_sim_machine_crash(machine);
+    PG_TRY(pg_sleep_until(pg_after(PG_MS(1))));
+    SIM_CHECK(used.users == 0 && used.is_freed);
+    return PG_OK;
+}
+
+static void test_machine__crashes_while_an_object_is_used__its_last_user_is_waited_for(void **state)
+{
+    (void) state;
+    sim_seeds(&(pg_sim_config){0}, 3, last_user_script, NULL);
+}
+
 struct clock {
     int64_t wall_ms;
     pg_time now;
@@ -526,6 +578,8 @@ int main(int argc, char **argv)
     sim_arguments(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_machine__start_join_stop_crash__go_one_after_another),
+        cmocka_unit_test(
+            test_machine__crashes_while_an_object_is_used__its_last_user_is_waited_for),
         cmocka_unit_test(test_clock__jumps_by_a_year__moves_the_wall_clock_of_that_machine_alone),
         cmocka_unit_test(test_run__equal_seeds__have_equal_digests_and_others_not),
         cmocka_unit_test(test_random__machines__draw_from_streams_of_their_own),

@@ -331,6 +331,38 @@ static void test_waitq__first_waiter_was_cancelled__wake_goes_to_the_next(void *
     in_fiber(body_wake_passes_over, NULL);
 }
 
+static pg_err body_wait_hard(void *arg)
+{
+    struct waits *waits = arg;
+    pg_waitq_wait_hard(&waits->waitq);
+    waits->count++;
+    return PG_OK;
+}
+
+static pg_err body_hard(void *arg)
+{
+    (void) arg;
+    struct waits waits = {0};
+    pg_scope scope;
+    pg_scope_init(&scope);
+    pg_waitq_init(&waits.waitq);
+    CHECK_OK(pg_scope_spawn(&scope, "test.wait", body_wait_hard, &waits));
+    CHECK_OK(pg_fiber_yield());
+    pg_scope_cancel(&scope);
+    CHECK_OK(pg_fiber_yield());
+    CHECK(waits.count == 0);
+    CHECK(pg_waitq_wake_one(&waits.waitq));
+    CHECK_OK(pg_scope_join(&scope));
+    CHECK(waits.count == 1);
+    return PG_OK;
+}
+
+static void test_waitq__hard_wait__goes_on_when_cancelled(void **state)
+{
+    (void) state;
+    in_fiber(body_hard, NULL);
+}
+
 static pg_err body_own_record(void *arg)
 {
     const int *number = arg;
@@ -696,6 +728,7 @@ int main(void)
         cmocka_unit_test(test_scope__closed_at_once__fiber_still_runs_and_cleans_up),
         cmocka_unit_test(test_waitq__deadline_and_wake__end_the_wait_in_order),
         cmocka_unit_test(test_waitq__woken_then_cancelled__wake_counts),
+        cmocka_unit_test(test_waitq__hard_wait__goes_on_when_cancelled),
         cmocka_unit_test(test_waitq__first_waiter_was_cancelled__wake_goes_to_the_next),
         cmocka_unit_test(test_record__each_fiber__has_its_own),
         cmocka_unit_test(test_run__first_fiber_fails__its_detail_is_the_threads),
