@@ -217,6 +217,7 @@ static pg_err files_begin(pg_files *files)
     PG_TRY(needs_load(files));
     pg_files_recount(files);
     PG_TRY(pg_host_watch(files->config.host, on_host_event, files));
+    PG_TRY(pg_scope_spawn(&files->scope, "files.tend", pg_files_tend_run, files));
     return pg_scope_spawn(&files->scope, "files.spread", pg_files_spread_run, files);
 }
 

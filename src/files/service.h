@@ -72,7 +72,7 @@ typedef struct pg_put_options {
     pg_file_kind kind;
     pg_code code;
     bool no_compress;
-    uint64_t ttl_s;                // 0 = the configured one
+    uint64_t ttl_s;                // 0 = kept until it is removed; else its leases end then
     uint64_t total_bytes;          // of the source, for the progress; 0 = unknown
     pg_transfer_listener progress; // NULL = not interested
     void *user;
@@ -109,6 +109,7 @@ typedef struct pg_file_entry {
     uint64_t segments;
     uint32_t survives; // losses of hosts that it survives for certain
     int64_t put_ms;    // wall clock
+    uint64_t ttl_s;    // 0: its leases are renewed until it is removed; else they end after so long
     uint64_t expiry_s; // the earliest of its leases
     size_t host_count;
     pg_file_host hosts[PG_FILE_HOSTS_MAX];

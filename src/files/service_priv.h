@@ -68,6 +68,9 @@ pg_err pg_files_spread_run(void *arg);
 /** Tell the fiber of pg_files_spread_run that there is something to do. Parks: no. */
 void pg_files_spread_wake(pg_files *files);
 
+/** Look after what was put here: ask hosts what they hold, renew leases, note what is lost. For ever, until cancelled. */
+pg_err pg_files_tend_run(void *arg);
+
 /** Tell the hosts of an extent to drop it, and forget it when all have, or it has expired. *out_dropped counts those that have. Parks: yes.
  *  Errors: of the database, PG_ERR_CANCELLED. */
 PG_NODISCARD pg_err pg_files_drop_extent(pg_files *files, pg_catalogue_extent *extent,

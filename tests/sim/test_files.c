@@ -46,6 +46,7 @@ typedef struct sim_file {
     pg_link link;
     pg_file_state state;
     uint32_t survives;
+    uint64_t expiry_s;
     size_t host_count;
     pg_peer_id hosts[HOSTS_MAX];
 } sim_file;
@@ -74,7 +75,8 @@ struct sim_node {
 /** The world of one seed. */
 typedef struct sim_world {
     sim_node nodes[NODES];
-    size_t up; // nodes that are to be connected to
+    uint64_t ttl_ms; // of leases; 0 = the default
+    bool is_long;    // hours go by: tasks may wait a minute to begin
 } sim_world;
 
 // ---- A node
@@ -106,7 +108,7 @@ static pg_err mesh_run(void *arg)
                     "tried again in a while");
             }
         }
-        PG_TRY(pg_sleep_until(pg_after(PG_SECONDS(1))));
+        PG_TRY(pg_sleep_until(pg_after(PG_SECONDS(self->world->is_long ? 30 : 1))));
     }
 }
 
@@ -120,6 +122,9 @@ static pg_err life_begin(life *own, sim_node *self)
     PG_TRY(pg_config_init(&own->config));
     own->config.storage_quota_bytes = 64 << 20;
     own->config.storage_cache_bytes = 4 << 20;
+    if (self->world->ttl_ms != 0) {
+        own->config.storage_ttl_ms = self->world->ttl_ms;
+    }
     if (self->number == READER) {
         PG_TRY(pg_config_set(&own->config, PG_CONFIG_LAYER_COMMAND, PG_STR("storage.accept"),
                              PG_STR("nobody")));
@@ -169,7 +174,7 @@ static pg_err node_main(void *arg)
                             pg_error_detail(self->task_err));
             self->task_done = true;
         }
-        err = pg_sleep_until(pg_after(PG_MS(20)));
+        err = pg_sleep_until(pg_after(self->world->is_long ? PG_MINUTES(1) : PG_MS(20)));
     }
     CHECK(err == PG_OK || err == PG_ERR_CANCELLED);
     life_end(own);
@@ -192,9 +197,10 @@ static void node_crash(sim_node *self)
     pg_sim_machine_crash(self->machine);
 }
 
-static void nodes_make(sim_world *world, size_t first_up)
+static void nodes_make_with(sim_world *world, size_t first_up, uint64_t ttl_ms)
 {
     memset(world, 0, sizeof(*world));
+    world->ttl_ms = ttl_ms;
     for (size_t i = 0; i < NODES; i++) {
         sim_node *self = &world->nodes[i];
         self->world = world;
@@ -205,6 +211,11 @@ static void nodes_make(sim_world *world, size_t first_up)
             node_start(self);
         }
     }
+}
+
+static void nodes_make(sim_world *world, size_t first_up)
+{
+    nodes_make_with(world, first_up, 0);
 }
 
 static void nodes_stop(sim_world *world)
@@ -303,6 +314,7 @@ static void entry_take(sim_file *file, const pg_file_entry *entry)
     file->link = entry->link;
     file->state = entry->state;
     file->survives = entry->survives;
+    file->expiry_s = entry->expiry_s;
     CHECK(entry->host_count <= HOSTS_MAX);
     file->host_count = entry->host_count;
     for (size_t i = 0; i < entry->host_count; i++) {
@@ -351,6 +363,21 @@ static pg_err get_task(sim_node *self)
     PG_TRY(pg_files_get(self->storage->files, &self->file->link, &options, &output, &self->report));
     CHECK(at.at == self->file->size);
     return PG_OK;
+}
+
+static pg_err on_block(const pg_cid *cid, uint32_t len, void *user)
+{
+    sim_node *self = user;
+    (void) len;
+    PG_TRY(pg_block_store_delete(self->storage->blocks, cid));
+    pg_place_server_lost(self->storage->place, cid);
+    return PG_OK;
+}
+
+// Lose every block, as a disk that forgets does.
+static pg_err lose_task(sim_node *self)
+{
+    return pg_block_store_walk(self->storage->blocks, on_block, self);
 }
 
 static pg_err remove_task(sim_node *self)
@@ -631,6 +658,36 @@ static pg_err seeds_script(void *arg)
     return PG_OK;
 }
 
+// A host is gone for good, another has lost its disk: their slots are rebuilt elsewhere, and the leases are renewed meanwhile.
+static pg_err repair_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_file file = {.content = 31, .size = 400000};
+    sim_file small = {.content = 32, .size = 4000};
+    nodes_make_with(world, NODES, (uint64_t) 12 * 3600 * 1000);
+    nodes_meet(world);
+    run(&world->nodes[0], put_task, &file);
+    run(&world->nodes[0], put_task, &small);
+    const pg_peer_id gone = file.hosts[1];
+    const pg_peer_id robbed = file.hosts[2];
+    node_crash(node_of(world, &gone));
+    run(node_of(world, &robbed), lose_task, NULL);
+    world->is_long = true;
+    CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(27))));
+    world->is_long = false;
+    run(&world->nodes[0], find_task, &file);
+    CHECK(file.state == PG_FILE_STATE_COMPLETE && file.survives == 2 && file.host_count == 10);
+    for (size_t i = 0; i < file.host_count; i++) {
+        CHECK(!pg_peer_id_equal(&file.hosts[i], &gone));
+    }
+    CHECK(file.expiry_s > (uint64_t) pg_wall_ms() / 1000 + (uint64_t) 5 * 3600);
+    hosts_crash(world, &file, 2);
+    node_crash(&world->nodes[0]);
+    run(&world->nodes[READER], get_task, &file);
+    nodes_stop(world);
+    return PG_OK;
+}
+
 static void on_log(const pg_log_line *line, void *user)
 {
     (void) user;
@@ -704,6 +761,12 @@ static void test_files__all_hosts_gone__given_back_by_who_read_it(void **state)
     seeds_run(seeds_script, 2);
 }
 
+static void test_files__host_gone_and_disk_lost__rebuilt_elsewhere_and_renewed(void **state)
+{
+    (void) state;
+    seeds_run(repair_script, 1);
+}
+
 int main(int argc, char **argv)
 {
     sim_arguments(argc, argv);
@@ -719,6 +782,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_files__bad_disks_of_two_hosts__given_back),
         cmocka_unit_test(test_files__cut_off_from_two_hosts__given_back_in_time),
         cmocka_unit_test(test_files__all_hosts_gone__given_back_by_who_read_it),
+        cmocka_unit_test(test_files__host_gone_and_disk_lost__rebuilt_elsewhere_and_renewed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
