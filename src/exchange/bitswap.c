@@ -22,10 +22,10 @@ pg_err pg_bitswap_peer_use(pg_bitswap *bitswap, const pg_peer_id *id, pg_bitswap
         pg_list_init(&peer->answers);
         pg_list_init(&peer->blocks);
         pg_list_init(&peer->ready);
-        pg_list_init(&peer->queued);
-        pg_list_init(&peer->sent);
-        pg_list_init(&peer->cancelling);
-        pg_list_init(&peer->gone);
+        for (int state = 0; state < PG_BITSWAP_ASK_STATE_COUNT; state++) {
+            pg_list_init(&peer->asks_in[state]);
+        }
+        pg_waitq_init(&peer->answered);
         pg_waitq_init(&peer->room);
         pg_waitq_init(&peer->received);
         pg_waitq_init(&peer->work);
@@ -43,8 +43,8 @@ pg_err pg_bitswap_peer_use(pg_bitswap *bitswap, const pg_peer_id *id, pg_bitswap
 void pg_bitswap_peer_unuse(pg_bitswap_peer *peer)
 {
     peer->users--;
-    bool is_known = peer->held_count > 0 || peer->live_count > 0 || peer->gone_count > 0 ||
-                    !pg_list_is_empty(&peer->ready);
+    bool is_known =
+        peer->held_count > 0 || pg_map_count(&peer->asks) > 0 || !pg_list_is_empty(&peer->ready);
     if (peer->users > 0 || is_known) {
         return;
     }
@@ -130,6 +130,7 @@ static void peers_cut(pg_bitswap *bitswap)
     pg_map_cursor cursor = {0};
     while (pg_map_next(&bitswap->peers, &cursor)) {
         pg_bitswap_peer *peer = cursor.value;
+        pg_waitq_wake_all(&peer->answered);
         pg_waitq_wake_all(&peer->room);
         pg_waitq_wake_all(&peer->received);
         peer_cut(peer, true, "the exchange of blocks ends");

@@ -89,18 +89,20 @@ static pg_err discard(pg_bitswap_inbound *in, size_t len)
 
 // ---- Blocks
 
-// What a peer sends unasked is counted, and at last an offence. After a want was cancelled its block may come for a while.
+// What a peer sends while nothing is wanted is counted, and at last an offence: as many blocks may be late as are remembered.
 static void unasked_note(pg_bitswap_peer *peer)
 {
     peer->bitswap->stats.blocks_refused++;
-    if (pg_list_is_empty(&peer->gone) && pg_list_is_empty(&peer->cancelling)) {
+    peer->unasked++;
+    if (peer->unasked > pg_map_count(&peer->asks)) {
         peer->faults++;
     }
 }
 
 static bool is_anything_asked(const pg_bitswap_peer *peer)
 {
-    return !pg_list_is_empty(&peer->sent) || !pg_list_is_empty(&peer->queued);
+    return pg_bitswap_has_asks(peer, PG_BITSWAP_ASK_STATE_SENT) ||
+           pg_bitswap_has_asks(peer, PG_BITSWAP_ASK_STATE_QUEUED);
 }
 
 static pg_err faults_check(const pg_bitswap_peer *peer)
@@ -221,6 +223,10 @@ static pg_err part_take(pg_bitswap_inbound *in, const pg_bitswap_part *part, uin
     in->begin += part->used; // what the views show stays until the window is filled
     switch (part->kind) {
     case PG_BITSWAP_PART_WANT:
+        if (!part->want.is_cancel) {
+            PG_TRY(pg_bitswap_serve_room(peer));
+            PG_TRY(window_check(in));
+        }
         pg_bitswap_serve_want(peer, &part->want, round);
         return PG_OK;
     case PG_BITSWAP_PART_WANTS_END:
