@@ -74,6 +74,20 @@ static void on_files_progress(const pg_transfer_progress *progress, void *user)
 
 // ---- Put
 
+// A root may carry more, but what is shown to people, and stands in JSON, is text.
+static pg_err name_check(pg_bytes name)
+{
+    pg_str rest = pg_str_make_len((const char *) name.ptr, name.len);
+    while (rest.len > 0) {
+        size_t len = pg_str_printable_len(rest);
+        if (len == 0) {
+            return pg_fail(PG_ERR_INVALID, "no UTF-8, or with control characters");
+        }
+        rest = pg_str_make_len(rest.ptr + len, rest.len - len);
+    }
+    return pg_root_check_name(name);
+}
+
 static pg_err put_options_read(const pg_api_request *request, pg_put_options *options)
 {
     const pg_uri *uri = request->uri;
@@ -82,7 +96,7 @@ static pg_err put_options_read(const pg_api_request *request, pg_put_options *op
     uint64_t length = pg_api_body_bytes(request->call);
     if (name != NULL && name[0] != '\0') {
         options->name = pg_bytes_cstr(name);
-        PG_TRY(pg_error_wrap(pg_root_check_name(options->name), "name"));
+        PG_TRY(pg_error_wrap(name_check(options->name), "name"));
     }
     options->code = PG_CODE_DEFAULT;
     if (code != NULL) {
@@ -282,7 +296,7 @@ typedef struct inspection {
 static void on_inspect_root(const pg_link_info *info, void *user)
 {
     inspection *found = user;
-    pg_field_add_bytes(found->document, "name", info->name);
+    pg_field_add_name(found->document, "name", info->name);
     pg_field_add_text(found->document, "kind", pg_file_kind_name(info->kind));
     pg_field_add_u64(found->document, "size_bytes", info->size_bytes);
     pg_field_add_bool(found->document, "is_inline", info->is_inline);
