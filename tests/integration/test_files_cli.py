@@ -248,8 +248,13 @@ class Put(Case):
         self.assertEqual(self.node.requests, [])
 
     def test_name_that_cannot_be_stored__is_left_out(self):
-        self.works(self.run_here("put", self.source(10, "a\nb")))
-        self.assertNotIn("name", self.node.queries[-1])
+        for name in (b"a\nb", b"no\xffutf8", b"c1\xc2\x9b"):
+            path = os.path.join(os.fsencode(self.here), name)
+            pathlib.Path(os.fsdecode(path)).touch()
+            done = self.works(self.run_here("put", os.fsdecode(path)))
+            self.assertIn(b"not stored", done.stderr)
+            self.assertNotIn("name", self.node.queries[-1])
+        self.fails(self.run_here("put", os.fsdecode(path), "--name", os.fsdecode(b"\xff")), USAGE, "UTF-8")
 
     def test_dot__is_named_after_the_folder(self):
         self.source(10)
