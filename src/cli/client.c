@@ -273,10 +273,9 @@ pg_err pg_client_result(const pg_client *client)
         return pg_fail(PG_ERR_NO_NODE, "no node is running on %s: start one with `pangea run`",
                        (const char *) client->folder.ptr);
     }
-    return client->result == CURLE_OUT_OF_MEMORY
-               ? pg_fail(PG_ERR_NOMEM, "cannot talk to the node")
-               : pg_fail(PG_ERR_CLOSED, "the node went away: %s",
-                         curl_easy_strerror(client->result));
+    return client->result == CURLE_OUT_OF_MEMORY ? pg_fail(PG_ERR_NOMEM, "cannot talk to the node")
+                                                 : pg_fail(PG_ERR_CLOSED, "the node went away: %s",
+                                                           curl_easy_strerror(client->result));
 }
 
 void pg_client_end(pg_client *client)

@@ -36,6 +36,7 @@ struct pg_client {
     // An upload.
     const pg_upload *upload;
     bool upload_waits; // for upload->wait_fd
+    int upload_fd;     // libcurl's; -1 = not known
     pg_client_progress progress;
 
     // The question how far the node is.

@@ -56,7 +56,7 @@ typedef struct pg_command {
 /** The options of every command: --help, --json, --quiet, --data. */
 extern const pg_option pg_common_options[];
 
-/** All commands, in the order of the help; ends with NULL. */
+/** All commands, in the order of the help, which shows those of groups last; ends with NULL. */
 extern const pg_command *const pg_commands[];
 
 /** A first word that several commands share, with what the help says of it; `name` NULL ends the list. */

@@ -17,25 +17,11 @@ const pg_command_group pg_command_groups[] = {
 };
 
 const pg_command *const pg_commands[] = {
-    &pg_command_put,
-    &pg_command_get,
-    &pg_command_ls,
-    &pg_command_rm,
-    &pg_command_link_info,
-    &pg_command_block_put,
-    &pg_command_block_get,
-    &pg_command_shards_encode,
-    &pg_command_shards_decode,
-    &pg_command_init,
-    &pg_command_run,
-    &pg_command_id,
-    &pg_command_dial,
-    &pg_command_ping,
-    &pg_command_perf,
-    &pg_command_peers,
-    &pg_command_stat,
-    // devnet
-    &pg_command_version,
-    &pg_command_help,
-    NULL,
+    &pg_command_put,       &pg_command_get,           &pg_command_ls,
+    &pg_command_rm,        &pg_command_link_info,     &pg_command_block_put,
+    &pg_command_block_get, &pg_command_shards_encode, &pg_command_shards_decode,
+    &pg_command_init,      &pg_command_run,           &pg_command_id,
+    &pg_command_dial,      &pg_command_ping,          &pg_command_perf,
+    &pg_command_peers,     &pg_command_stat,          &pg_command_devnet,
+    &pg_command_version,   &pg_command_help,          NULL,
 };
