@@ -54,12 +54,14 @@ class Node:
         self.ready_file = pathlib.Path(f"{folder}.ready")
         self.log_file = pathlib.Path(f"{folder}.log")
         self.process = None
+        self.is_ending = False
         self.peer_id = self.addr = self.api = self.port = None
         self.launch()
         self.await_ready()
 
     def launch(self, *settings):
         """Start the process, without waiting for it."""
+        self.is_ending = False
         self.ready_file.unlink(missing_ok=True)
         words = [PANGEA, "run", "--data", str(self.folder), "--ready-file", str(self.ready_file)]
         words += ["--listen", self.source or "/ip4/127.0.0.1/tcp/0", *self.more]
@@ -89,9 +91,16 @@ class Node:
         return self.process.poll() is None
 
     def stop(self, how=signal.SIGTERM):
-        if self.process.poll() is None:
+        """End it; one that was told to end already is only waited for, unless it is to be killed."""
+        if self.process.poll() is None and not (self.is_ending and how == signal.SIGTERM):
             self.process.send_signal(how)
+        self.is_ending = True
         return self.process.wait(timeout=PATIENCE)
+
+    def tell_to_end(self):
+        if self.is_up() and not self.is_ending:
+            self.process.send_signal(signal.SIGTERM)
+            self.is_ending = True
 
     def kill(self):
         self.stop(signal.SIGKILL)
@@ -176,8 +185,7 @@ class NodeTest(unittest.TestCase):
     def end(self):
         """Stop what still runs; a node that does not end well is a fault of its own."""
         for node in self.nodes:
-            if node.is_up():
-                node.process.send_signal(signal.SIGTERM)
+            node.tell_to_end()
         codes = [(node.stop(), node) for node in self.nodes]
         for code, node in codes:
             self.assertIn(code, (0, -signal.SIGKILL), node.log())
