@@ -151,12 +151,15 @@ static pg_shard_set untried(const want_run *run)
 /** Take what is here. */
 static void shards_take_local(want_run *run)
 {
+    unsigned n = pg_code_shards(run->want->descriptor->code);
     pg_shard_set rest = untried(run);
-    for (unsigned i = 0; rest >> i != 0 && count_of(run->got) < run->want->need; i++) {
+    for (unsigned i = 0; i < n && count_of(run->got) < run->want->need; i++) {
+        if ((rest >> i & 1) == 0) {
+            continue;
+        }
         pg_cid cid = shard_cid(run->want, i);
         pg_buf block = {.max_len = PG_SHARD_BYTES_MAX};
-        if ((rest >> i & 1) != 0 && local_get(run->fetch->files, &cid, &block) &&
-            row_take(run, i, pg_buf_bytes(&block))) {
+        if (local_get(run->fetch->files, &cid, &block) && row_take(run, i, pg_buf_bytes(&block))) {
             run->fetch->report.shards_local++;
         }
         pg_buf_deinit(&block);
@@ -284,8 +287,9 @@ static pg_err shards_fetch(want_run *run)
 static pg_err shards_fetch_anywhere(want_run *run)
 {
     pg_files *files = run->fetch->files;
+    unsigned n = pg_code_shards(run->want->descriptor->code);
     pg_shard_set rest = (untried(run) | run->asked) & ~run->got;
-    for (unsigned i = 0; rest >> i != 0 && count_of(run->got) < run->want->need; i++) {
+    for (unsigned i = 0; i < n && count_of(run->got) < run->want->need; i++) {
         if ((rest >> i & 1) == 0) {
             continue;
         }

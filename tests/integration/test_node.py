@@ -13,115 +13,13 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
-PANGEA = os.path.abspath(sys.argv[1])
-USAGE, NOT_FOUND, EXISTS, ACCESS, BUSY, CORRUPT, KEY, REFUSED, NO_NODE = 2, 14, 15, 16, 18, 23, 25, 31, 36
+from nodes import ACCESS, BUSY, CORRUPT, EXISTS, KEY, NO_NODE, NOT_FOUND, PANGEA, REFUSED, USAGE, NodeTest, run
+
 HEADER = b"\x13/multistream/1.0.0\n"
 NOISE = b"\x07/noise\n"
-
-
-def run(*arguments, env=None):
-    """Run a command to its end."""
-    words = [PANGEA, *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, check=False, timeout=120, text=True, env=env)
-
-
-class Node:
-    """A running node. Its log is kept in a file."""
-
-    def __init__(self, folder, *settings, source=None):
-        self.folder = folder
-        self.ready_file = pathlib.Path(f"{folder}.ready")
-        self.log_file = pathlib.Path(f"{folder}.log")
-        self.ready_file.unlink(missing_ok=True)
-        words = [PANGEA, "run", "--data", str(folder), "--ready-file", str(self.ready_file)]
-        words += ["--listen", source or "/ip4/127.0.0.1/tcp/0"]
-        for setting in settings:
-            words += ["--set", setting]
-        with open(self.log_file, "wb") as log:
-            self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=log)
-        deadline = time.monotonic() + 60
-        while not self.ready_file.exists():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"the node did not start: {self.log()}")
-            time.sleep(0.01)  # a process of its own: nothing else tells
-        self.ready = json.loads(self.ready_file.read_text(encoding="utf-8"))
-        self.peer_id, self.addr, self.api = self.ready["peer_id"], self.ready["addrs"][0], self.ready["api"]
-        self.port = int(self.addr.split("/")[4])
-
-    def log(self):
-        return self.log_file.read_text(encoding="utf-8")
-
-    def command(self, *arguments):
-        return run(*arguments, "--data", self.folder, "--json")
-
-    def answer(self, *arguments):
-        result = self.command(*arguments)
-        if result.returncode != 0:
-            raise AssertionError(f"{arguments}: {result.returncode}: {result.stdout}{result.stderr}")
-        return json.loads(result.stdout)
-
-    def post(self, path, body):
-        return self.get(f"POST {path}", body)
-
-    def get(self, path, body=b""):
-        """One request to the local API, by hand; returns status and body."""
-        with socket.socket(socket.AF_UNIX) as door:
-            door.settimeout(30)
-            door.connect(self.api)
-            head = f"{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
-            door.sendall(head.encode() + body)
-            data = b""
-            while piece := door.recv(65536):
-                data += piece
-        head, _, answer = data.partition(b"\r\n\r\n")
-        return int(head.split()[1]), json.loads(answer)
-
-    def memory_kib(self):
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
-        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
-
-    def stats(self):
-        return self.get("GET /api/v1/node")[1]["stats"]
-
-    def stop(self, how=signal.SIGTERM):
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        return self.process.wait(timeout=60)
-
-
-class NodeTest(unittest.TestCase):
-    def setUp(self):
-        place = tempfile.TemporaryDirectory(prefix="pangea-node-")
-        self.addCleanup(place.cleanup)
-        self.work = pathlib.Path(place.name)
-        self.nodes = []
-        self.addCleanup(self.end)
-
-    def end(self):
-        """Stop what still runs; a node that does not end well is a fault of its own."""
-        codes = [(node.stop(), node) for node in self.nodes]
-        for code, node in codes:
-            self.assertIn(code, (0, -signal.SIGKILL), node.log())
-
-    def node(self, name, *settings, source=None):
-        node = Node(self.work / name, *settings, source=source)
-        self.nodes.append(node)
-        return node
-
-    def wait_for(self, condition, what):
-        deadline = time.monotonic() + 60
-        while not condition():
-            self.assertLess(time.monotonic(), deadline, what)
-            time.sleep(0.02)
-
-    def fails(self, result, code, *words):
-        self.assertEqual(result.returncode, code, result.stdout + result.stderr)
-        for word in words:
-            self.assertIn(word, result.stdout + result.stderr)
 
 
 class Commands(NodeTest):
