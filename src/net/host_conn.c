@@ -470,6 +470,48 @@ pg_err pg_host_open_stream(pg_host *host, const pg_peer_id *peer, const char *co
     }
 }
 
+// Find or make a connection, and open a bare stream on it: once more when it was an old one that proved to be dead.
+static pg_err bare_stream_open(pg_host *host, const pg_peer_id *peer, pg_time deadline,
+                               pg_stream **out_stream, pg_id *out_conn)
+{
+    bool reused = pg_host_entry_best(host, peer) != NULL;
+    for (;;) {
+        pg_id conn = 0;
+        PG_TRY(pg_host_connect(host, peer, NULL, deadline, &conn));
+        pg_host_entry *entry = pg_host_entry_get(host, conn);
+        if (entry == NULL || host->state != PG_HOST_STATE_OPEN) {
+            return pg_fail(PG_ERR_CLOSED, "the connection is no more");
+        }
+        pg_host_entry_use(entry);
+        entry->active_at = pg_now();
+        pg_err err = pg_conn_open_stream(entry->conn, deadline, out_stream);
+        pg_host_entry_unuse(entry);
+        *out_conn = conn;
+        bool died = err != PG_OK && pg_host_entry_get(host, conn) == NULL;
+        if (!died || !reused || host->state != PG_HOST_STATE_OPEN) {
+            return err;
+        }
+        reused = false;
+    }
+}
+
+pg_err pg_host_open_stream_lazy(pg_host *host, const pg_peer_id *peer, const char *id,
+                                pg_time deadline, pg_stream **out_stream, pg_id *out_conn)
+{
+    pg_stream *bare = NULL;
+    pg_id conn = 0;
+    PG_TRY(bare_stream_open(host, peer, deadline, &bare, &conn));
+    pg_err err = pg_multistream_dial_lazy(&bare, pg_str_make(id), out_stream);
+    if (err != PG_OK) {
+        pg_stream_free(&bare);
+        return err;
+    }
+    if (out_conn != NULL) {
+        *out_conn = conn;
+    }
+    return PG_OK;
+}
+
 pg_err pg_host_await_identify(pg_host *host, pg_id conn, pg_time deadline)
 {
     pg_host_entry *entry = pg_host_entry_get(host, conn);
