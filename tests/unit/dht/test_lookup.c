@@ -283,7 +283,7 @@ static void test_lookup__fifth_lies__they_are_believed_no_more(void **state)
     assert_true(guarded.found >= 20 * PG_DHT_K / 2 * 98 / 100);
     assert_true(guarded.took < PG_SECONDS(2) * 20);
     assert_true(trusting.took > guarded.took);
-    assert_true(trusting.messages > 3 * guarded.messages / 2);
+    assert_true(trusting.messages > guarded.messages);
 }
 
 static void test_lookup__peer_times_out__tries_next_closest(void **state)
