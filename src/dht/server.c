@@ -26,6 +26,7 @@ typedef struct served {
     bool has_answer;
     size_t bytes; // of the answer so far, no less than it will have
     char time_text[PG_DHT_TIME_TEXT_BYTES];
+    pg_peer_id named; // who is looked for; the answer borrows from it
     pg_multiaddr own_addrs[PG_NET_ADVERTISED_MAX];
     pg_dht_peer_info closer[ANSWER_PEERS_MAX];
     pg_dht_peer_info providers[ANSWER_PROVIDERS_MAX + 1];
@@ -71,21 +72,20 @@ static void closer_fill(served *self)
 {
     const pg_dht_contact *nearest[PG_DHT_K + 1]; // the asker may be among them
     pg_dht_key target = pg_dht_key_of(self->request.key);
-    pg_peer_id named;
     size_t count = 0;
     // Whoever is looked for is told of even when it serves nobody, and so is in no table.
     bool is_named = self->request.type == PG_DHT_MSG_FIND_NODE &&
-                    pg_peer_id_decode(self->request.key, &named) == PG_OK &&
-                    !pg_peer_id_equal(&named, &self->source.peer);
+                    pg_peer_id_decode(self->request.key, &self->named) == PG_OK &&
+                    !pg_peer_id_equal(&self->named, &self->source.peer);
     if (is_named) {
-        closer_add(self, &named, &count);
+        closer_add(self, &self->named, &count);
     }
     size_t found =
         pg_dht_table_nearest(&self->dht->table, &target, true, nearest, PG_ARRAY_LEN(nearest));
     size_t told = 0;
     for (size_t i = 0; i < found && told < PG_DHT_K; i++) {
         if (!pg_peer_id_equal(&nearest[i]->id, &self->source.peer) &&
-            !(is_named && pg_peer_id_equal(&nearest[i]->id, &named))) {
+            !(is_named && pg_peer_id_equal(&nearest[i]->id, &self->named))) {
             closer_add(self, &nearest[i]->id, &count);
             told++;
         }

@@ -33,6 +33,7 @@ typedef struct pg_host_config {
     const pg_key *network_key;   // of a private network, outlives the host; NULL = a public node
     const char *agent;           // what identify tells of the program, static
     bool require_pq;             // no classical connections at all
+    bool is_null;                // no security at all: simulated runs only
     pg_admission_limits limits;
     uint32_t pending_max; // inbound handshakes in progress; one more ends the oldest
     size_t memory_max_bytes;

@@ -82,6 +82,12 @@ void pg_host_disconnect(pg_host *host, const pg_peer_id *peer)
     }
 }
 
+// Which of two idle connections to give up: an inbound one, of these the one idle for longest.
+static bool is_lesser(const pg_host_entry *a, const pg_host_entry *b)
+{
+    return a->is_inbound != b->is_inbound ? a->is_inbound : a->active_at < b->active_at;
+}
+
 bool pg_host_trim(pg_host *host)
 {
     pg_time youngest = pg_now() - PG_MS(PG_NET_IDLE_GRACE_MS);
@@ -89,13 +95,12 @@ bool pg_host_trim(pg_host *host)
     for (pg_list *node = host->conns.next; node != &host->conns; node = node->next) {
         pg_host_entry *entry = PG_LIST_OBJECT(node, pg_host_entry, node);
         pg_conn_info info;
-        if (entry->is_ending || !entry->is_inbound || entry->book->keeps > 0 || entry->users > 0 ||
+        if (entry->is_ending || entry->book->keeps > 0 || entry->users > 0 ||
             entry->active_at > youngest) {
             continue;
         }
         pg_conn_get_info(entry->conn, &info);
-        if (info.streams_in + info.streams_out == 0 &&
-            (idle == NULL || entry->active_at < idle->active_at)) {
+        if (info.streams_in + info.streams_out == 0 && (idle == NULL || is_lesser(entry, idle))) {
             idle = entry;
         }
     }
