@@ -397,7 +397,8 @@ static pg_err entry_take(unpacker *self, struct archive_entry *entry)
 // Only a source that was read to its end has told whether all of it came.
 static pg_err source_drain(unpacker *self)
 {
-    PG_TRY(self->source_err); // where it failed behind the last entry, that is no failure to libarchive
+    PG_TRY(
+        self->source_err); // where it failed behind the last entry, that is no failure to libarchive
     while (!self->source_ended) {
         size_t len = 0;
         PG_TRY(self->source(PG_MUT_BYTES_OF(self->step), &len, self->user));

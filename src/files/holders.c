@@ -3,13 +3,14 @@
 
 #include "base/mem.h"
 #include "exchange/place_client.h"
+#include "files/discover.h"
 #include "files/limits.h"
 #include "runtime/fiber.h"
 #include "runtime/time.h"
 
 /** A host being asked. */
 typedef struct asking {
-    pg_host *host;
+    pg_files *files;
     const pg_cid *descriptor;
     pg_peer_id peer;
     pg_place_holding *holding; // NULL: no answer
@@ -22,7 +23,8 @@ static pg_err ask_run(void *arg)
     if (holding == NULL) {
         return PG_ERR_NOMEM;
     }
-    pg_err err = pg_place_have(self->host, &self->peer, self->descriptor,
+    pg_discover_peer(self->files, &self->peer);
+    pg_err err = pg_place_have(self->files->config.host, &self->peer, self->descriptor,
                                pg_after(PG_MS(PG_FETCH_ASK_MS)), holding);
     if (err != PG_OK) {
         pg_mfree(holding);
@@ -82,7 +84,7 @@ static pg_err ask_all(asking *askings, size_t count)
 }
 
 /** Ask those of `peers` who have not answered yet. */
-static pg_err ask_round(pg_holders *holders, pg_host *host, const pg_cid *descriptor,
+static pg_err ask_round(pg_holders *holders, pg_files *files, const pg_cid *descriptor,
                         const pg_peer_id *peers, size_t count)
 {
     asking *askings = pg_calloc(count + 1, sizeof(*askings));
@@ -90,7 +92,7 @@ static pg_err ask_round(pg_holders *holders, pg_host *host, const pg_cid *descri
         return PG_ERR_NOMEM;
     }
     for (size_t i = 0; i < count; i++) {
-        askings[i] = (asking){host, descriptor, peers[i], NULL};
+        askings[i] = (asking){files, descriptor, peers[i], NULL};
     }
     pg_err err = ask_all(askings, count);
     for (size_t i = 0; i < count; i++) {
@@ -113,32 +115,32 @@ static bool is_known(const pg_peer_id *peers, size_t count, const pg_peer_id *pe
     return false;
 }
 
-pg_err pg_holders_ask(pg_holders *holders, pg_host *host, const pg_cid *descriptor,
+pg_err pg_holders_ask(pg_holders *holders, pg_files *files, const pg_cid *descriptor,
                       const pg_bytes *peers, size_t count)
 {
+    const pg_peer_id *self_id = pg_host_id(files->config.host);
     pg_peer_id asked[PG_PLACE_RECEIPTS_MAX];
     pg_peer_id told[PG_PLACE_RECEIPTS_MAX];
     size_t asked_count = 0;
     size_t told_count = 0;
     for (size_t i = 0; i < count && asked_count < PG_PLACE_RECEIPTS_MAX; i++) {
         pg_peer_id peer;
-        if (pg_peer_id_decode(peers[i], &peer) == PG_OK &&
-            !pg_peer_id_equal(&peer, pg_host_id(host)) && !is_known(asked, asked_count, &peer)) {
+        if (pg_peer_id_decode(peers[i], &peer) == PG_OK && !pg_peer_id_equal(&peer, self_id) &&
+            !is_known(asked, asked_count, &peer)) {
             asked[asked_count++] = peer;
         }
     }
-    PG_TRY(ask_round(holders, host, descriptor, asked, asked_count));
+    PG_TRY(ask_round(holders, files, descriptor, asked, asked_count));
     // Slots that moved: those whom only receipts name.
     for (size_t i = 0; i < holders->count; i++) {
         const pg_peer_id *peer = &holders->items[i].peer;
-        if (!is_known(asked, asked_count, peer) && !pg_peer_id_equal(peer, pg_host_id(host))) {
+        if (!is_known(asked, asked_count, peer) && !pg_peer_id_equal(peer, self_id)) {
             told[told_count++] = *peer;
         }
     }
-    PG_TRY(ask_round(holders, host, descriptor, told, told_count));
+    PG_TRY(ask_round(holders, files, descriptor, told, told_count));
     for (size_t i = 0; i < holders->count; i++) { // what others say of us need not be asked
-        holders->items[i].has_answered |=
-            pg_peer_id_equal(&holders->items[i].peer, pg_host_id(host));
+        holders->items[i].has_answered |= pg_peer_id_equal(&holders->items[i].peer, self_id);
     }
     return PG_OK;
 }

@@ -15,7 +15,7 @@
 #include "codec/cid.h"
 #include "exchange/lease.h"
 #include "exchange/limits.h"
-#include "net/host.h"
+#include "files/service_priv.h"
 
 /** One host. */
 typedef struct pg_holder {
@@ -35,7 +35,7 @@ typedef struct pg_holders {
 /** Ask hosts what they hold of an extent, all at once, and then those whom their receipts name. Those that do not answer in time are left out.
  *  peers    peers[count] of PeerIds in bytes, as hints have them; what is none is skipped
  *  Parks: yes. Errors: PG_ERR_CANCELLED, PG_ERR_NOMEM. */
-PG_NODISCARD pg_err pg_holders_ask(pg_holders *holders, pg_host *host, const pg_cid *descriptor,
+PG_NODISCARD pg_err pg_holders_ask(pg_holders *holders, pg_files *files, const pg_cid *descriptor,
                                    const pg_bytes *peers, size_t count);
 
 /** Return the slots that somebody known holds. */

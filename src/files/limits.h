@@ -101,6 +101,15 @@
 /** Between two looks at files that are not on enough hosts, seconds; also when a host appears. */
 #define PG_SPREAD_SECONDS 60
 
+/** Providers of one block that are looked at. */
+#define PG_PROVIDERS_MAX 16U
+
+/** Time for the DHTs to find providers or a peer, milliseconds. */
+#define PG_DISCOVER_MS 10000
+
+/** Between two looks at what there is to announce, seconds. */
+#define PG_ANNOUNCE_SECONDS 10
+
 /** Between two checks of what hosts hold, minutes, and how long after the start the first is. */
 #define PG_TEND_MINUTES 60
 #define PG_TEND_FIRST_MINUTES 3

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "exchange/place_client.h"
+#include "files/discover.h"
 #include "files/lease_keys.h"
 #include "files/limits.h"
 #include "runtime/fiber.h"
@@ -42,6 +43,7 @@ static pg_err notice_send(pg_notice *self)
     pg_lease_receipt receipt;
     uint64_t known = 0;
     const pg_place_commit commit = {.grant = self->grant, .slots = self->holder->slots};
+    pg_discover_peer(self->files, &self->holder->peer);
     pg_time deadline = pg_after(PG_MS(PG_UPLOAD_OPEN_MS));
     PG_TRY(pg_files_lease_key(self->files->config.owner, self->extent->extent_id, &lease));
     pg_err err = pg_place_open(self->files->config.host, &self->holder->peer, lease.public_key, 0,

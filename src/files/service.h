@@ -16,6 +16,7 @@
 #include "codec/cid.h"
 #include "crypto/peer_id.h"
 #include "crypto/secret.h"
+#include "dht/pair.h"
 #include "exchange/bitswap.h"
 #include "exchange/lease.h"
 #include "exchange/limits.h"
@@ -41,6 +42,7 @@ typedef struct pg_files_config {
     pg_db *db;                // has the tables
     pg_place_server *place;   // of this node; NULL where it keeps nothing for others
     const pg_secret *owner;   // lease keys derive from it
+    const pg_dht_pair *dht;   // NULL = none: only connected peers and hints are asked
     uint64_t cache_bytes_max; // of blocks kept because they passed through
     uint64_t ttl_s;           // of leases, unless a put names another
 } pg_files_config;

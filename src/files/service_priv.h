@@ -43,10 +43,11 @@ PG_NODISCARD pg_err pg_files_transfer_begin(pg_files *files);
 /** Give the place back. */
 void pg_files_transfer_end(pg_files *files);
 
-/** List connected peers that take placements, without ourselves, and not those of `exclude[exclude_count]`.
- *  out_candidates   out_candidates[PG_FILES_CANDIDATES_MAX] */
+/** List peers that take placements, those that are connected first, then others that were met, without ourselves, and not those of `exclude[exclude_count]`.
+ *  out_candidates   out_candidates[PG_FILES_CANDIDATES_MAX]
+ *  out_connected    how many of them are connected */
 size_t pg_files_candidates(pg_files *files, const pg_peer_id *exclude, size_t exclude_count,
-                           pg_host_candidate *out_candidates);
+                           pg_host_candidate *out_candidates, size_t *out_connected);
 
 /** Return the next sequence of a lease: the clock, or one more than the last. */
 uint64_t pg_files_next_sequence(uint64_t last);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "exchange/place_client.h"
+#include "files/discover.h"
 #include "files/limits.h"
 #include "files/notices.h"
 #include "files/service_priv.h"
@@ -27,6 +28,7 @@ static pg_err check_run(void *arg)
     if (holding == NULL) {
         return PG_ERR_NOMEM;
     }
+    pg_discover_peer(self->files, &self->holder->peer);
     self->has_answered =
         pg_place_have(self->files->config.host, &self->holder->peer, &self->extent->descriptor,
                       pg_after(PG_MS(PG_UPLOAD_OPEN_MS)), holding) == PG_OK;
