@@ -42,21 +42,28 @@ static size_t hints_read(const pg_files *files, const pg_extent *extent, pg_peer
 
 static pg_err remote_get(pg_fetch *fetch, const pg_cid *cid, const pg_extent *extent, pg_buf *out)
 {
-    pg_files *files = fetch->files;
-    pg_time deadline = pg_after(PG_MS(PG_FETCH_BLOCK_MS));
+    pg_bitswap *bitswap = fetch->files->config.bitswap;
     pg_err err = PG_ERR_NOT_FOUND;
     if (extent != NULL) {
         pg_peer_id hints[PG_CODE_SHARDS_MAX];
-        size_t count = hints_read(files, extent, hints);
+        size_t count = hints_read(fetch->files, extent, hints);
         if (count > 0) {
-            err =
-                pg_bitswap_fetch_any(files->config.bitswap, hints, count, cid, deadline, out, NULL);
+            err = pg_bitswap_fetch_any(bitswap, hints, count, cid,
+                                       pg_after(PG_MS(PG_FETCH_BLOCK_MS)), out, NULL);
         }
     }
-    if (err != PG_OK && err != PG_ERR_CANCELLED) {
-        err = pg_bitswap_fetch_any(files->config.bitswap, NULL, 0, cid, deadline, out, NULL);
+    if (err != PG_OK && !pg_fiber_is_cancelled()) { // the others get as long as the hosts had
+        err = pg_bitswap_fetch_any(bitswap, NULL, 0, cid, pg_after(PG_MS(PG_FETCH_BLOCK_MS)), out,
+                                   NULL);
     }
     return err;
+}
+
+/** Return true when a fetch failed because nobody who could be asked has the block. */
+static bool is_absence(pg_err err)
+{
+    return err == PG_ERR_NOT_FOUND || err == PG_ERR_TIMEOUT || err == PG_ERR_UNREACHABLE ||
+           err == PG_ERR_REFUSED || err == PG_ERR_RESET || err == PG_ERR_CLOSED;
 }
 
 static pg_err fail_absent(const pg_fetch *fetch, const char *what)
@@ -77,13 +84,17 @@ static pg_err holders_learn(pg_fetch *fetch, const pg_cid *cid, const pg_extent 
     pg_err err = holders == NULL
                      ? PG_ERR_NOMEM
                      : pg_map_add(&fetch->extents, PG_BYTES_OF(descriptor.extent_id), holders);
+    const pg_holders_question question = {
+        .host = fetch->files->config.host,
+        .descriptor = cid,
+        .enough = fetch->asks_all ? UINT32_MAX : descriptor.code.data,
+    };
     pg_descriptor_deinit(&descriptor);
     if (err != PG_OK) {
         pg_mfree(holders);
         return err == PG_ERR_EXISTS ? PG_OK : err; // an extent that a list names twice
     }
-    return pg_holders_ask(holders, fetch->files->config.host, cid, extent->hosts,
-                          extent->host_count);
+    return pg_holders_ask(holders, &question, extent->hosts, extent->host_count);
 }
 
 static pg_err on_get_block(const pg_cid *cid, const pg_extent *extent, pg_buf *out, void *user)
@@ -91,10 +102,11 @@ static pg_err on_get_block(const pg_cid *cid, const pg_extent *extent, pg_buf *o
     pg_fetch *fetch = user;
     if (!local_get(fetch->files, cid, out)) {
         pg_err err = remote_get(fetch, cid, extent, out);
-        if (err == PG_ERR_NOT_FOUND || err == PG_ERR_TIMEOUT) {
-            return fail_absent(fetch, extent == NULL ? "the root of this link" : "a descriptor");
+        const char *what = extent == NULL ? "the root of this link" : "a descriptor";
+        if (is_absence(err)) {
+            return fail_absent(fetch, what);
         }
-        PG_TRY(err);
+        PG_TRY(pg_error_wrap(err, "%s", what));
         pg_keep_offer(&fetch->files->keep, cid, pg_buf_bytes(out));
     }
     return extent == NULL ? PG_OK : holders_learn(fetch, cid, extent, pg_buf_bytes(out));
@@ -166,6 +178,12 @@ static void shards_take_local(want_run *run)
     }
 }
 
+// Not needed any more: others were faster. A host that had as long as a spare one is given was slow, and is asked behind them next time.
+static void holder_note_left(pg_holder *holder, pg_time asked_at)
+{
+    holder->failures += pg_now() - asked_at >= PG_MS(PG_FETCH_HEDGE_MS) ? 1 : 0;
+}
+
 static void holder_note(want_run *run, pg_holder *holder, unsigned slot, pg_err err)
 {
     run->fetch->report.shards_corrupt += err == PG_ERR_CORRUPT ? 1 : 0;
@@ -190,9 +208,11 @@ static pg_err shard_fetch(want_run *run, unsigned shard, const pg_cid *cid, pg_b
             return err;
         }
         const pg_peer_id peer = holder->peer;
+        pg_time asked_at = pg_now();
         err = pg_bitswap_fetch(run->fetch->files->config.bitswap, &peer, cid,
                                pg_after(PG_MS(PG_FETCH_SHARD_MS)), out);
         if (pg_fiber_is_cancelled()) {
+            holder_note_left(holder, asked_at);
             return PG_ERR_CANCELLED;
         }
         holder_note(run, holder, slot, err);

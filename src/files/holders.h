@@ -32,10 +32,19 @@ typedef struct pg_holders {
     pg_holder items[PG_PLACE_RECEIPTS_MAX];
 } pg_holders;
 
-/** Ask hosts what they hold of an extent, all at once, and then those whom their receipts name. Those that do not answer in time are left out.
+/** What is asked. */
+typedef struct pg_holders_question {
+    pg_host *host;
+    const pg_cid *descriptor;
+    /** With answers for so many slots nobody else is waited for; more than there are slots: all are. */
+    unsigned enough;
+} pg_holders_question;
+
+/** Ask hosts what they hold of an extent, all at once, and then those whom their receipts name, where that is not enough. Those that do not
+ *  answer in time stand there as receipts tell of them, to be asked last.
  *  peers    peers[count] of PeerIds in bytes, as hints have them; what is none is skipped
  *  Parks: yes. Errors: PG_ERR_CANCELLED, PG_ERR_NOMEM. */
-PG_NODISCARD pg_err pg_holders_ask(pg_holders *holders, pg_host *host, const pg_cid *descriptor,
+PG_NODISCARD pg_err pg_holders_ask(pg_holders *holders, const pg_holders_question *question,
                                    const pg_bytes *peers, size_t count);
 
 /** Return the slots that somebody known holds. */
