@@ -46,8 +46,7 @@ typedef struct search {
     pg_fetch *fetch;
     const pg_cid *cid;
     const pg_extent *extent; // NULL: a root
-    pg_time deadline;
-    pg_buf block; // of whoever found it first
+    pg_buf block;            // of whoever found it first
     bool is_found;
     unsigned running;
     pg_waitq changed;
@@ -57,7 +56,7 @@ static pg_err search_with(search *self, const pg_peer_id *peers, size_t count)
 {
     pg_buf block = {.max_len = PG_BLOCK_BYTES_MAX};
     pg_err err = pg_bitswap_fetch_any(self->fetch->files->config.bitswap, peers, count, self->cid,
-                                      self->deadline, &block, NULL);
+                                      pg_after(PG_MS(PG_FETCH_BLOCK_MS)), &block, NULL);
     if (err == PG_OK && !self->is_found) {
         self->block = block;
         self->is_found = true;
@@ -100,11 +99,7 @@ static pg_err search_far_run(void *arg)
 
 static pg_err remote_get(pg_fetch *fetch, const pg_cid *cid, const pg_extent *extent, pg_buf *out)
 {
-    search self = {.fetch = fetch,
-                   .cid = cid,
-                   .extent = extent,
-                   .deadline = pg_after(PG_MS(PG_FETCH_BLOCK_MS)),
-                   .running = 2};
+    search self = {.fetch = fetch, .cid = cid, .extent = extent, .running = 2};
     pg_scope scope;
     pg_waitq_init(&self.changed);
     pg_scope_init_tolerant(&scope);
@@ -121,6 +116,13 @@ static pg_err remote_get(pg_fetch *fetch, const pg_cid *cid, const pg_extent *ex
     }
     pg_buf_deinit(&self.block);
     return err;
+}
+
+/** Return true when a fetch failed because nobody who could be asked has the block. */
+static bool is_absence(pg_err err)
+{
+    return err == PG_ERR_NOT_FOUND || err == PG_ERR_TIMEOUT || err == PG_ERR_UNREACHABLE ||
+           err == PG_ERR_REFUSED || err == PG_ERR_RESET || err == PG_ERR_CLOSED;
 }
 
 static pg_err fail_absent(const pg_fetch *fetch, const char *what)
@@ -141,12 +143,18 @@ static pg_err holders_learn(pg_fetch *fetch, const pg_cid *cid, const pg_extent 
     pg_err err = holders == NULL
                      ? PG_ERR_NOMEM
                      : pg_map_add(&fetch->extents, PG_BYTES_OF(descriptor.extent_id), holders);
+    const pg_holders_question question = {
+        .host = fetch->files->config.host,
+        .files = fetch->files,
+        .descriptor = cid,
+        .enough = fetch->asks_all ? UINT32_MAX : descriptor.code.data,
+    };
     pg_descriptor_deinit(&descriptor);
     if (err != PG_OK) {
         pg_mfree(holders);
         return err == PG_ERR_EXISTS ? PG_OK : err; // an extent that a list names twice
     }
-    return pg_holders_ask(holders, fetch->files, cid, extent->hosts, extent->host_count);
+    return pg_holders_ask(holders, &question, extent->hosts, extent->host_count);
 }
 
 static pg_err on_get_block(const pg_cid *cid, const pg_extent *extent, pg_buf *out, void *user)
@@ -154,10 +162,11 @@ static pg_err on_get_block(const pg_cid *cid, const pg_extent *extent, pg_buf *o
     pg_fetch *fetch = user;
     if (!local_get(fetch->files, cid, out)) {
         pg_err err = remote_get(fetch, cid, extent, out);
-        if (err == PG_ERR_NOT_FOUND || err == PG_ERR_TIMEOUT) {
-            return fail_absent(fetch, extent == NULL ? "the root of this link" : "a descriptor");
+        const char *what = extent == NULL ? "the root of this link" : "a descriptor";
+        if (is_absence(err)) {
+            return fail_absent(fetch, what);
         }
-        PG_TRY(err);
+        PG_TRY(pg_error_wrap(err, "%s", what));
         pg_keep_offer(&fetch->files->keep, cid, pg_buf_bytes(out));
     }
     return extent == NULL ? PG_OK : holders_learn(fetch, cid, extent, pg_buf_bytes(out));
@@ -229,6 +238,12 @@ static void shards_take_local(want_run *run)
     }
 }
 
+// Not needed any more: others were faster. A host that had as long as a spare one is given was slow, and is asked behind them next time.
+static void holder_note_left(pg_holder *holder, pg_time asked_at)
+{
+    holder->failures += pg_now() - asked_at >= PG_MS(PG_FETCH_HEDGE_MS) ? 1 : 0;
+}
+
 static void holder_note(want_run *run, pg_holder *holder, unsigned slot, pg_err err)
 {
     run->fetch->report.shards_corrupt += err == PG_ERR_CORRUPT ? 1 : 0;
@@ -253,9 +268,11 @@ static pg_err shard_fetch(want_run *run, unsigned shard, const pg_cid *cid, pg_b
             return err;
         }
         const pg_peer_id peer = holder->peer;
+        pg_time asked_at = pg_now();
         err = pg_bitswap_fetch(run->fetch->files->config.bitswap, &peer, cid,
                                pg_after(PG_MS(PG_FETCH_SHARD_MS)), out);
         if (pg_fiber_is_cancelled()) {
+            holder_note_left(holder, asked_at);
             return PG_ERR_CANCELLED;
         }
         holder_note(run, holder, slot, err);

@@ -16,6 +16,7 @@
 typedef struct pg_fetch {
     pg_files *files;
     pg_map extents; // by extent id: pg_holders
+    bool asks_all;  // wait for the answer of every host, since who answers is the question
     pg_get_report report;
 } pg_fetch;
 

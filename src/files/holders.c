@@ -8,31 +8,19 @@
 #include "runtime/fiber.h"
 #include "runtime/time.h"
 
+/** Hosts that are asked at once. */
+typedef struct asking_round {
+    const pg_holders_question *question;
+    pg_holders *holders;
+    size_t open; // who may yet answer
+    pg_waitq changed;
+} asking_round;
+
 /** A host being asked. */
 typedef struct asking {
-    pg_files *files;
-    const pg_cid *descriptor;
+    asking_round *round;
     pg_peer_id peer;
-    pg_place_holding *holding; // NULL: no answer
 } asking;
-
-static pg_err ask_run(void *arg)
-{
-    asking *self = arg;
-    pg_place_holding *holding = PG_NEW(pg_place_holding);
-    if (holding == NULL) {
-        return PG_ERR_NOMEM;
-    }
-    pg_discover_peer(self->files, &self->peer);
-    pg_err err = pg_place_have(self->files->config.host, &self->peer, self->descriptor,
-                               pg_after(PG_MS(PG_FETCH_ASK_MS)), holding);
-    if (err != PG_OK) {
-        pg_mfree(holding);
-        return pg_fiber_is_cancelled() ? PG_ERR_CANCELLED : PG_OK;
-    }
-    self->holding = holding;
-    return PG_OK;
-}
 
 static pg_holder *holder_get(pg_holders *holders, const pg_peer_id *peer)
 {
@@ -49,10 +37,10 @@ static pg_holder *holder_get(pg_holders *holders, const pg_peer_id *peer)
     return made;
 }
 
-static void answer_take(pg_holders *holders, const asking *from)
+static void answer_take(pg_holders *holders, const pg_peer_id *from,
+                        const pg_place_holding *holding)
 {
-    const pg_place_holding *holding = from->holding;
-    pg_holder *own = holding->slots != 0 ? holder_get(holders, &from->peer) : NULL;
+    pg_holder *own = holding->slots != 0 ? holder_get(holders, from) : NULL;
     if (own != NULL) {
         own->slots = holding->slots;
         own->expiry_s = holding->expiry_s;
@@ -68,39 +56,70 @@ static void answer_take(pg_holders *holders, const asking *from)
     }
 }
 
-static pg_err ask_all(asking *askings, size_t count)
+static pg_err ask_run(void *arg)
 {
-    pg_scope scope;
-    pg_err err = PG_OK;
-    pg_scope_init(&scope);
-    for (size_t i = 0; i < count && err == PG_OK; i++) {
-        err = pg_scope_spawn(&scope, "files.ask", ask_run, &askings[i]);
+    const asking *self = arg;
+    asking_round *round = self->round;
+    pg_place_holding *holding = PG_NEW(pg_place_holding);
+    if (round->question->files != NULL) {
+        pg_discover_peer(round->question->files, &self->peer);
     }
-    if (err != PG_OK) {
-        pg_scope_close(&scope);
-        return err;
+    if (holding != NULL &&
+        pg_place_have(round->question->host, &self->peer, round->question->descriptor,
+                      pg_after(PG_MS(PG_FETCH_ASK_MS)), holding) == PG_OK) {
+        answer_take(round->holders, &self->peer, holding);
     }
-    return pg_scope_join(&scope);
+    pg_mfree(holding);
+    round->open--;
+    pg_waitq_wake_all(&round->changed);
+    return PG_OK;
 }
 
-/** Ask those of `peers` who have not answered yet. */
-static pg_err ask_round(pg_holders *holders, pg_files *files, const pg_cid *descriptor,
+static bool is_enough(const pg_holders *holders, unsigned enough)
+{
+    pg_slot_set answered = 0;
+    for (size_t i = 0; i < holders->count; i++) {
+        answered |= holders->items[i].has_answered ? holders->items[i].slots : 0;
+    }
+    return (unsigned) __builtin_popcount(answered) >= enough;
+}
+
+/** Wait for all answers, or a little longer than until there are enough. */
+static pg_err answers_wait(asking_round *round)
+{
+    pg_time until = PG_FOREVER; // each question has its deadline
+    pg_err err = PG_OK;
+    while (round->open > 0 && err == PG_OK) {
+        if (until == PG_FOREVER && is_enough(round->holders, round->question->enough)) {
+            until = pg_after(PG_MS(PG_FETCH_GRACE_MS));
+        }
+        err = pg_waitq_wait(&round->changed, until);
+    }
+    return err == PG_ERR_TIMEOUT ? PG_OK : err;
+}
+
+/** Ask some at once. */
+static pg_err round_run(pg_holders *holders, const pg_holders_question *question,
                         const pg_peer_id *peers, size_t count)
 {
+    asking_round round = {.question = question, .holders = holders};
+    pg_scope scope;
     asking *askings = pg_calloc(count + 1, sizeof(*askings));
     if (askings == NULL) {
         return PG_ERR_NOMEM;
     }
-    for (size_t i = 0; i < count; i++) {
-        askings[i] = (asking){files, descriptor, peers[i], NULL};
+    pg_waitq_init(&round.changed);
+    pg_scope_init_tolerant(&scope);
+    pg_err err = PG_OK;
+    for (size_t i = 0; i < count && err == PG_OK; i++) {
+        askings[i] = (asking){&round, peers[i]};
+        err = pg_scope_spawn(&scope, "files.ask", ask_run, &askings[i]);
+        round.open += err == PG_OK ? 1 : 0;
     }
-    pg_err err = ask_all(askings, count);
-    for (size_t i = 0; i < count; i++) {
-        if (askings[i].holding != NULL && err == PG_OK) {
-            answer_take(holders, &askings[i]);
-        }
-        pg_mfree(askings[i].holding);
+    if (err == PG_OK) {
+        err = answers_wait(&round);
     }
+    pg_scope_close(&scope);
     pg_mfree(askings);
     return err;
 }
@@ -115,33 +134,50 @@ static bool is_known(const pg_peer_id *peers, size_t count, const pg_peer_id *pe
     return false;
 }
 
-pg_err pg_holders_ask(pg_holders *holders, pg_files *files, const pg_cid *descriptor,
+/** Those whom receipts name and nobody has asked: slots that moved. */
+static size_t told_list(const pg_holders *holders, const pg_peer_id *asked, size_t asked_count,
+                        const pg_peer_id *ourselves, pg_peer_id *out_told)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < holders->count; i++) {
+        const pg_peer_id *peer = &holders->items[i].peer;
+        if (!is_known(asked, asked_count, peer) && !pg_peer_id_equal(peer, ourselves)) {
+            out_told[count++] = *peer;
+        }
+    }
+    return count;
+}
+
+// What others say of us need not be asked. Of the rest those who gave no answer come last.
+static void silent_note(pg_holders *holders, const pg_peer_id *ourselves)
+{
+    for (size_t i = 0; i < holders->count; i++) {
+        pg_holder *holder = &holders->items[i];
+        holder->has_answered |= pg_peer_id_equal(&holder->peer, ourselves);
+        holder->failures += holder->has_answered ? 0 : 1;
+    }
+}
+
+pg_err pg_holders_ask(pg_holders *holders, const pg_holders_question *question,
                       const pg_bytes *peers, size_t count)
 {
-    const pg_peer_id *self_id = pg_host_id(files->config.host);
+    const pg_peer_id *ourselves = pg_host_id(question->host);
     pg_peer_id asked[PG_PLACE_RECEIPTS_MAX];
-    pg_peer_id told[PG_PLACE_RECEIPTS_MAX];
     size_t asked_count = 0;
-    size_t told_count = 0;
     for (size_t i = 0; i < count && asked_count < PG_PLACE_RECEIPTS_MAX; i++) {
         pg_peer_id peer;
-        if (pg_peer_id_decode(peers[i], &peer) == PG_OK && !pg_peer_id_equal(&peer, self_id) &&
+        if (pg_peer_id_decode(peers[i], &peer) == PG_OK && !pg_peer_id_equal(&peer, ourselves) &&
             !is_known(asked, asked_count, &peer)) {
             asked[asked_count++] = peer;
         }
     }
-    PG_TRY(ask_round(holders, files, descriptor, asked, asked_count));
-    // Slots that moved: those whom only receipts name.
-    for (size_t i = 0; i < holders->count; i++) {
-        const pg_peer_id *peer = &holders->items[i].peer;
-        if (!is_known(asked, asked_count, peer) && !pg_peer_id_equal(peer, self_id)) {
-            told[told_count++] = *peer;
-        }
+    PG_TRY(round_run(holders, question, asked, asked_count));
+    if (!is_enough(holders, question->enough)) {
+        pg_peer_id told[PG_PLACE_RECEIPTS_MAX];
+        size_t told_count = told_list(holders, asked, asked_count, ourselves, told);
+        PG_TRY(round_run(holders, question, told, told_count));
     }
-    PG_TRY(ask_round(holders, files, descriptor, told, told_count));
-    for (size_t i = 0; i < holders->count; i++) { // what others say of us need not be asked
-        holders->items[i].has_answered |= pg_peer_id_equal(&holders->items[i].peer, self_id);
-    }
+    silent_note(holders, ourselves);
     return PG_OK;
 }
 

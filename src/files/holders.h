@@ -15,7 +15,8 @@
 #include "codec/cid.h"
 #include "exchange/lease.h"
 #include "exchange/limits.h"
-#include "files/service_priv.h"
+#include "files/service.h"
+#include "net/host.h"
 
 /** One host. */
 typedef struct pg_holder {
@@ -32,10 +33,20 @@ typedef struct pg_holders {
     pg_holder items[PG_PLACE_RECEIPTS_MAX];
 } pg_holders;
 
-/** Ask hosts what they hold of an extent, all at once, and then those whom their receipts name. Those that do not answer in time are left out.
+/** What is asked. */
+typedef struct pg_holders_question {
+    pg_host *host;
+    pg_files *files; // to look for hosts whose address is not known; NULL = they are left out
+    const pg_cid *descriptor;
+    /** With answers for so many slots nobody else is waited for; more than there are slots: all are. */
+    unsigned enough;
+} pg_holders_question;
+
+/** Ask hosts what they hold of an extent, all at once, and then those whom their receipts name, where that is not enough. Those that do not
+ *  answer in time stand there as receipts tell of them, to be asked last.
  *  peers    peers[count] of PeerIds in bytes, as hints have them; what is none is skipped
  *  Parks: yes. Errors: PG_ERR_CANCELLED, PG_ERR_NOMEM. */
-PG_NODISCARD pg_err pg_holders_ask(pg_holders *holders, pg_files *files, const pg_cid *descriptor,
+PG_NODISCARD pg_err pg_holders_ask(pg_holders *holders, const pg_holders_question *question,
                                    const pg_bytes *peers, size_t count);
 
 /** Return the slots that somebody known holds. */

@@ -107,6 +107,7 @@ pg_err pg_files_inspect(pg_files *files, const pg_link *link,
         return PG_ERR_NOMEM;
     }
     pg_fetch_init(&self->fetch, files);
+    self->fetch.asks_all = true;
     self->store = pg_fetch_store(&self->fetch);
     self->extent = extent;
     self->user = user;

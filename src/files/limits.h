@@ -94,6 +94,10 @@
 #define PG_FETCH_ASK_MS 3000
 #define PG_FETCH_BLOCK_MS 15000
 
+/** Once enough hosts of an extent have answered, the others get so much more, milliseconds: one that is away is not to cost every file
+ *  PG_FETCH_ASK_MS. */
+#define PG_FETCH_GRACE_MS 300
+
 /** Time for one shard, milliseconds; a spare one is asked for after the second time. */
 #define PG_FETCH_SHARD_MS 20000
 #define PG_FETCH_HEDGE_MS 1000

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "crypto/hash.h"
 #include "exchange/place_client.h"
@@ -185,6 +186,19 @@ pg_err pg_files_local_need(pg_files *files, const pg_catalogue_extent *extent, p
     return PG_OK;
 }
 
+// An extent that is noted before its descriptor is here, when the node ended in between, is dropped; one whose descriptor was damaged is
+// lost. Neither keeps the node from starting.
+static pg_err local_need_again(pg_files *files, int64_t file, const pg_catalogue_extent *extent)
+{
+    pg_err err = pg_files_local_need(files, extent, extent->local, true);
+    if (err != PG_ERR_NOT_FOUND && err != PG_ERR_CORRUPT) {
+        return err;
+    }
+    pg_log(file == 0 ? PG_LOG_LEVEL_DEBUG : PG_LOG_LEVEL_WARN, "files.extent.lost",
+           PG_LOG_U64("file", (uint64_t) file), PG_LOG_STR("error", pg_err_name(err)));
+    return PG_OK;
+}
+
 static pg_err local_need_all(pg_files *files, int64_t file)
 {
     pg_catalogue_extent *extents = NULL;
@@ -193,7 +207,7 @@ static pg_err local_need_all(pg_files *files, int64_t file)
     pg_err err = PG_OK;
     for (size_t i = 0; i < count && err == PG_OK; i++) {
         if (extents[i].local != 0) {
-            err = pg_files_local_need(files, &extents[i], extents[i].local, true);
+            err = local_need_again(files, file, &extents[i]);
         }
     }
     pg_mfree(extents);
