@@ -20,12 +20,12 @@ typedef struct input {
 } input;
 
 static char work[64];
+static char sentinel[96];
+static char target[96];
 
 static void work_remove(void)
 {
-    char path[96];
-    (void) snprintf(path, sizeof(path), "%s/sentinel", work);
-    (void) unlink(path);
+    (void) unlink(sentinel);
     (void) rmdir(work);
 }
 
@@ -33,8 +33,10 @@ static void work_make(void)
 {
     const char *place = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     (void) snprintf(work, sizeof(work), "%s/pangea-fuzz-XXXXXX", place);
-    FUZZ_CHECK(mkdtemp(work) != NULL && chdir(work) == 0);
-    int fd = open("sentinel", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    FUZZ_CHECK(mkdtemp(work) != NULL);
+    (void) snprintf(sentinel, sizeof(sentinel), "%s/sentinel", work);
+    (void) snprintf(target, sizeof(target), "%s/target", work);
+    int fd = open(sentinel, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     FUZZ_CHECK(fd >= 0 && write(fd, SENTINEL, strlen(SENTINEL)) == (ssize_t) strlen(SENTINEL));
     FUZZ_CHECK(close(fd) == 0 && atexit(work_remove) == 0);
 }
@@ -53,12 +55,12 @@ static pg_err on_read(pg_mut_bytes space, size_t *out_len, void *user)
 
 static pg_err job_run(void *arg)
 {
-    const pg_unpack_options options = {.target = "target", .entries_max = ENTRIES_MAX};
+    const pg_unpack_options options = {.target = target, .entries_max = ENTRIES_MAX};
     pg_archive_sum sum;
     pg_folder *folder = NULL;
     pg_folder_names names = {0};
     pg_err err = pg_archive_unpack(&options, on_read, arg, &sum);
-    FUZZ_CHECK(pg_folder_open(".", &folder) == PG_OK);
+    FUZZ_CHECK(pg_folder_open(work, &folder) == PG_OK);
     if (err == PG_OK) {
         FUZZ_CHECK(sum.entries + sum.skipped <= ENTRIES_MAX);
         FUZZ_CHECK(pg_folder_remove(folder, "target") == PG_OK);
@@ -84,6 +86,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         work_make();
     }
     FUZZ_CHECK(pg_runtime_run(&few, fiber_run, &in) == PG_OK);
-    FUZZ_CHECK(stat("sentinel", &info) == 0 && info.st_size == (off_t) strlen(SENTINEL));
+    FUZZ_CHECK(stat(sentinel, &info) == 0 && info.st_size == (off_t) strlen(SENTINEL));
     return 0;
 }
