@@ -242,6 +242,12 @@ static pg_err put_all(put_run *run)
         return pg_fail(PG_ERR_PROTOCOL, "the node's answer has no link");
     }
     pg_link_wipe(&link);
+    uint64_t size_bytes = pg_answer_u64(run->answer, "size_bytes");
+    if (size_bytes != run->source.read_bytes) {
+        return pg_fail(PG_ERR_PROTOCOL, "the node took %llu bytes of %llu",
+                       (unsigned long long) size_bytes,
+                       (unsigned long long) run->source.read_bytes);
+    }
     tell(run);
     if (run->is_pending) {
         pg_output_told(&run->invocation->output);
@@ -262,6 +268,7 @@ static pg_err put_run_command(pg_invocation *invocation)
     pg_client_free(&run.client);
     pg_put_source_close(&run.source);
     pg_buf_deinit(&run.path);
+    pg_answer_wipe(run.answer, "link");
     json_object_put(run.answer);
     return err;
 }

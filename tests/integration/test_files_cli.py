@@ -291,6 +291,8 @@ class Put(Case):
         for answer in ({}, {"link": "pangea:x"}, {"link": 7}):
             self.node.put_answer = answer
             self.fails(self.run_here("put", source), PROTOCOL, "no link")
+        self.node.put_answer = {"link": LINKS[0], "size_bytes": 9}
+        self.fails(self.run_here("put", source), PROTOCOL, "9 bytes of 10")
         self.node.put_answer = ["x"]
         self.fails(self.run_here("put", source), PROTOCOL, "no JSON object")
 
@@ -869,6 +871,11 @@ class Catalogue(Case):
         self.assertEqual(json.loads(self.works(self.run_here("rm", "x", "--json")).stdout), {"dropped": 8, "hosts": 10})
         self.fails(self.run_here("rm", "x"), NOT_FOUND, "nothing named x", "pangea ls")
         self.fails(self.run_here("rm", root), NOT_FOUND, "was not put here")
+        self.works(self.run_here("put", self.source(10), "--no-name"))
+        self.fails(self.run_here("rm", "?"), NOT_FOUND)
+        self.fails(self.run_here("rm", ""), NOT_FOUND)
+        self.assertIn(b"(no name)", self.run_here("ls").stdout)
+        self.node.files.clear()
         self.put("twin")
         self.put("twin")
         self.fails(self.run_here("rm", "twin"), USAGE, "2 files are named twin")
