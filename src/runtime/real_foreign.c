@@ -34,6 +34,16 @@ pg_err pg_foreign_wait(pg_foreign *foreign, pg_time deadline)
     return pg_watch_wait((pg_watch *) (void *) foreign, PG_WATCH_SIDE_READ, deadline);
 }
 
+pg_err pg_foreign_wait_hangup(pg_foreign *foreign, pg_time deadline)
+{
+    return pg_watch_wait((pg_watch *) (void *) foreign, PG_WATCH_SIDE_HANGUP, deadline);
+}
+
+void pg_foreign_wake(pg_foreign *foreign)
+{
+    pg_watch_wake((pg_watch *) (void *) foreign, PG_WATCH_SIDE_READ);
+}
+
 void pg_foreign_free(pg_foreign **foreign)
 {
     if (*foreign != NULL) {

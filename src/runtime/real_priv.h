@@ -61,6 +61,7 @@ PG_NODISCARD pg_err pg_fail_errno(int number, const char *what, const char *path
 typedef enum pg_watch_side {
     PG_WATCH_SIDE_READ,
     PG_WATCH_SIDE_WRITE,
+    PG_WATCH_SIDE_HANGUP, // the other side has closed, or ended its writing
     PG_WATCH_SIDE_COUNT,
 } pg_watch_side;
 
@@ -74,6 +75,9 @@ PG_NODISCARD pg_err pg_watch_new(pg_real *real, int fd, pg_watch **out_watch);
 /** Park until `fd` is ready on `side`, or may be: try again.
  *  Errors: PG_ERR_TIMEOUT, PG_ERR_CANCELLED, PG_ERR_CLOSED (closed meanwhile: do not touch the watch any more). */
 PG_NODISCARD pg_err pg_watch_wait(pg_watch *watch, pg_watch_side side, pg_time deadline);
+
+/** Wake who waits on `side`. */
+void pg_watch_wake(pg_watch *watch, pg_watch_side side);
 
 /** Close the descriptor and free the watch; who waits gets PG_ERR_CLOSED. */
 void pg_watch_close(pg_watch *watch);

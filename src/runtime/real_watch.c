@@ -26,6 +26,7 @@ struct pg_watch {
 static const int side_events[PG_WATCH_SIDE_COUNT] = {
     [PG_WATCH_SIDE_READ] = UV_READABLE,
     [PG_WATCH_SIDE_WRITE] = UV_WRITABLE,
+    [PG_WATCH_SIDE_HANGUP] = UV_DISCONNECT,
 };
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -78,23 +79,28 @@ static void arm(pg_watch *watch, int events)
     pg_assert(code == 0);
 }
 
+void pg_watch_wake(pg_watch *watch, pg_watch_side side)
+{
+    const pg_list *waiters = &watch->waiters[side];
+    for (pg_list *node = waiters->next; node != waiters; node = node->next) {
+        pg_fiber_wake(PG_LIST_OBJECT(node, struct waiter, node)->fiber);
+    }
+}
+
 static void on_event(uv_poll_t *handle, int status, int events)
 {
     pg_watch *watch = PG_LIST_OBJECT(handle, pg_watch, poll);
     int unwanted = 0;
     if (status != 0) {
         watch->armed = 0; // libuv has stopped it; the system call will tell what is wrong
-        events = UV_READABLE | UV_WRITABLE;
+        events = UV_READABLE | UV_WRITABLE | UV_DISCONNECT;
     }
     for (unsigned side = 0; side < PG_WATCH_SIDE_COUNT; side++) {
         if ((events & side_events[side]) == 0) {
             continue;
         }
-        pg_list *waiters = &watch->waiters[side];
-        for (pg_list *node = waiters->next; node != waiters; node = node->next) {
-            pg_fiber_wake(PG_LIST_OBJECT(node, struct waiter, node)->fiber);
-        }
-        unwanted |= pg_list_is_empty(waiters) ? side_events[side] : 0;
+        pg_watch_wake(watch, (pg_watch_side) side);
+        unwanted |= pg_list_is_empty(&watch->waiters[side]) ? side_events[side] : 0;
     }
     arm(watch, watch->armed & ~unwanted);
 }

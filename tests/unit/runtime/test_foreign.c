@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: a fiber can wait on a library's descriptor, a listener can be lent to a library, and the machine tells its addresses.
-// Method: a Unix listener lent to the test itself; the simulated world refuses and tells its own address.
+// Method: a Unix listener lent to the test itself, which accepts by hand; the simulated world refuses and tells its own address.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -42,6 +43,115 @@ static void test_foreign__lent_listener__wakes_when_somebody_calls(void **state)
 {
     (void) state;
     assert_int_equal(pg_runtime_run(NULL, wait_for_caller, NULL), PG_OK);
+}
+
+/** A socket that was accepted by hand, and who called. */
+typedef struct test_line {
+    pg_listener *listener;
+    pg_stream *caller;
+    int fd;
+    pg_foreign *foreign;
+} test_line;
+
+static void line_open(test_line *self)
+{
+    char path[64];
+    int listening = -1;
+    (void) snprintf(path, sizeof(path), "/tmp/pangea-line-%d", (int) getpid());
+    CHECK_OK(pg_unix_listen(path, &self->listener));
+    CHECK_OK(pg_listener_dup(self->listener, &listening));
+    CHECK_OK(pg_unix_dial(path, SOON, &self->caller));
+    self->fd = accept(listening, NULL, NULL);
+    CHECK(self->fd >= 0 && close(listening) == 0);
+    CHECK_OK(pg_foreign_new(self->fd, &self->foreign));
+}
+
+static void line_close(test_line *self)
+{
+    pg_foreign_free(&self->foreign);
+    CHECK(close(self->fd) == 0);
+    pg_stream_free(&self->caller);
+    pg_listener_free(&self->listener);
+}
+
+static pg_err hangup_watch(void *arg)
+{
+    bool by_closing = *(const bool *) arg;
+    test_line line = {0};
+    line_open(&line);
+    CHECK_OK(pg_stream_write(line.caller, PG_BYTES_LIT("unread"), SOON));
+    CHECK_ERR(pg_foreign_wait_hangup(line.foreign, pg_after(PG_MS(1))), PG_ERR_TIMEOUT);
+    if (by_closing) {
+        pg_stream_free(&line.caller);
+    } else {
+        CHECK_OK(pg_stream_close_write(line.caller, SOON));
+    }
+    CHECK_OK(pg_foreign_wait_hangup(line.foreign, SOON));
+    line_close(&line);
+    return PG_OK;
+}
+
+static void test_foreign_wait_hangup__other_side_ends__wakes(void **state)
+{
+    (void) state;
+    in_fiber(hangup_watch, &(bool){false});
+    in_fiber(hangup_watch, &(bool){true});
+}
+
+static pg_err hangup_wait(void *arg)
+{
+    test_line *line = arg;
+    return pg_foreign_wait_hangup(line->foreign, PG_FOREVER);
+}
+
+static pg_err free_while_waiting(void *arg)
+{
+    (void) arg;
+    test_line line = {0};
+    pg_scope scope;
+    line_open(&line);
+    pg_scope_init(&scope);
+    CHECK_OK(pg_scope_spawn(&scope, "test.wait", hangup_wait, &line));
+    CHECK_OK(pg_fiber_yield());
+    pg_foreign_free(&line.foreign);
+    CHECK_ERR(pg_scope_join(&scope), PG_ERR_CLOSED);
+    line_close(&line);
+    return PG_OK;
+}
+
+static void test_foreign_free__somebody_waits__is_told(void **state)
+{
+    (void) state;
+    in_fiber(free_while_waiting, NULL);
+}
+
+static pg_err read_wait(void *arg)
+{
+    test_line *line = arg;
+    return pg_foreign_wait(line->foreign, PG_FOREVER);
+}
+
+static pg_err wake_by_hand(void *arg)
+{
+    (void) arg;
+    test_line line = {0};
+    pg_scope scope;
+    line_open(&line);
+    pg_foreign_wake(line.foreign); // nobody waits: it is for nobody
+    CHECK_ERR(pg_foreign_wait(line.foreign, pg_after(PG_MS(1))), PG_ERR_TIMEOUT);
+    pg_scope_init(&scope);
+    CHECK_OK(pg_scope_spawn(&scope, "test.wait", read_wait, &line));
+    CHECK_OK(pg_fiber_yield());
+    pg_foreign_wake(line.foreign);
+    CHECK_OK(pg_scope_join(&scope));
+    line_close(&line);
+    return PG_OK;
+}
+
+static void test_foreign_wake__somebody_waits__looks_again(void **state)
+{
+    (void) state;
+    in_fiber(wake_by_hand, NULL);
 }
 
 static pg_err interfaces_look(void *arg)
@@ -94,6 +204,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_foreign__lent_listener__wakes_when_somebody_calls),
+        cmocka_unit_test(test_foreign_wait_hangup__other_side_ends__wakes),
+        cmocka_unit_test(test_foreign_free__somebody_waits__is_told),
+        cmocka_unit_test(test_foreign_wake__somebody_waits__looks_again),
         cmocka_unit_test(test_interfaces__real__begin_with_loopback),
         cmocka_unit_test(test_foreign__simulated_world__refuses),
     };
