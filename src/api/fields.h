@@ -10,7 +10,9 @@
 #include <json-c/json_object.h>
 
 #include "base/attr.h"
+#include "base/bytes.h"
 #include "base/err.h"
+#include "codec/cid.h"
 #include "crypto/peer_id.h"
 
 /** Read a text that must be there. Borrowed from the object. Errors: PG_ERR_INVALID. */
@@ -22,6 +24,12 @@ PG_NODISCARD pg_err pg_field_u64(json_object *object, const char *name, uint64_t
 
 /** Read true or false, false where there is none. Errors: PG_ERR_INVALID. */
 PG_NODISCARD pg_err pg_field_bool(json_object *object, const char *name, bool *out_value);
+
+/** Read a text that may be missing: NULL then. Borrowed from the object. Errors: PG_ERR_INVALID. */
+PG_NODISCARD pg_err pg_field_text_if(json_object *object, const char *name, const char **out_text);
+
+/** Overwrite a text, where there is one, before the object is freed: it was a secret. NULL is fine. */
+void pg_field_wipe(json_object *object, const char *name);
 
 /** Add a text; NULL adds null. */
 void pg_field_add_text(json_object *object, const char *name, const char *text);
@@ -37,3 +45,12 @@ void pg_field_add_bool(json_object *object, const char *name, bool value);
 
 /** Add a PeerId as text. */
 void pg_field_add_peer(json_object *object, const char *name, const pg_peer_id *peer);
+
+/** Add a name that a stranger gave; empty adds null. What is no UTF-8, or controls a terminal, becomes U+FFFD. */
+void pg_field_add_name(json_object *object, const char *name, pg_bytes value);
+
+/** Add a CID as text. */
+void pg_field_add_cid(json_object *object, const char *name, const pg_cid *cid);
+
+/** Add an object or a list, which is the object's then; NULL adds null. */
+void pg_field_add(json_object *object, const char *name, json_object *value);

@@ -72,12 +72,18 @@ static json_object *addrs_make(const pg_host *host)
     return list;
 }
 
-pg_err pg_api_ready_write(const pg_api_context *context, const char *socket_path, pg_buf *out)
+pg_err pg_api_ready_write(const pg_api_context *context, const char *socket_path,
+                          const pg_endpoint *tcp, pg_buf *out)
 {
     json_object *object = json_object_new_object();
     pg_field_add_peer(object, "peer_id", pg_host_id(context->host));
     (void) json_object_object_add(object, "addrs", addrs_make(context->host));
     pg_field_add_text(object, "api", socket_path);
+    if (tcp->family != PG_IP_FAMILY_NONE) {
+        char endpoint[PG_ENDPOINT_TEXT_BYTES];
+        pg_endpoint_format(tcp, endpoint);
+        pg_field_add_text(object, "api_listen", endpoint);
+    }
     const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_NOSLASHESCAPE);
     pg_err err = text == NULL ? PG_ERR_NOMEM : pg_buf_printf(out, "%s\n", text);
     json_object_put(object);
@@ -297,9 +303,13 @@ static pg_err perf_post(const pg_api_request *request, json_object **out_body)
     return PG_OK;
 }
 
-const pg_api_route pg_api_routes[] = {
-    {"GET", "/livez", livez_get},        {"GET", "/readyz", readyz_get},
-    {"GET", "/api/v1/node", node_get},   {"GET", "/api/v1/peers", peers_get},
-    {"POST", "/api/v1/dial", dial_post}, {"POST", "/api/v1/ping", ping_post},
-    {"POST", "/api/v1/perf", perf_post}, {NULL, NULL, NULL},
+const pg_api_route pg_api_node_routes[] = {
+    {.method = "GET", .path = "/livez", .handler = livez_get},
+    {.method = "GET", .path = "/readyz", .handler = readyz_get},
+    {.method = "GET", .path = "/api/v1/node", .handler = node_get},
+    {.method = "GET", .path = "/api/v1/peers", .handler = peers_get},
+    {.method = "POST", .path = "/api/v1/dial", .handler = dial_post},
+    {.method = "POST", .path = "/api/v1/ping", .handler = ping_post},
+    {.method = "POST", .path = "/api/v1/perf", .handler = perf_post},
+    {.path = NULL},
 };

@@ -1,24 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
-// The routes of the local API, version 1: what each asks of the node and how the answer looks as JSON.
+// The routes of the local API, version 1: what each asks of the node and how the answer looks. docs/openapi.yaml describes them all, and
+// a test holds it against them.
 //
-//      GET  /livez, /readyz      200 while the process serves, while the node does
-//      GET  /api/v1/node         who this is, where it listens, what it does
-//      GET  /api/v1/peers        the connections, and what is known of their peers
-//      POST /api/v1/dial         {"target", "fresh"?, "timeout_ms"?}: be connected, and tell with whom
-//      POST /api/v1/ping         {"target", "count"?, "interval_ms"?, "delay_ms"?, "timeout_ms"?}: round trips
-//      POST /api/v1/perf         {"target", "up_bytes"?, "down_bytes"?, "timeout_ms"?}: throughput
+//      routes.c          GET  /livez, /readyz          200 while the process serves, while the node does
+//                        GET  /api/v1/node             who this is, where it listens, what it does
+//                        GET  /api/v1/peers            the connections, and what is known of their peers
+//                        POST /api/v1/dial, ping, perf be connected to a target; round trips; throughput
+//      routes_events.c   GET  /api/v1/events           what happens, as server-sent events
+//                        GET  /api/v1/transfers/{id}   how a put or get goes on
+//      routes_files.c    POST /api/v1/files            put a file; GET: all that were put here
+//                        POST /api/v1/files/get        get a file
+//                        GET, DELETE /api/v1/files/{root}
+//                        POST /api/v1/links/inspect    who holds what of a file
+//      routes_blocks.c   POST /api/v1/blocks, GET /api/v1/blocks/{cid}
+//      routes_stat.c     GET  /api/v1/stat             what the parts of the node hold and did
 //
-// A target is a PeerId or a multiaddr, with or without "/p2p/ID".
+// A target is a PeerId or a multiaddr, with or without "/p2p/ID". Links are secrets: they stand in bodies, never in a path or a log.
 //
 // Layer: api.  Thread: loop thread only.
 #pragma once
 
 #include <stdbool.h>
 
+#include "api/events.h"
 #include "api/server.h"
+#include "api/transfers.h"
 #include "base/bytes.h"
 #include "crypto/peer_id.h"
+#include "exchange/bitswap.h"
+#include "exchange/place_server.h"
+#include "files/service.h"
 #include "net/host.h"
+#include "runtime/socket.h"
+#include "store/blocks.h"
 
 /** What the routes speak for. Lives as long as the server. */
 typedef struct pg_api_context {
@@ -27,12 +41,39 @@ typedef struct pg_api_context {
     const char *version;      // of the program
     pg_time started_at;
     bool is_ready; // the node accepts connections and does not stop yet
+
+    // NULL in a node without them: their routes then answer PG_ERR_UNSUPPORTED, and their part of /stat is null.
+    pg_files *files;
+    pg_bitswap *bitswap;
+    pg_place_server *place;
+    pg_block_store *blocks;
+
+    // Of pg_api_context_open.
+    pg_events *events;
+    pg_transfers transfers;
 } pg_api_context;
 
-/** All routes; their user is a pg_api_context. */
-extern const pg_api_route pg_api_routes[];
+/** Make what the routes need for themselves; the rest of the context is filled in, `host` at least. From now on its connections are events.
+ *  Errors: PG_ERR_NOMEM, and those of pg_host_watch. */
+PG_NODISCARD pg_err pg_api_context_open(pg_api_context *context);
 
-/** Append what scripts wait for in the ready file: one JSON object with `peer_id`, `addrs` with "/p2p/ID", and `api`, the socket's path.
- *  Errors as pg_buf_reserve. */
+/** End what pg_api_context_open made, after the server and before the host. One that was never opened is fine. */
+void pg_api_context_close(pg_api_context *context);
+
+/** All routes, for pg_api_config; their user is a pg_api_context. */
+extern const pg_api_route *const pg_api_tables[];
+
+/** The lists in it. */
+extern const pg_api_route pg_api_node_routes[];
+extern const pg_api_route pg_api_event_routes[];
+extern const pg_api_route pg_api_file_routes[];
+extern const pg_api_route pg_api_block_routes[];
+extern const pg_api_route pg_api_stat_routes[];
+
+/** Tell of a transfer: an event with the document that GET /api/v1/transfers/{id} gives. Parks: no. */
+void pg_api_transfer_tell(pg_api_context *context, const pg_transfer *transfer);
+
+/** Append what scripts wait for in the ready file: one JSON object with `peer_id`, `addrs` with "/p2p/ID", `api`, the socket's path, and `api_listen`
+ *  where there is a TCP door. Errors as pg_buf_reserve. */
 PG_NODISCARD pg_err pg_api_ready_write(const pg_api_context *context, const char *socket_path,
-                                       pg_buf *out);
+                                       const pg_endpoint *tcp, pg_buf *out);

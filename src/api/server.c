@@ -1,187 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// libmicrohttpd calls back whenever it has something of a request: its head, parts of its body, its end. At the end the
-// connection is suspended and a fiber serves the request; then it is resumed, and the next call finds the answer ready.
-//
-//      READING --(end of the body)--> SERVING --(fiber ends)--> ANSWERED --(library is done)--> freed
+// The doors: one daemon of the library for each, and a fiber that runs it whenever its descriptor says so, or a connection was resumed.
+// The library runs nowhere else.
 #include "api/server.h"
 
-#include <string.h>
-
-#include <json-c/json_tokener.h>
 #include <microhttpd.h>
 
+#include "api/call_priv.h"
 #include "api/limits.h"
-#include "base/bytes.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "runtime/fiber.h"
 #include "runtime/foreign.h"
 #include "runtime/socket.h"
 
-struct pg_api {
-    struct MHD_Daemon *daemon;
-    pg_listener *listener;
-    pg_foreign *events; // the library's epoll descriptor
-    const pg_api_route *routes;
-    void *user;
-    pg_scope scope; // the requests' fibers
-    pg_scope loop;
-};
+#define DOOR_UNIX 0
+#define DOOR_TCP 1
 
-typedef enum exchange_state {
-    EXCHANGE_STATE_READING,
-    EXCHANGE_STATE_SERVING,
-    EXCHANGE_STATE_ANSWERED,
-} exchange_state;
+// Turns of the library at the end, for the answers to what was cancelled.
+#define LAST_TURNS_MAX 1000
 
-/** A request and its answer. */
-typedef struct exchange {
-    pg_api *api;
-    struct MHD_Connection *connection;
-    exchange_state state;
-    const pg_api_route *route;
-    pg_buf body;
-    bool is_too_long;
-    unsigned status;
-    json_object *answer;
-} exchange;
+// ---- What the library calls
 
-// ---- serving ----
-
-static pg_err body_read(const exchange *self, json_object **out_body)
+static void *on_mhd_target(void *user, const char *target, struct MHD_Connection *connection)
 {
-    if (self->is_too_long) {
-        return pg_fail(PG_ERR_INVALID, "the body has more than %d bytes", PG_API_BODY_BYTES_MAX);
-    }
-    if (self->body.len == 0) {
-        *out_body = json_object_new_object();
-        return *out_body == NULL ? PG_ERR_NOMEM : PG_OK;
-    }
-    struct json_tokener *tokener = json_tokener_new_ex(PG_API_JSON_DEPTH_MAX);
-    if (tokener == NULL) {
-        return PG_ERR_NOMEM;
-    }
-    json_object *body =
-        json_tokener_parse_ex(tokener, (const char *) self->body.ptr, (int) self->body.len);
-    pg_err err = PG_OK;
-    if (json_tokener_get_error(tokener) != json_tokener_success ||
-        json_tokener_get_parse_end(tokener) != self->body.len ||
-        !json_object_is_type(body, json_type_object)) {
-        err = pg_fail(PG_ERR_INVALID, "the body is no JSON object");
-        json_object_put(body);
-    } else {
-        *out_body = body;
-    }
-    json_tokener_free(tokener);
-    return err;
-}
-
-static void answer_problem(exchange *self, pg_err err)
-{
-    self->status = pg_api_status(err);
-    self->answer = pg_api_problem(err, pg_error_detail(err));
-}
-
-// Let the library do all it can do now. Its descriptor is edge-triggered: what it has put off for the next turn wakes nobody.
-static void library_turn(struct MHD_Daemon *daemon)
-{
-    MHD_UNSIGNED_LONG_LONG wait_ms = 0;
-    do {
-        (void) MHD_run(daemon);
-    } while (MHD_get_timeout(daemon, &wait_ms) == MHD_YES && wait_ms == 0);
-}
-
-static pg_err exchange_run(void *arg)
-{
-    exchange *self = arg;
-    struct MHD_Daemon *daemon = self->api->daemon;
-    pg_api_request request = {.path = self->route->path, .user = self->api->user};
-    pg_err err = body_read(self, &request.body);
-    if (err == PG_OK) {
-        self->status = 200;
-        err = self->route->handler(&request, &self->answer);
-        json_object_put(request.body);
-    }
-    if (err != PG_OK) {
-        answer_problem(self, err);
-    }
-    self->state = EXCHANGE_STATE_ANSWERED;
-    MHD_resume_connection(self->connection); // `self` may be gone with the next call
-    library_turn(daemon);
-    return PG_OK;
-}
-
-static enum MHD_Result answer_send(exchange *self)
-{
-    const char *text =
-        self->answer == NULL
-            ? "{}"
-            : json_object_to_json_string_ext(self->answer, JSON_C_TO_STRING_NOSLASHESCAPE);
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        strlen(text), (void *) (uintptr_t) text, MHD_RESPMEM_MUST_COPY);
-    if (response == NULL) {
-        return MHD_NO;
-    }
-    const char *type = self->status == 200 ? "application/json" : "application/problem+json";
-    (void) MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-    (void) MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    enum MHD_Result result = MHD_queue_response(self->connection, self->status, response);
-    MHD_destroy_response(response);
-    return result;
-}
-
-// ---- what the library calls ----
-
-static const pg_api_route *route_find(const pg_api *api, const char *method, const char *path,
-                                      bool *out_path_known)
-{
-    *out_path_known = false;
-    for (const pg_api_route *route = api->routes; route->path != NULL; route++) {
-        if (strcmp(route->path, path) == 0) {
-            *out_path_known = true;
-            if (strcmp(route->method, method) == 0) {
-                return route;
-            }
-        }
-    }
-    return NULL;
-}
-
-static enum MHD_Result exchange_begin(pg_api *api, struct MHD_Connection *connection,
-                                      exchange **out_exchange)
-{
-    exchange *self = PG_NEW(exchange);
-    if (self == NULL) {
-        return MHD_NO;
-    }
-    self->api = api;
-    self->connection = connection;
-    self->body.max_len = PG_API_BODY_BYTES_MAX;
-    *out_exchange = self;
-    return MHD_YES;
-}
-
-static enum MHD_Result exchange_serve(exchange *self, const char *method, const char *path)
-{
-    bool path_known = false;
-    self->route = route_find(self->api, method, path, &path_known);
-    if (self->route == NULL && path_known) {
-        answer_problem(self, pg_fail(PG_ERR_UNSUPPORTED, "%s is not for %s", path, method));
-        self->status = 405;
-        return answer_send(self);
-    }
-    if (self->route == NULL) {
-        answer_problem(self, pg_fail(PG_ERR_NOT_FOUND, "no such path: %s", path));
-        return answer_send(self);
-    }
-    pg_err err = pg_scope_spawn(&self->api->scope, "api.request", exchange_run, self);
-    if (err != PG_OK) {
-        answer_problem(self, err);
-        return answer_send(self);
-    }
-    self->state = EXCHANGE_STATE_SERVING;
-    MHD_suspend_connection(self->connection);
-    return MHD_YES;
+    (void) connection;
+    return call_new(user, target);
 }
 
 // NOLINTNEXTLINE(readability-function-size): the library says what the parameters are
@@ -189,96 +32,124 @@ static enum MHD_Result on_mhd_request(void *user, struct MHD_Connection *connect
                                       const char *path, const char *method, const char *version,
                                       const char *data, size_t *data_len, void **place)
 {
-    exchange *self = *place;
+    (void) user;
+    (void) path; // decoded, and without its query: on_mhd_target had it as it came
     (void) version;
-    if (self == NULL) {
-        return exchange_begin(user, connection, (exchange **) place);
-    }
-    if (*data_len > 0) {
-        pg_err err = pg_buf_append(&self->body, pg_bytes_make(data, *data_len));
-        self->is_too_long = self->is_too_long || err != PG_OK;
-        *data_len = 0;
-        return MHD_YES;
-    }
-    if (self->state == EXCHANGE_STATE_READING) {
-        return exchange_serve(self, method, path);
-    }
-    return self->state == EXCHANGE_STATE_ANSWERED ? answer_send(self) : MHD_YES;
+    return *place == NULL ? MHD_NO : call_step(*place, connection, method, data, data_len);
 }
 
 static void on_mhd_completed(void *user, struct MHD_Connection *connection, void **place,
                              enum MHD_RequestTerminationCode how)
 {
-    exchange *self = *place;
     (void) user;
     (void) connection;
-    (void) how;
-    if (self != NULL) {
-        json_object_put(self->answer);
-        pg_buf_deinit(&self->body);
-        pg_mfree(self);
+    if (*place != NULL) {
+        call_leave(*place, how == MHD_REQUEST_TERMINATED_COMPLETED_OK);
         *place = NULL;
     }
 }
 
-// ---- the loop, beginning and end ----
+// ---- The loop
 
-static pg_err loop_run(void *arg)
+// It has something to do that no event of its descriptor will tell: its epoll set is edge-triggered.
+static bool is_eager(const api_door *self, pg_time *out_until)
 {
-    pg_api *api = arg;
+    MHD_UNSIGNED_LONG_LONG wait_ms = 0;
+    *out_until = PG_FOREVER;
+    if (MHD_get_timeout(self->daemon, &wait_ms) == MHD_YES) {
+        *out_until = pg_after(PG_MS(wait_ms));
+        return wait_ms == 0 || self->is_poked;
+    }
+    return self->is_poked;
+}
+
+static bool turn(api_door *self)
+{
+    self->is_poked = false;
+    return MHD_run(self->daemon) == MHD_YES;
+}
+
+static pg_err door_run(void *arg)
+{
+    api_door *self = arg;
     for (;;) {
-        MHD_UNSIGNED_LONG_LONG wait_ms = 0;
-        pg_time until = PG_FOREVER;
-        if (MHD_get_timeout(api->daemon, &wait_ms) == MHD_YES) {
-            until = pg_after(PG_MS(wait_ms));
-        }
-        pg_err err = pg_foreign_wait(api->events, until);
+        pg_time until = 0;
+        pg_err err =
+            is_eager(self, &until) ? pg_fiber_yield() : pg_foreign_wait(self->events, until);
         if (err != PG_OK && err != PG_ERR_TIMEOUT) {
             return err;
         }
-        if (MHD_run(api->daemon) != MHD_YES) {
+        if (!turn(self)) {
             pg_log(PG_LOG_LEVEL_ERROR, "api.failed");
             return PG_ERR_IO;
         }
     }
 }
 
-static pg_err daemon_start(pg_api *api)
+// ---- Beginning and end
+
+static pg_err daemon_start(api_door *self)
 {
     int fd = -1;
-    PG_TRY(pg_listener_dup(api->listener, &fd)); // the library closes its copy
-    api->daemon =
-        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_mhd_request,
-                         api, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-                         (unsigned) PG_API_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                         (unsigned) PG_API_IDLE_SECONDS, MHD_OPTION_NOTIFY_COMPLETED,
-                         on_mhd_completed, NULL, MHD_OPTION_END);
-    if (api->daemon == NULL) {
+    PG_TRY(pg_listener_dup(self->listener, &fd)); // the library closes its copy
+    self->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_mhd_request, self,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, on_mhd_target, self,
+        MHD_OPTION_NOTIFY_COMPLETED, on_mhd_completed, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned) PG_API_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned) PG_API_IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t) PG_API_CONN_BYTES, MHD_OPTION_END);
+    if (self->daemon == NULL) {
         return pg_fail(PG_ERR_IO, "the HTTP server does not start");
     }
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(api->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(self->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     if (info == NULL) {
         return pg_fail(PG_ERR_IO, "the HTTP server has no descriptor to wait on");
     }
-    return pg_foreign_new(info->epoll_fd, &api->events);
+    return pg_foreign_new(info->epoll_fd, &self->events);
 }
 
-pg_err pg_api_new(const char *socket_path, const pg_api_route *routes, void *user, pg_api **out_api)
+static pg_err door_open(pg_api *api, unsigned which)
+{
+    api_door *self = &api->doors[which];
+    self->api = api;
+    if (which == DOOR_TCP) {
+        self->is_open_to_all = true;
+        PG_TRY(pg_tcp_listen(api->config.tcp, &self->listener));
+        api->tcp = pg_listener_endpoint(self->listener);
+    } else {
+        PG_TRY(pg_unix_listen(api->config.socket_path, &self->listener));
+    }
+    PG_TRY(daemon_start(self));
+    return pg_scope_spawn(&api->loops, "api.loop", door_run, self);
+}
+
+// What was cancelled is answered; then the library may find no connection suspended.
+static void door_close(api_door *self)
+{
+    pg_time until = 0;
+    if (self->daemon != NULL) {
+        for (int i = 0; i < LAST_TURNS_MAX && (i == 0 || is_eager(self, &until)); i++) {
+            (void) turn(self);
+        }
+        MHD_stop_daemon(self->daemon);
+    }
+    pg_foreign_free(&self->events);
+    pg_listener_free(&self->listener);
+}
+
+pg_err pg_api_new(const pg_api_config *config, pg_api **out_api)
 {
     pg_api *api = PG_NEW(pg_api);
     if (api == NULL) {
         return PG_ERR_NOMEM;
     }
-    api->routes = routes;
-    api->user = user;
-    pg_scope_init_tolerant(&api->scope);
-    pg_scope_init_tolerant(&api->loop);
-    pg_err err = pg_unix_listen(socket_path, &api->listener);
-    if (err == PG_OK) {
-        err = daemon_start(api);
-    }
-    if (err == PG_OK) {
-        err = pg_scope_spawn(&api->loop, "api.loop", loop_run, api);
+    api->config = *config;
+    pg_scope_init_tolerant(&api->calls);
+    pg_scope_init_tolerant(&api->loops);
+    pg_err err = door_open(api, DOOR_UNIX);
+    if (err == PG_OK && config->tcp != NULL) {
+        err = door_open(api, DOOR_TCP);
     }
     if (err != PG_OK) {
         pg_api_free(&api);
@@ -288,20 +159,22 @@ pg_err pg_api_new(const char *socket_path, const pg_api_route *routes, void *use
     return PG_OK;
 }
 
+pg_endpoint pg_api_tcp(const pg_api *api)
+{
+    return api->tcp;
+}
+
 void pg_api_free(pg_api **api)
 {
     pg_api *dead = *api;
     if (dead == NULL) {
         return;
     }
-    pg_scope_close(&dead->loop);
-    pg_scope_close(
-        &dead->scope); // each answers and resumes its connection: the library must find none suspended
-    if (dead->daemon != NULL) {
-        MHD_stop_daemon(dead->daemon);
-    }
-    pg_foreign_free(&dead->events);
-    pg_listener_free(&dead->listener);
+    dead->is_stopping = true;
+    pg_scope_close(&dead->loops);
+    pg_scope_close(&dead->calls);
+    door_close(&dead->doors[DOOR_TCP]);
+    door_close(&dead->doors[DOOR_UNIX]);
     pg_mfree(dead);
     *api = NULL;
 }

@@ -44,6 +44,7 @@ typedef struct pg_config_list {
 
 /** All settings. Texts are owned by the configuration, NUL-terminated, and never NULL. */
 typedef struct pg_config {
+    char *api_listen;
     pg_config_list net_listen;
     pg_config_list net_announce;
     pg_config_list net_peers;

@@ -45,6 +45,9 @@
     }
 
 static const pg_config_key keys[] = {
+    TEXT("api.listen", api_listen, "", false,
+         "address of this machine for the local API over TCP (127.0.0.1:4480, say); empty: the "
+         "Unix socket only"),
     BYTES("limits.memory", limits_memory_bytes, "256MiB", 16 * MIB, TIB, true,
           "memory that connections and streams may take in all"),
     NUMBER("limits.book_peers", limits_book_peers, "4096", 16, 1000000, false,

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "api/door.h"
 #include "api/routes.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -12,6 +13,7 @@
 #include "net/pnet.h"
 #include "node/data.h"
 #include "node/keeper.h"
+#include "node/token.h"
 #include "runtime/fiber.h"
 #include "runtime/process.h"
 
@@ -30,6 +32,7 @@ typedef struct node {
     pg_keeper *keeper;
     pg_api_context context;
     pg_buf socket_path;
+    char api_token[PG_API_TOKEN_CHARS + 1]; // of the TCP door
     pg_api *api;
 } node;
 
@@ -200,17 +203,27 @@ static pg_err api_start(node *self)
         .started_at = pg_now(),
         .is_ready = true,
     };
+    PG_TRY(pg_api_context_open(&self->context));
     const char *path = (const char *) self->socket_path.ptr;
-    pg_err err = pg_api_new(path, pg_api_routes, &self->context, &self->api);
-    return pg_error_wrap(err, "local API at %s", path);
+    pg_endpoint tcp;
+    pg_api_config config = {.socket_path = path, .tables = pg_api_tables, .user = &self->context};
+    if (self->config.api_listen[0] != '\0') {
+        PG_TRY(pg_error_wrap(pg_door_endpoint(pg_str_make(self->config.api_listen), &tcp),
+                             "api.listen"));
+        PG_TRY(pg_token_open(self->options->data, self->api_token));
+        config.tcp = &tcp;
+        config.token = pg_bytes_make(self->api_token, PG_API_TOKEN_CHARS);
+    }
+    return pg_error_wrap(pg_api_new(&config, &self->api), "local API at %s", path);
 }
 
 static pg_err ready_tell(node *self)
 {
     pg_buf document = {0};
     const char *path = self->options->ready_file;
+    const pg_endpoint tcp = pg_api_tcp(self->api);
     pg_err err =
-        pg_api_ready_write(&self->context, (const char *) self->socket_path.ptr, &document);
+        pg_api_ready_write(&self->context, (const char *) self->socket_path.ptr, &tcp, &document);
     if (err == PG_OK && path != NULL) {
         err = pg_error_wrap(pg_file_replace(path, pg_buf_bytes(&document), 0644), "ready file");
     }
@@ -316,6 +329,8 @@ static void node_stop(node *self)
         node_drain(self);
     }
     pg_api_free(&self->api);
+    pg_api_context_close(&self->context);
+    pg_wipe(self->api_token, sizeof(self->api_token));
     pg_host_free(&self->host);
     pg_keystore_deinit(&self->identity);
     pg_key_wipe(&self->network_key);

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/fields.h"
+#include "api/file_document.h"
+#include "api/limits.h"
+#include "api/routes.h"
+#include "base/mem.h"
+#include "crypto/secret.h"
+#include "exchange/limits.h"
+
+static pg_err files_of(const pg_api_request *request, pg_files **out_files)
+{
+    const pg_api_context *context = request->user;
+    if (context->files == NULL) {
+        return pg_fail(PG_ERR_UNSUPPORTED, "this node keeps no files");
+    }
+    *out_files = context->files;
+    return PG_OK;
+}
+
+// What a person has mistyped is their request's fault, not a peer's.
+static pg_err link_read(const pg_api_request *request, pg_link *out_link)
+{
+    const char *text = NULL;
+    PG_TRY(pg_field_text(request->body, "link", &text));
+    pg_err err = pg_link_parse(pg_str_make(text), out_link);
+    return err == PG_OK ? PG_OK : pg_api_refuse(request->call, 400, err);
+}
+
+static pg_err root_read(const pg_api_request *request, pg_cid *out_root)
+{
+    pg_err err = pg_cid_parse(pg_str_make(request->param), out_root);
+    return err == PG_OK ? PG_OK : pg_api_refuse(request->call, 400, err);
+}
+
+// ---- A put or a get under way
+
+typedef struct transfer_job {
+    pg_api_context *context;
+    pg_api_call *call;
+    pg_transfer *transfer; // NULL = it was given no id
+    uint64_t start;        // of a get
+} transfer_job;
+
+static pg_err job_begin(transfer_job *job, const pg_api_request *request, pg_transfer_kind kind)
+{
+    *job = (transfer_job){.context = request->user, .call = request->call};
+    const char *id = pg_api_header(request->call, "Pangea-Transfer");
+    if (id == NULL) {
+        return PG_OK;
+    }
+    return pg_error_wrap(
+        pg_transfers_begin(&job->context->transfers, id, kind, pg_now(), &job->transfer),
+        "Pangea-Transfer");
+}
+
+static void job_end(const transfer_job *job, pg_err err, const pg_get_report *report)
+{
+    if (job->transfer != NULL) {
+        pg_transfer_end(job->transfer, err, pg_error_detail(err), report, pg_now());
+        pg_api_transfer_tell(job->context, job->transfer);
+    }
+}
+
+static void on_files_progress(const pg_transfer_progress *progress, void *user)
+{
+    const transfer_job *job = user;
+    if (job->transfer != NULL && pg_transfer_go_on(job->transfer, progress, pg_now()) &&
+        pg_events_has_listeners(job->context->events)) {
+        pg_api_transfer_tell(job->context, job->transfer);
+    }
+}
+
+// ---- Put
+
+// A root may carry more, but what is shown to people, and stands in JSON, is text.
+static pg_err name_check(pg_bytes name)
+{
+    pg_str rest = pg_str_make_len((const char *) name.ptr, name.len);
+    while (rest.len > 0) {
+        size_t len = pg_str_printable_len(rest);
+        if (len == 0) {
+            return pg_fail(PG_ERR_INVALID, "no UTF-8, or with control characters");
+        }
+        rest = pg_str_make_len(rest.ptr + len, rest.len - len);
+    }
+    return pg_root_check_name(name);
+}
+
+static pg_err put_options_read(const pg_api_request *request, pg_put_options *options)
+{
+    const pg_uri *uri = request->uri;
+    const char *name = pg_uri_get(uri, "name");
+    const char *code = pg_uri_get(uri, "code");
+    uint64_t length = pg_api_body_bytes(request->call);
+    if (name != NULL && name[0] != '\0') {
+        options->name = pg_bytes_cstr(name);
+        PG_TRY(pg_error_wrap(name_check(options->name), "name"));
+    }
+    options->code = PG_CODE_DEFAULT;
+    if (code != NULL) {
+        PG_TRY(pg_error_wrap(pg_code_from_text(pg_str_make(code), &options->code), "code"));
+    }
+    PG_TRY(pg_file_kind_from_name(pg_uri_get(uri, "kind"), &options->kind));
+    PG_TRY(pg_uri_bool(uri, "no_compress", &options->no_compress));
+    PG_TRY(pg_uri_u64(uri, "ttl_s", PG_PLACE_EXPIRY_S_MAX, 0, &options->ttl_s));
+    return pg_uri_u64(uri, "total_bytes", INT64_MAX, length == UINT64_MAX ? 0 : length,
+                      &options->total_bytes);
+}
+
+static pg_err on_put_read(pg_mut_bytes space, size_t *out_len, void *user)
+{
+    const transfer_job *job = user;
+    return pg_api_read(job->call, space, out_len);
+}
+
+static pg_err files_post(const pg_api_request *request, json_object **out_body)
+{
+    pg_files *files = NULL;
+    pg_put_options options = {.progress = on_files_progress};
+    transfer_job job;
+    PG_TRY(files_of(request, &files));
+    PG_TRY(put_options_read(request, &options));
+    pg_file_entry *entry = PG_NEW(pg_file_entry);
+    if (entry == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    pg_err err = job_begin(&job, request, PG_TRANSFER_KIND_PUT);
+    if (err != PG_OK) {
+        goto out;
+    }
+    options.user = &job;
+    err = pg_files_put(files, &options, &(pg_files_source){on_put_read, &job}, entry);
+    job_end(&job, err, NULL);
+    if (err == PG_OK) {
+        *out_body = pg_file_document(entry, true);
+        pg_api_status_set(request->call, entry->state == PG_FILE_STATE_PENDING ? 202 : 200);
+        pg_file_entry_deinit(entry);
+    }
+out:
+    pg_mfree(entry);
+    return err;
+}
+
+// ---- Get
+
+static pg_err get_headers_add(pg_api_call *call, const pg_root *root, pg_buf *text)
+{
+    PG_TRY(pg_buf_printf(text, "%llu", (unsigned long long) root->size_bytes));
+    PG_TRY(pg_api_answer_header(call, "Pangea-Size", (const char *) text->ptr));
+    PG_TRY(pg_api_answer_header(call, "Pangea-Kind", pg_file_kind_name(root->kind)));
+    if (root->name.len == 0) {
+        return PG_OK;
+    }
+    pg_buf_clear(text);
+    PG_TRY(pg_uri_escape(pg_buf_bytes(&root->name), text));
+    PG_TRY(pg_buf_append(text, PG_BYTES_LIT("\0")));
+    return pg_api_answer_header(call, "Pangea-Name", (const char *) text->ptr);
+}
+
+static pg_err on_get_begin(const pg_root *root, void *user)
+{
+    const transfer_job *job = user;
+    pg_buf text = {0};
+    if (job->start > root->size_bytes) {
+        return pg_fail(PG_ERR_INVALID, "start is %llu, the file has %llu bytes",
+                       (unsigned long long) job->start, (unsigned long long) root->size_bytes);
+    }
+    pg_api_answer(job->call, "application/octet-stream", root->size_bytes - job->start);
+    pg_err err = get_headers_add(job->call, root, &text);
+    pg_buf_deinit(&text);
+    return err;
+}
+
+static pg_err on_get_write(pg_bytes bytes, void *user)
+{
+    const transfer_job *job = user;
+    return pg_api_write(job->call, bytes);
+}
+
+static pg_err files_get_post(const pg_api_request *request, json_object **out_body)
+{
+    pg_files *files = NULL;
+    pg_link link;
+    transfer_job job;
+    pg_get_options options = {.progress = on_files_progress, .user = &job};
+    pg_get_report report = {0};
+    (void) out_body;
+    PG_TRY(files_of(request, &files));
+    PG_TRY(pg_field_u64(request->body, "start", INT64_MAX, 0, &options.start));
+    PG_TRY(link_read(request, &link));
+    pg_err err = job_begin(&job, request, PG_TRANSFER_KIND_GET);
+    if (err == PG_OK) {
+        const pg_files_output output = {on_get_begin, on_get_write, &job};
+        job.start = options.start;
+        err = pg_files_get(files, &link, &options, &output, &report);
+        job_end(&job, err, &report);
+    }
+    pg_link_wipe(&link);
+    return err;
+}
+
+// ---- The catalogue
+
+typedef struct file_list {
+    pg_buf text; // of a JSON document, since many objects of json-c would take ten times the memory
+    size_t count;
+    pg_err err;
+} file_list;
+
+static void on_files_entry(const pg_file_entry *entry, void *user)
+{
+    file_list *list = user;
+    json_object *document = pg_file_document(entry, false);
+    const char *text = json_object_to_json_string_ext(document, JSON_C_TO_STRING_PLAIN |
+                                                                    JSON_C_TO_STRING_NOSLASHESCAPE);
+    pg_bytes bytes = text == NULL ? PG_BYTES_EMPTY : pg_bytes_cstr(text);
+    if (list->err == PG_OK && list->count > 0) {
+        list->err = pg_buf_append(&list->text, PG_BYTES_LIT(","));
+    }
+    if (list->err == PG_OK) {
+        list->err = pg_buf_append(&list->text, bytes);
+    }
+    list->count++;
+    pg_wipe((void *) (uintptr_t) bytes.ptr, bytes.len);
+    pg_field_wipe(document, "link");
+    json_object_put(document);
+}
+
+static pg_err list_send(pg_api_call *call, pg_files *files, file_list *list)
+{
+    PG_TRY(pg_buf_append(&list->text, PG_BYTES_LIT("{\"files\":[")));
+    PG_TRY(pg_files_list(files, on_files_entry, list));
+    PG_TRY(pg_error_wrap(list->err, "the list of files"));
+    PG_TRY(pg_buf_append(&list->text, PG_BYTES_LIT("]}")));
+    pg_api_answer(call, "application/json", list->text.len);
+    return pg_api_write(call, pg_buf_bytes(&list->text));
+}
+
+static pg_err files_get(const pg_api_request *request, json_object **out_body)
+{
+    pg_files *files = NULL;
+    file_list list = {.text.max_len = PG_API_LIST_BYTES_MAX};
+    (void) out_body;
+    PG_TRY(files_of(request, &files));
+    pg_err err = list_send(request->call, files, &list);
+    pg_wipe(list.text.ptr, list.text.cap);
+    pg_buf_deinit(&list.text);
+    return err;
+}
+
+static pg_err file_get(const pg_api_request *request, json_object **out_body)
+{
+    pg_files *files = NULL;
+    pg_cid root;
+    PG_TRY(files_of(request, &files));
+    PG_TRY(root_read(request, &root));
+    pg_file_entry *entry = PG_NEW(pg_file_entry);
+    if (entry == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    pg_err err = pg_files_find(files, &root, entry);
+    if (err == PG_OK) {
+        *out_body = pg_file_document(entry, true);
+        pg_file_entry_deinit(entry);
+    }
+    pg_mfree(entry);
+    return err;
+}
+
+static pg_err file_delete(const pg_api_request *request, json_object **out_body)
+{
+    pg_files *files = NULL;
+    pg_cid root;
+    uint32_t dropped = 0;
+    uint32_t hosts = 0;
+    PG_TRY(files_of(request, &files));
+    PG_TRY(root_read(request, &root));
+    PG_TRY(pg_files_remove(files, &root, &dropped, &hosts));
+    *out_body = json_object_new_object();
+    pg_field_add_u64(*out_body, "dropped", dropped);
+    pg_field_add_u64(*out_body, "hosts", hosts);
+    return PG_OK;
+}
+
+// ---- Links
+
+typedef struct inspection {
+    json_object *document;
+    json_object *extents;
+    uint64_t extent_count;
+} inspection;
+
+static void on_inspect_root(const pg_link_info *info, void *user)
+{
+    inspection *found = user;
+    pg_field_add_name(found->document, "name", info->name);
+    pg_field_add_text(found->document, "kind", pg_file_kind_name(info->kind));
+    pg_field_add_u64(found->document, "size_bytes", info->size_bytes);
+    pg_field_add_bool(found->document, "is_inline", info->is_inline);
+    pg_field_add_u64(found->document, "extent_count", info->extents);
+}
+
+static void on_inspect_extent(const pg_extent_info *extent, void *user)
+{
+    inspection *found = user;
+    if (found->extent_count < PG_API_EXTENTS_MAX) {
+        (void) json_object_array_add(found->extents, pg_extent_document(extent));
+    }
+    found->extent_count++;
+}
+
+static pg_err link_inspect_post(const pg_api_request *request, json_object **out_body)
+{
+    pg_files *files = NULL;
+    pg_link link;
+    PG_TRY(files_of(request, &files));
+    PG_TRY(link_read(request, &link));
+    inspection found = {json_object_new_object(), json_object_new_array(), 0};
+    pg_field_add_cid(found.document, "root", &link.root);
+    pg_err err = pg_files_inspect(files, &link, on_inspect_root, on_inspect_extent, &found);
+    pg_link_wipe(&link);
+    pg_field_add(found.document, "extents", found.extents);
+    if (err != PG_OK) {
+        json_object_put(found.document);
+        return err;
+    }
+    *out_body = found.document;
+    return PG_OK;
+}
+
+const pg_api_route pg_api_file_routes[] = {
+    {.method = "POST",
+     .path = "/api/v1/files",
+     .handler = files_post,
+     .query = "name kind code no_compress ttl_s total_bytes",
+     .streams = true},
+    {.method = "GET", .path = "/api/v1/files", .handler = files_get},
+    {.method = "POST", .path = "/api/v1/files/get", .handler = files_get_post},
+    {.method = "GET", .path = "/api/v1/files/{root}", .handler = file_get},
+    {.method = "DELETE", .path = "/api/v1/files/{root}", .handler = file_delete},
+    {.method = "POST", .path = "/api/v1/links/inspect", .handler = link_inspect_post},
+    {.path = NULL},
+};
