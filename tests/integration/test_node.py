@@ -18,7 +18,7 @@ import time
 import unittest
 
 PANGEA = os.path.abspath(sys.argv[1])
-USAGE, NOT_FOUND, EXISTS, BUSY, KEY, REFUSED, UNREACHABLE, NO_NODE = 2, 14, 15, 18, 25, 31, 32, 36
+USAGE, NOT_FOUND, EXISTS, ACCESS, BUSY, CORRUPT, KEY, REFUSED, NO_NODE = 2, 14, 15, 16, 18, 23, 25, 31, 36
 HEADER = b"\x13/multistream/1.0.0\n"
 NOISE = b"\x07/noise\n"
 
@@ -27,6 +27,16 @@ def run(*arguments, env=None):
     """Run a command to its end."""
     words = [PANGEA, *map(str, arguments)]
     return subprocess.run(words, capture_output=True, check=False, timeout=120, text=True, env=env)
+
+
+def has_ipv6():
+    """Whether this machine has an IPv6 loopback."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 class Node:
@@ -48,8 +58,8 @@ class Node:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"the node did not start: {self.log()}")
             time.sleep(0.01)  # a process of its own: nothing else tells
-        ready = json.loads(self.ready_file.read_text(encoding="utf-8"))
-        self.peer_id, self.addr, self.api = ready["peer_id"], ready["addrs"][0], ready["api"]
+        self.ready = json.loads(self.ready_file.read_text(encoding="utf-8"))
+        self.peer_id, self.addr, self.api = self.ready["peer_id"], self.ready["addrs"][0], self.ready["api"]
         self.port = int(self.addr.split("/")[4])
 
     def log(self):
@@ -222,6 +232,60 @@ class Commands(NodeTest):
             self.assertEqual((status, problem["code"]), (400, "invalid"), body[:40])
         status, problem = a.post("/api/v1/dial", json.dumps({"target": "/ip4/127.0.0.1/tcp/1"}).encode())
         self.assertEqual((status, problem["code"]), (502, "refused"))
+
+
+    def knock(self, node, path, *fields):
+        """One GET at the TCP door, by hand; returns its status."""
+        host, port = node.ready["api_listen"].rsplit(":", 1)
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=30) as door:
+            lines = [f"GET {path} HTTP/1.1", f"Host: {host}:{port}", "Connection: close", *fields, "", ""]
+            door.sendall("\r\n".join(lines).encode())
+            data = b""
+            while piece := door.recv(65536):
+                data += piece
+        return int(data.split()[1])
+
+    def test_tcp_door(self):
+        a = self.node("a", "api.listen=127.0.0.1:0")
+        file = a.folder / "api.token"
+        token = file.read_text(encoding="ascii")
+        self.assertRegex(token, r"^[0-9A-Za-z_-]{43}\n$")
+        self.assertEqual(stat.S_IMODE(file.stat().st_mode), 0o600)
+        right = f"Authorization: Bearer {token.strip()}"
+        self.assertEqual(self.knock(a, "/livez"), 200)
+        self.assertEqual(self.knock(a, "/api/v1/node"), 401)
+        self.assertEqual(self.knock(a, "/api/v1/node", right), 200)
+        self.assertEqual(self.knock(a, "/api/v1/node", right, "Origin: http://evil.example"), 403)
+        self.assertEqual(a.get("GET /api/v1/node")[0], 200)
+        a.stop()
+        self.assertNotIn(token.strip(), a.log())
+        again = self.node("a", "api.listen=[::1]:0" if has_ipv6() else "api.listen=127.0.0.1:0")
+        self.assertEqual(self.knock(again, "/api/v1/node", right), 200)
+        self.assertEqual(file.read_text(encoding="ascii"), token)
+        again.stop()
+        listen = ["run", "--data", a.folder, "--listen", "/ip4/127.0.0.1/tcp/0", "--set"]
+        self.fails(run(*listen, "api.listen=0.0.0.0:4480"), USAGE, "api.listen", "0.0.0.0:4480")
+        file.chmod(0o644)
+        self.fails(run(*listen, "api.listen=127.0.0.1:0"), ACCESS, "api.token", "chmod 600")
+        file.chmod(0o600)
+        file.write_text(token[:-2] + "!\n", encoding="ascii")
+        self.fails(run(*listen, "api.listen=127.0.0.1:0"), CORRUPT, "api.token")
+        b = self.node("b")
+        self.assertFalse((b.folder / "api.token").exists())
+        self.assertNotIn("api_listen", b.ready)
+
+    def test_events(self):
+        a, b = self.node("a"), self.node("b")
+        with socket.socket(socket.AF_UNIX) as door:
+            door.settimeout(30)
+            door.connect(a.api)
+            door.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+            data = door.recv(65536)
+            self.assertIn(b"text/event-stream", data)
+            b.answer("dial", a.addr)
+            while b'"identified"' not in data:
+                data += door.recv(65536)
+            self.assertIn(f'event: peer\ndata: {{"peer_id":"{b.peer_id}","event":"connected"}}'.encode(), data)
 
 
 class Start(NodeTest):
