@@ -5,7 +5,8 @@ tests, which copies a pattern and nothing else; beside it a plain socket between
 
 usage: bench_api.py SERVER [--json FILE]
 
-SERVER is tests/integration/api_server.c. Rounds alternate; medians are printed.
+SERVER is tests/integration/api_server.c. Rounds alternate; medians are printed, and the CPU time of the server alone, which counts where the
+machine has other work.
 """
 import json
 import os
@@ -19,6 +20,7 @@ from api_client import Server, Unix, read_head  # noqa: E402
 
 GIB = 1 << 30
 ROUNDS = 5
+TICK = os.sysconf("SC_CLK_TCK")
 PIECE = bytes(1 << 20)
 SPACE = bytearray(1 << 20)
 
@@ -95,9 +97,16 @@ class Bench:
             raise SystemExit(f"get: {status}")
         return took
 
+    def cpu_seconds(self):
+        with open(f"/proc/{self.server.process.pid}/stat", encoding="ascii") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICK
+
     def requests(self, count, kept):
+        """Microseconds of a request: median as the client sees it, and CPU time of the server."""
         door = Unix(self.server.path)
         took = []
+        before = self.cpu_seconds()
         for _ in range(count):
             start = time.monotonic()
             if not kept:
@@ -106,7 +115,7 @@ class Bench:
             door.getresponse().read()
             took.append((time.monotonic() - start) * 1e6)
         door.close()
-        return statistics.median(took)
+        return statistics.median(took), (self.cpu_seconds() - before) / count * 1e6
 
 
 def main():
@@ -116,16 +125,23 @@ def main():
         runs[f"put, {over}"] = lambda over=over: bench.put(over)
         runs[f"get, {over}"] = lambda over=over: bench.get(over)
     seconds = {name: [] for name in runs}
+    cpu = {name: [] for name in runs}
     for _ in range(ROUNDS):
         for name, run in runs.items():
+            before = bench.cpu_seconds()
             seconds[name].append(run())
-    rows = {f"{name}, MB/s": round(GIB / 1e6 / statistics.median(took)) for name, took in seconds.items()}
-    rows["request on an open connection, us"] = round(bench.requests(2000, True))
-    rows["request with a new connection, us"] = round(bench.requests(2000, False))
+            cpu[name].append(bench.cpu_seconds() - before)
+    rows = {}
+    for name in runs:
+        rows[f"{name}, MB/s"] = round(GIB / 1e6 / statistics.median(seconds[name]))
+        if name in list(runs)[1:]:
+            rows[f"{name}, CPU s per GiB"] = round(statistics.median(cpu[name]), 2)
+    for name, kept in (("request on an open connection", True), ("request with a new connection", False)):
+        rows[f"{name}, us"], rows[f"{name}, CPU us"] = map(round, bench.requests(2000, kept))
     rows["peak memory, MiB"] = bench.server.memory_kib() // 1024
     bench.server.stop()
     for name, value in rows.items():
-        print(f"{name:40} {value:>8,}")
+        print(f"{name:42} {value:>8,}")
     path = os.environ.get("PANGEA_BENCH_JSON") or (sys.argv[3] if len(sys.argv) > 3 else None)
     if path:
         with open(path, "w", encoding="utf-8") as file:

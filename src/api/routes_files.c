@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <stdio.h>
-
 #include "api/fields.h"
 #include "api/file_document.h"
 #include "api/limits.h"
@@ -145,33 +143,32 @@ out:
 
 // ---- Get
 
-static pg_err name_header_add(pg_api_call *call, pg_bytes name)
+static pg_err get_headers_add(pg_api_call *call, const pg_root *root, pg_buf *text)
 {
-    pg_buf text = {0};
-    pg_err err = pg_uri_escape(name, &text);
-    if (err == PG_OK) {
-        err = pg_buf_append(&text, PG_BYTES_LIT("\0"));
+    PG_TRY(pg_buf_printf(text, "%llu", (unsigned long long) root->size_bytes));
+    PG_TRY(pg_api_answer_header(call, "Pangea-Size", (const char *) text->ptr));
+    PG_TRY(pg_api_answer_header(call, "Pangea-Kind", pg_file_kind_name(root->kind)));
+    if (root->name.len == 0) {
+        return PG_OK;
     }
-    if (err == PG_OK) {
-        err = pg_api_answer_header(call, "Pangea-Name", (const char *) text.ptr);
-    }
-    pg_buf_deinit(&text);
-    return err;
+    pg_buf_clear(text);
+    PG_TRY(pg_uri_escape(pg_buf_bytes(&root->name), text));
+    PG_TRY(pg_buf_append(text, PG_BYTES_LIT("\0")));
+    return pg_api_answer_header(call, "Pangea-Name", (const char *) text->ptr);
 }
 
 static pg_err on_get_begin(const pg_root *root, void *user)
 {
     const transfer_job *job = user;
-    char size[24];
+    pg_buf text = {0};
     if (job->start > root->size_bytes) {
         return pg_fail(PG_ERR_INVALID, "start is %llu, the file has %llu bytes",
                        (unsigned long long) job->start, (unsigned long long) root->size_bytes);
     }
     pg_api_answer(job->call, "application/octet-stream", root->size_bytes - job->start);
-    (void) snprintf(size, sizeof(size), "%llu", (unsigned long long) root->size_bytes);
-    PG_TRY(pg_api_answer_header(job->call, "Pangea-Size", size));
-    PG_TRY(pg_api_answer_header(job->call, "Pangea-Kind", pg_file_kind_name(root->kind)));
-    return root->name.len == 0 ? PG_OK : name_header_add(job->call, pg_buf_bytes(&root->name));
+    pg_err err = get_headers_add(job->call, root, &text);
+    pg_buf_deinit(&text);
+    return err;
 }
 
 static pg_err on_get_write(pg_bytes bytes, void *user)
