@@ -218,6 +218,41 @@ static void test_keep__shared_block__stays_until_its_last_lease_is_gone(void **s
 #define RACE_BLOCKS 3U
 #define RACE_ROUNDS 40U
 
+// Between the server and its store: what takes an instant on a simulated disk takes a while, so that others come in between.
+static bool is_store_slow;
+
+static void store_slow(void)
+{
+    if (is_store_slow) {
+        pg_fiber_shield(true);
+        pg_ignore(pg_sleep_until(pg_after((int64_t) pg_random_below(PG_MS(20)))), "only a pause");
+        pg_fiber_shield(false);
+    }
+}
+
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the linker's names for --wrap
+pg_err __real_pg_block_store_put(pg_block_store *store, const pg_cid *cid, pg_bytes bytes);
+pg_err __real_pg_block_store_delete(pg_block_store *store, const pg_cid *cid);
+pg_err __wrap_pg_block_store_put(pg_block_store *store, const pg_cid *cid, pg_bytes bytes);
+pg_err __wrap_pg_block_store_delete(pg_block_store *store, const pg_cid *cid);
+
+pg_err __wrap_pg_block_store_put(pg_block_store *store, const pg_cid *cid, pg_bytes bytes)
+{
+    store_slow();
+    pg_err err = __real_pg_block_store_put(store, cid, bytes);
+    store_slow();
+    return err;
+}
+
+pg_err __wrap_pg_block_store_delete(pg_block_store *store, const pg_cid *cid)
+{
+    store_slow();
+    pg_err err = __real_pg_block_store_delete(store, cid);
+    store_slow();
+    return err;
+}
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
+
 static pg_buf race_block(unsigned number, pg_cid *out_cid)
 {
     pg_buf block = {0};
@@ -267,12 +302,14 @@ static pg_err race_script(void *arg)
 {
     world *w = arg;
     world_make(w);
+    is_store_slow = true;
     pg_sim_machine_disk(w->host.machine, &(pg_sim_disk_faults){.latency_ns = PG_MS(3)});
     place_node_begin(&w->owner, on_race, w);
     place_node_begin(&w->other, on_race, w);
     CHECK_OK(place_node_wait(&w->owner, PG_HOURS(1)));
     CHECK_OK(place_node_wait(&w->other, PG_HOURS(1)));
     await_empty(w);
+    is_store_slow = false;
     world_end(w);
     return PG_OK;
 }
