@@ -360,7 +360,7 @@ static pg_err bits_take(const pg_place_response *response, size_t count, bool *o
                        8 * response->has.len, count);
     }
     for (size_t i = 0; i < count; i++) {
-        out_has[i] = (response->has.ptr[i / 8] >> i % 8 & 1U) != 0;
+        out_has[i] = ((unsigned) response->has.ptr[i / 8] >> i % 8 & 1U) != 0;
     }
     return PG_OK;
 }

@@ -41,6 +41,53 @@ static void test_keep__expired__goes_after_its_grace(void **state)
     sim_seeds(&(pg_sim_config){0}, 3, expiry_script, &w);
 }
 
+// Placed for 30 days and dropped, placed for one and dropped: the first grant could be replayed for 30 days.
+static pg_err on_twice(place_node *self, void *arg)
+{
+    world *w = arg;
+    uint64_t known = 0;
+    pg_buf grant = {0};
+    CHECK_OK(on_upload(self, w));
+    CHECK_OK(on_drop(self, w));
+    pg_place_session *session = open_it(self, w);
+    CHECK_OK(place_push_all(session, &w->extent, 0x1));
+    place_grant(&w->extent, place_now_s() + DAY_S, 102, &grant);
+    CHECK_OK(send_grant(session, &grant, 0x1, &known));
+    CHECK_OK(place_drop(session, &w->extent, 103));
+    pg_buf_deinit(&grant);
+    pg_place_session_free(&session);
+    return PG_OK;
+}
+
+static pg_err on_replay_first(place_node *self, void *arg)
+{
+    world *w = arg;
+    pg_place_session *session = open_it(self, w);
+    CHECK_OK(place_push_all(session, &w->extent, 0x5));
+    CHECK_ERR(place_commit(session, &w->extent, 0x5, 100, NULL), PG_ERR_CHANGED);
+    pg_place_session_free(&session);
+    return PG_OK;
+}
+
+static pg_err twice_script(void *arg)
+{
+    world *w = arg;
+    world_make(w);
+    CHECK_OK(place_node_do(&w->owner, on_twice, w));
+    days_pass(w, 10);
+    sweep(w);
+    CHECK_OK(place_node_do(&w->other, on_replay_first, w));
+    world_end(w);
+    return PG_OK;
+}
+
+static void test_keep__dropped_twice__remembers_the_furthest_expiry(void **state)
+{
+    (void) state;
+    static world w;
+    sim_seeds(&(pg_sim_config){0}, 2, twice_script, &w);
+}
+
 static void hours_pass(int64_t hours)
 {
     CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(hours))));
@@ -656,6 +703,7 @@ int main(int argc, char **argv)
     sim_arguments(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keep__expired__goes_after_its_grace),
+        cmocka_unit_test(test_keep__dropped_twice__remembers_the_furthest_expiry),
         cmocka_unit_test(test_keep__clock_jumps_by_a_year__nothing_is_deleted_for_a_day),
         cmocka_unit_test(test_keep__pushed_and_not_committed__goes_two_days_after_its_last_use),
         cmocka_unit_test(test_keep__shared_block__stays_until_its_last_lease_is_gone),
