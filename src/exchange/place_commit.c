@@ -71,10 +71,11 @@ static bool removed_apply(pg_held *held, pg_bytes names, bool as_strays)
             continue;
         }
         pg_held_block *block = pg_held_at(held, number);
-        block->is_doomed = !as_strays;
-        block->is_changed = true;
-        block->used_s = pg_place_now_s();
-        has_doomed = has_doomed || !as_strays;
+        if (as_strays) {
+            block->is_doomed = false;
+            block->used_s = pg_place_now_s();
+        }
+        has_doomed = has_doomed || block->is_doomed;
         pg_held_settle(held, number);
     }
     return has_doomed;
@@ -378,6 +379,19 @@ static pg_place_status write_failed(commit_work *work, pg_err err, uint64_t know
     }
 }
 
+// What was pushed for this commit has been answered.
+static void wants_settle(commit_work *work)
+{
+    for (size_t i = 0; i < work->pin_count; i++) {
+        int32_t slot = work->blocks[i].slot;
+        pg_held_block *block = pg_held_at(&work->server->held, work->pins[i]);
+        bool is_asked_for = slot < 0 || (work->job->request.slots >> slot & 1U) != 0;
+        if (is_asked_for && block->wants > 0) {
+            block->wants--;
+        }
+    }
+}
+
 // The promise, or its end. *out_slots is what is held then.
 static pg_place_status ledger_write(commit_work *work, pg_slot_set *out_slots)
 {
@@ -401,6 +415,7 @@ static pg_place_status ledger_write(commit_work *work, pg_slot_set *out_slots)
     err = pg_ledger_commit_write(server->config.db, &commit, &change);
     if (err == PG_OK) {
         stream->uploader->leases += change.is_new ? 1U : 0U;
+        wants_settle(work);
         pg_place_apply(server, &change, false);
         *out_slots = commit.slots;
     }

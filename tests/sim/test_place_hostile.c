@@ -249,6 +249,43 @@ static pg_err on_short_bodies(place_node *self, void *arg)
     return PG_OK;
 }
 
+// Say that a block is short, and then that it is long.
+static pg_err on_grow(place_node *self, void *arg)
+{
+    world *w = arg;
+    pg_cid cid = pg_cid_of_blake3(PG_BYTES_LIT("growing"));
+    pg_place_request push = push_of(&cid, 1);
+    pg_stream *first = session_open(self, HOST);
+    pg_stream *second = session_open(self, HOST);
+    put(first, &push);
+    CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(1))));
+    push.body_bytes = 100000;
+    static const uint8_t zeros[100000];
+    put(second, &push);
+    CHECK_OK(pg_stream_write(second, PG_BYTES_OF(zeros), PG_FOREVER));
+    expect_status(second, PG_PLACE_STATUS_FULL);
+    push.body_bytes = 5000;
+    put(second, &push);
+    CHECK_OK(pg_stream_write(second, pg_bytes_make(zeros, 5000), PG_FOREVER));
+    expect_status(second, PG_PLACE_STATUS_CORRUPT);
+    pg_stream_free(&second);
+    pg_stream_free(&first);
+    return PG_OK;
+}
+
+static pg_err grow_script(void *arg)
+{
+    world *w = arg;
+    world_make(w);
+    place_node_stop(&w->host);
+    w->host.rules.quota_bytes = 16384;
+    CHECK(place_node_start(&w->host));
+    CHECK_OK(place_node_do(&w->attacker, on_grow, w));
+    expect_bytes(w, 0);
+    world_end(w);
+    return PG_OK;
+}
+
 static pg_err broken_script(void *arg)
 {
     world *w = arg;
@@ -279,6 +316,12 @@ static void test_hostile__broken_messages__cost_the_stream_and_leave_nothing(voi
 {
     (void) state;
     seeds_run(broken_script, 5);
+}
+
+static void test_hostile__length_of_a_block_grows__within_the_quota(void **state)
+{
+    (void) state;
+    seeds_run(grow_script, 2);
 }
 
 // ---- Floods
@@ -650,6 +693,7 @@ int main(int argc, char **argv)
     sim_arguments(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hostile__broken_messages__cost_the_stream_and_leave_nothing),
+        cmocka_unit_test(test_hostile__length_of_a_block_grows__within_the_quota),
         cmocka_unit_test(test_hostile__floods__are_bounded_and_others_are_served),
         cmocka_unit_test(test_hostile__host_lies__is_not_believed),
         cmocka_unit_test(test_hostile__all_sessions_taken_by_idle_peers__others_get_in),

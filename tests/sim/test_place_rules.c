@@ -92,6 +92,7 @@ static pg_err drop_script(void *arg)
     // Somebody else replays the grant he saw, at once, and after a restart.
     CHECK_OK(place_node_do(&w->other, on_replay, w));
     restart(w);
+    sweep(w); // which forgets drops whose grants have expired
     CHECK_OK(place_node_do(&w->other, on_replay, w));
     CHECK(stats(w).leases == 0);
     // The owner may place it anew.
@@ -178,12 +179,34 @@ static pg_err on_missing(place_node *self, void *arg)
     return PG_OK;
 }
 
+// A descriptor that says its shards are shorter than they are.
+static pg_err on_wrong_length(place_node *self, void *arg)
+{
+    world *w = arg;
+    uint64_t known = 0;
+    pg_buf grant = {0};
+    pg_place_session *session = open_it(self, w);
+    place_extent lying = w->extent;
+    lying.descriptor = (pg_buf){0};
+    CHECK_OK(pg_buf_append(&lying.descriptor, pg_buf_bytes(&w->extent.descriptor)));
+    lying.descriptor.ptr[46] ^= 1; // the last byte of the length
+    lying.cid = pg_cid_of_blake3(pg_buf_bytes(&lying.descriptor));
+    CHECK_OK(place_push_all(session, &lying, 0x1));
+    place_grant(&lying, place_now_s() + DAY_S, 1, &grant);
+    CHECK_ERR(send_grant(session, &grant, 0x1, &known), PG_ERR_MISSING);
+    pg_buf_deinit(&lying.descriptor);
+    pg_buf_deinit(&grant);
+    pg_place_session_free(&session);
+    return PG_OK;
+}
+
 static pg_err bad_script(void *arg)
 {
     world *w = arg;
     world_make(w);
     CHECK_OK(place_node_do(&w->owner, on_bad_grants, w));
     CHECK_OK(place_node_do(&w->owner, on_missing, w));
+    CHECK_OK(place_node_do(&w->owner, on_wrong_length, w));
     CHECK(stats(w).leases == 0 && w->stats.lease_bytes == 0 && w->stats.session_bytes > 0);
     CHECK(w->stats.refused_total >= 6);
     world_end(w);
