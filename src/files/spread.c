@@ -229,6 +229,15 @@ static pg_err release_moved(pg_files *files, const pg_catalogue_extent *before,
     return err;
 }
 
+/** Drop what has its place elsewhere now: on old hosts, and here. */
+static pg_err moved_drop(pg_files *files, const pg_catalogue_extent *before,
+                         pg_catalogue_extent *after)
+{
+    PG_TRY(release_moved(files, before, after));
+    pg_slot_set moved = before->local & ~after->local;
+    return moved == 0 ? PG_OK : pg_files_local_need(files, before, moved, false);
+}
+
 static pg_err extent_move(pg_files *files, int64_t file, pg_upload *upload,
                           pg_catalogue_extent *extent)
 {
@@ -252,10 +261,9 @@ static pg_err extent_move(pg_files *files, int64_t file, pg_upload *upload,
     }
     if (err == PG_OK) {
         pg_upload_recorded(upload);
-        err = release_moved(files, &before, extent);
-    }
-    if (err == PG_OK && (before.local & ~extent->local) != 0) {
-        err = pg_files_local_need(files, &before, before.local & ~extent->local, false);
+        err = moved_drop(files, &before, extent);
+    } else {
+        *extent = before; // that is what the catalogue says
     }
     pg_buf_deinit(&block);
     pg_buf_deinit(&root);

@@ -251,6 +251,7 @@ static size_t slots_badly_placed(const pg_upload *upload)
 
 static void held_take(pg_upload *upload, const pg_catalogue_extent *extent)
 {
+    upload->is_resumed = true;
     upload->sequence = extent->sequence;
     upload->descriptor = extent->descriptor;
     upload->local = extent->local;

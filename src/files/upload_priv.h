@@ -25,6 +25,7 @@ typedef struct upload_host {
 struct pg_upload {
     pg_files *files;
     pg_upload_spec spec;
+    bool is_resumed; // the extent has its places in the catalogue already
     pg_identity lease;
     uint64_t sequence; // of the last grant or release
     pg_buf grant;      // encoded
