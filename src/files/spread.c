@@ -152,17 +152,29 @@ pg_err pg_files_drop_extent(pg_files *files, pg_catalogue_extent *extent, uint32
     return pg_catalogue_extent_write(files->config.db, 0, extent);
 }
 
+/** Let those who wait to move or drop something have their turn. */
+static pg_err turn_give(pg_files *files)
+{
+    pg_files_unlock(files);
+    return pg_fiber_yield();
+}
+
 static pg_err drop_all(pg_files *files)
 {
     pg_catalogue_extent *extents = NULL;
     size_t count = 0;
     PG_TRY(pg_files_lock(files));
     pg_err err = pg_catalogue_extents(files->config.db, 0, &extents, &count);
-    for (size_t i = 0; i < count && err == PG_OK; i++) {
-        uint32_t dropped = 0;
-        err = pg_files_drop_extent(files, &extents[i], &dropped);
-    }
     pg_files_unlock(files);
+    for (size_t i = 0; i < count && err == PG_OK; i++) { // what is dropped is nobody else's
+        uint32_t dropped = 0;
+        err = pg_files_lock(files);
+        if (err == PG_OK) {
+            err = pg_files_drop_extent(files, &extents[i], &dropped);
+            pg_err turn = turn_give(files);
+            err = err == PG_OK ? turn : err;
+        }
+    }
     pg_mfree(extents);
     return err;
 }
@@ -317,7 +329,8 @@ static pg_err spread_all(pg_files *files)
         err = pg_files_lock(files); // a file at a time: who removes one need not wait for all
         if (err == PG_OK) {
             err = file_spread(files, ids[i]);
-            pg_files_unlock(files);
+            pg_err turn = turn_give(files);
+            err = err == PG_OK ? turn : err;
         }
     }
     pg_mfree(ids);

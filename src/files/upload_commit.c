@@ -197,6 +197,7 @@ static pg_err tell_run(void *arg)
     if (err != PG_OK && !self->host->is_committed) {
         pg_upload_lose(self->upload, self->host, err);
     } else if (err != PG_OK) { // it has promised the extent, and is not lost for that
+        pg_upload_note(self->upload, err);
         pg_log(PG_LOG_LEVEL_DEBUG, "files.host.untold", PG_LOG_STR("error", pg_err_name(err)));
     }
     return PG_OK;

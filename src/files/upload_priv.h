@@ -59,6 +59,9 @@ upload_host *pg_upload_host_of(pg_upload *upload, unsigned slot);
 PG_NODISCARD pg_err pg_upload_push(pg_upload *upload, upload_host *host, const pg_cid *cid,
                                    pg_bytes bytes);
 
+/** Note why a host is of no use, in the fiber that found out. */
+void pg_upload_note(pg_upload *upload, pg_err err);
+
 /** Note that a host is of no use any more; its slots are gaps. */
 void pg_upload_lose(pg_upload *upload, upload_host *host, pg_err err);
 
