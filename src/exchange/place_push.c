@@ -236,10 +236,21 @@ static pg_place_status block_stored(pg_place_job *job)
     return PG_PLACE_STATUS_OK;
 }
 
+static pg_err block_put(const pg_place_job *job)
+{
+    const pg_place_server_config *config = &job->stream->server->config;
+    pg_bytes body = pg_buf_bytes(&job->body);
+    pg_err err = pg_block_store_put(config->blocks, &job->request.cids[0], body);
+    while (err == PG_ERR_FULL && config->make_room != NULL &&
+           config->make_room(pg_held_space((uint32_t) body.len), config->user)) {
+        err = pg_block_store_put(config->blocks, &job->request.cids[0], body);
+    }
+    return err;
+}
+
 pg_place_status pg_place_push_store(pg_place_job *job)
 {
-    pg_block_store *blocks = job->stream->server->config.blocks;
-    pg_err err = pg_block_store_put(blocks, &job->request.cids[0], pg_buf_bytes(&job->body));
+    pg_err err = block_put(job);
     switch ((int) err) {
     case PG_OK:
         return block_stored(job);

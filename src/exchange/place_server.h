@@ -49,6 +49,9 @@ typedef struct pg_place_server_config {
     pg_place_rules rules;
     /** Return true when a block must stay for another reason (pin, cache, own file). Does not park. */
     bool (*is_needed)(const pg_cid *cid, void *user);
+    /** Give back space that the block store lacks: of what matters less, at least `bytes` where there is so much. Returns false when there
+     *  was nothing. May park. NULL = there never is. */
+    bool (*make_room)(uint64_t bytes, void *user);
     void *user;
 } pg_place_server_config;
 

@@ -19,9 +19,6 @@ static bool local_get(pg_files *files, const pg_cid *cid, pg_buf *out)
         return false;
     }
     pg_err err = pg_block_store_get(files->config.blocks, cid, out);
-    if (err == PG_ERR_CORRUPT && files->place != NULL) {
-        pg_place_server_lost(files->place, cid);
-    }
     if (err == PG_OK) {
         pg_keep_touch(&files->keep, cid);
     }

@@ -89,11 +89,20 @@ void pg_keep_drop(pg_keep *keep, const pg_cid *cid)
     delete_unwanted(keep, cid);
 }
 
+static pg_err needed_put(pg_keep *keep, const pg_cid *cid, pg_bytes bytes)
+{
+    pg_err err = pg_block_store_put(keep->blocks, cid, bytes);
+    while (err == PG_ERR_FULL && pg_keep_make_room(keep, bytes.len)) {
+        err = pg_block_store_put(keep->blocks, cid, bytes);
+    }
+    return err;
+}
+
 pg_err pg_keep_put(pg_keep *keep, const pg_cid *cid, pg_bytes bytes)
 {
     // Needed first: nobody may delete it between the two.
     PG_TRY(pg_keep_need(keep, cid));
-    pg_err err = pg_block_store_put(keep->blocks, cid, bytes);
+    pg_err err = needed_put(keep, cid, bytes);
     if (err != PG_OK) {
         pg_error_record record = *pg_error_last();
         pg_keep_drop(keep, cid);
@@ -104,22 +113,52 @@ pg_err pg_keep_put(pg_keep *keep, const pg_cid *cid, pg_bytes bytes)
 
 // ---- The cache
 
-static void cached_remove(pg_keep *keep, cached *entry)
+/** Forget a block of the cache, which stays where it is. Returns its CID. */
+static pg_cid cached_forget(pg_keep *keep, cached *entry)
 {
-    pg_multihash key = key_of(&entry->cid);
+    pg_cid cid = entry->cid;
+    pg_multihash key = key_of(&cid);
     (void) pg_map_take(&keep->cached, pg_multihash_bytes(&key));
     pg_list_remove(&entry->order);
     keep->cache_bytes -= entry->len;
     keep->is_dirty = true;
-    pg_cid cid = entry->cid;
     pg_mfree(entry);
+    return cid;
+}
+
+/** Give up the block that was not used for longest. Returns its length. */
+static uint32_t oldest_remove(pg_keep *keep)
+{
+    cached *oldest = PG_LIST_OBJECT(keep->order.next, cached, order);
+    uint32_t len = oldest->len;
+    pg_cid cid = cached_forget(keep, oldest);
     delete_unwanted(keep, &cid);
+    return len;
+}
+
+bool pg_keep_make_room(pg_keep *keep, uint64_t bytes)
+{
+    uint64_t freed = 0;
+    bool has_freed = false;
+    while (freed < bytes && !pg_list_is_empty(&keep->order)) {
+        freed += oldest_remove(keep);
+        has_freed = true;
+    }
+    return has_freed;
+}
+
+void pg_keep_lost(pg_keep *keep, const pg_cid *cid)
+{
+    cached *entry = cached_get(keep, cid);
+    if (entry != NULL) {
+        (void) cached_forget(keep, entry);
+    }
 }
 
 static void cache_trim(pg_keep *keep, uint64_t room)
 {
     while (!pg_list_is_empty(&keep->order) && keep->cache_bytes + room > keep->cache_bytes_max) {
-        cached_remove(keep, PG_LIST_OBJECT(keep->order.next, cached, order));
+        (void) oldest_remove(keep);
     }
 }
 
@@ -187,7 +226,9 @@ static void queued_write(pg_keep *keep, const queued *item)
     pg_err err = pg_block_store_put(keep->blocks, &item->cid, pg_buf_bytes(&item->bytes));
     cached *entry = cached_get(keep, &item->cid);
     if (err != PG_OK && entry != NULL) {
-        cached_remove(keep, entry); // the store is full of what matters more
+        (void) cached_forget(keep, entry); // the store is full of what matters more
+    } else if (entry == NULL) {
+        delete_unwanted(keep, &item->cid); // given up again while it was written
     }
 }
 

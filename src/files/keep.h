@@ -48,7 +48,7 @@ PG_NODISCARD pg_err pg_keep_init(pg_keep *keep, pg_block_store *blocks, pg_db *d
 /** Write the table of the cache and free. Parks: yes. */
 void pg_keep_deinit(pg_keep *keep);
 
-/** Store a block that is needed here; once more if it is. Parks: yes. Errors as pg_block_store_put. */
+/** Store a block that is needed here; once more if it is. The cache makes room for it. Parks: yes. Errors as pg_block_store_put. */
 PG_NODISCARD pg_err pg_keep_put(pg_keep *keep, const pg_cid *cid, pg_bytes bytes);
 
 /** Need a block that is here already. Errors: PG_ERR_NOMEM. */
@@ -63,6 +63,12 @@ void pg_keep_offer(pg_keep *keep, const pg_cid *cid, pg_bytes bytes);
 
 /** Count a block of the cache as used now; others are ignored. */
 void pg_keep_touch(pg_keep *keep, const pg_cid *cid);
+
+/** Give back space of the cache: blocks of at least `bytes`, or all there are. Returns false when there were none. Parks: yes. */
+bool pg_keep_make_room(pg_keep *keep, uint64_t bytes);
+
+/** Hear that a block was found damaged and is gone. Parks: no. */
+void pg_keep_lost(pg_keep *keep, const pg_cid *cid);
 
 /** Return true when a block is needed or cached. Parks: no. */
 bool pg_keep_wants(const pg_keep *keep, const pg_cid *cid);

@@ -304,6 +304,20 @@ bool pg_files_needs(const pg_files *files, const pg_cid *cid)
     return pg_keep_wants(&files->keep, cid);
 }
 
+bool pg_files_make_room(pg_files *files, uint64_t bytes)
+{
+    return pg_keep_make_room(&files->keep, bytes);
+}
+
+void pg_files_lost(pg_files *files, const pg_cid *cid)
+{
+    pg_keep_lost(&files->keep, cid);
+    if (pg_keep_wants(&files->keep, cid)) {
+        pg_log(PG_LOG_LEVEL_WARN,
+               "files.block.lost"); // of a file that waits here, or one that was pinned
+    }
+}
+
 void pg_file_entry_deinit(pg_file_entry *entry)
 {
     if (entry != NULL) {

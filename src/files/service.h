@@ -59,6 +59,13 @@ void pg_files_free(pg_files **files);
 /** Return true when this room needs a block to stay here: own pending file, pinned block, cache. Parks: no. */
 bool pg_files_needs(const pg_files *files, const pg_cid *cid);
 
+/** Give back space of the cache for something that matters more: `bytes`, or what there is. Returns false when there was nothing.
+ *  Parks: yes. */
+bool pg_files_make_room(pg_files *files, uint64_t bytes);
+
+/** Hear that a block was found damaged and is gone (store/blocks.h). Parks: no. */
+void pg_files_lost(pg_files *files, const pg_cid *cid);
+
 /** How far a put or get has come. Borrowed for the call; must not park. */
 typedef struct pg_transfer_progress {
     uint64_t bytes;       // of the file's plaintext that are placed, or given out

@@ -64,17 +64,29 @@ pg_err pg_files_drop_extent(pg_files *files, pg_catalogue_extent *extent, uint32
     return pg_catalogue_extent_write(files->config.db, 0, extent);
 }
 
+/** Let those who wait to move or drop something have their turn. */
+static pg_err turn_give(pg_files *files)
+{
+    pg_files_unlock(files);
+    return pg_fiber_yield();
+}
+
 static pg_err drop_all(pg_files *files)
 {
     pg_catalogue_extent *extents = NULL;
     size_t count = 0;
     PG_TRY(pg_files_lock(files));
     pg_err err = pg_catalogue_extents(files->config.db, 0, &extents, &count);
-    for (size_t i = 0; i < count && err == PG_OK; i++) {
-        uint32_t dropped = 0;
-        err = pg_files_drop_extent(files, &extents[i], &dropped);
-    }
     pg_files_unlock(files);
+    for (size_t i = 0; i < count && err == PG_OK; i++) { // what is dropped is nobody else's
+        uint32_t dropped = 0;
+        err = pg_files_lock(files);
+        if (err == PG_OK) {
+            err = pg_files_drop_extent(files, &extents[i], &dropped);
+            pg_err turn = turn_give(files);
+            err = err == PG_OK ? turn : err;
+        }
+    }
     pg_mfree(extents);
     return err;
 }
@@ -141,6 +153,15 @@ static pg_err release_moved(pg_files *files, const pg_catalogue_extent *before,
     return err;
 }
 
+/** Drop what has its place elsewhere now: on old hosts, and here. */
+static pg_err moved_drop(pg_files *files, const pg_catalogue_extent *before,
+                         pg_catalogue_extent *after)
+{
+    PG_TRY(release_moved(files, before, after));
+    pg_slot_set moved = before->local & ~after->local;
+    return moved == 0 ? PG_OK : pg_files_local_need(files, before, moved, false);
+}
+
 static pg_err extent_move(pg_files *files, int64_t file, pg_upload *upload,
                           pg_catalogue_extent *extent)
 {
@@ -164,10 +185,9 @@ static pg_err extent_move(pg_files *files, int64_t file, pg_upload *upload,
     }
     if (err == PG_OK) {
         pg_upload_recorded(upload);
-        err = release_moved(files, &before, extent);
-    }
-    if (err == PG_OK && (before.local & ~extent->local) != 0) {
-        err = pg_files_local_need(files, &before, before.local & ~extent->local, false);
+        err = moved_drop(files, &before, extent);
+    } else {
+        *extent = before; // that is what the catalogue says
     }
     pg_buf_deinit(&block);
     pg_buf_deinit(&root);
@@ -221,7 +241,8 @@ static pg_err spread_all(pg_files *files)
         err = pg_files_lock(files); // a file at a time: who removes one need not wait for all
         if (err == PG_OK) {
             err = file_spread(files, ids[i]);
-            pg_files_unlock(files);
+            pg_err turn = turn_give(files);
+            err = err == PG_OK ? turn : err;
         }
     }
     pg_mfree(ids);

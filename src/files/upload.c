@@ -26,8 +26,7 @@ size_t pg_upload_host_count(const pg_upload *upload)
     return count;
 }
 
-/** Note why a host is of no use, in the fiber that found out. */
-static void note_loss(pg_upload *upload, pg_err err)
+void pg_upload_note(pg_upload *upload, pg_err err)
 {
     if (upload->lost_err == PG_ERR_FULL && err != PG_ERR_FULL) {
         return; // what a person can mend is worth telling
@@ -44,7 +43,7 @@ void pg_upload_lose(pg_upload *upload, upload_host *host, pg_err err)
     if (host->is_lost) {
         return;
     }
-    note_loss(upload, err);
+    pg_upload_note(upload, err);
     host->is_lost = true;
     upload->gaps |= host->slots;
     pg_log(PG_LOG_LEVEL_DEBUG, "files.host.lost", PG_LOG_STR("error", pg_err_name(err)),
@@ -74,13 +73,10 @@ static pg_err open_run(void *arg)
     pg_err err = pg_place_open(upload->files->config.host, &self->peer, upload->lease.public_key,
                                upload->spec.expected_bytes, pg_after(PG_MS(PG_UPLOAD_OPEN_MS)),
                                &self->session);
-    if (err == PG_ERR_CANCELLED) {
-        return err;
+    if (err != PG_OK && !pg_fiber_is_cancelled()) {
+        pg_upload_note(upload, err);
     }
-    if (err != PG_OK) {
-        note_loss(upload, err);
-    }
-    return PG_OK;
+    return pg_fiber_is_cancelled() ? PG_ERR_CANCELLED : PG_OK;
 }
 
 /** Try the next `count` candidates at once; those that take a session stand at the end of the hosts, without slots. */
@@ -255,6 +251,7 @@ static size_t slots_badly_placed(const pg_upload *upload)
 
 static void held_take(pg_upload *upload, const pg_catalogue_extent *extent)
 {
+    upload->is_resumed = true;
     upload->sequence = extent->sequence;
     upload->descriptor = extent->descriptor;
     upload->local = extent->local;

@@ -24,7 +24,8 @@ static size_t least_loaded(const pg_upload *upload)
     return best;
 }
 
-/** Give every gap a host: new ones first, then those with least slots, then this node. */
+/** Give every gap a host: new ones first, then those with least slots, then this node; but not where the slot had a place before this
+ *  upload, which is better. */
 static pg_err gaps_assign(pg_upload *upload)
 {
     size_t opened = 0;
@@ -32,6 +33,9 @@ static pg_err gaps_assign(pg_upload *upload)
     while (upload->gaps != 0) {
         pg_slot_set slot = upload->gaps & -upload->gaps;
         size_t to = least_loaded(upload);
+        if (to == SIZE_MAX && upload->is_resumed) {
+            return pg_upload_fail(upload);
+        }
         if (to == SIZE_MAX) {
             upload->local |= slot;
         } else if (upload->spec.is_whole) { // every host has it anyway
@@ -193,6 +197,7 @@ static pg_err tell_run(void *arg)
     if (err != PG_OK && !self->host->is_committed) {
         pg_upload_lose(self->upload, self->host, err);
     } else if (err != PG_OK) { // it has promised the extent, and is not lost for that
+        pg_upload_note(self->upload, err);
         pg_log(PG_LOG_LEVEL_DEBUG, "files.host.untold", PG_LOG_STR("error", pg_err_name(err)));
     }
     return PG_OK;

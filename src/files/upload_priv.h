@@ -25,6 +25,7 @@ typedef struct upload_host {
 struct pg_upload {
     pg_files *files;
     pg_upload_spec spec;
+    bool is_resumed; // the extent has its places in the catalogue already
     pg_identity lease;
     uint64_t sequence; // of the last grant or release
     pg_buf grant;      // encoded
@@ -57,6 +58,9 @@ upload_host *pg_upload_host_of(pg_upload *upload, unsigned slot);
 /** Give a block to a host, or keep it here (`host` NULL). A host that does not take it is lost, which is no error. Parks: yes. */
 PG_NODISCARD pg_err pg_upload_push(pg_upload *upload, upload_host *host, const pg_cid *cid,
                                    pg_bytes bytes);
+
+/** Note why a host is of no use, in the fiber that found out. */
+void pg_upload_note(pg_upload *upload, pg_err err);
 
 /** Note that a host is of no use any more; its slots are gaps. */
 void pg_upload_lose(pg_upload *upload, upload_host *host, pg_err err);

@@ -72,6 +72,11 @@ static bool is_needed(const pg_cid *cid, void *user)
     return pg_files_needs(user, cid);
 }
 
+static bool make_room(uint64_t bytes, void *user)
+{
+    return pg_files_make_room(user, bytes);
+}
+
 static pg_err services_start(pg_storage *storage, pg_host *host, const pg_keystore *identity,
                              const pg_config *config)
 {
@@ -94,11 +99,12 @@ static pg_err services_start(pg_storage *storage, pg_host *host, const pg_keysto
         .format = &pg_files_extent_format,
         .rules = rules_make(config),
         .is_needed = is_needed,
+        .make_room = make_room,
         .user = storage->files,
     };
     PG_TRY(pg_error_wrap(pg_place_server_new(&place, &storage->place), "leases"));
     pg_files_attach_place(storage->files, storage->place);
-    return PG_OK;
+    return pg_losses_new(storage->blocks, storage->files, storage->place, &storage->losses);
 }
 
 pg_err pg_storage_open(pg_storage *storage, const char *data, pg_host *host,
@@ -118,6 +124,7 @@ void pg_storage_reload(pg_storage *storage, const pg_config *config)
 
 void pg_storage_close(pg_storage *storage)
 {
+    pg_losses_free(&storage->losses);
     if (storage->files != NULL) {
         pg_files_attach_place(storage->files, NULL);
     }

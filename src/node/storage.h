@@ -13,6 +13,7 @@
 #include "files/service.h"
 #include "net/host.h"
 #include "node/config.h"
+#include "node/losses.h"
 #include "store/blocks.h"
 #include "store/db.h"
 
@@ -23,6 +24,7 @@ typedef struct pg_storage {
     pg_bitswap *bitswap;
     pg_files *files;
     pg_place_server *place;
+    pg_losses *losses;
 } pg_storage;
 
 /** Open what is on the disk, make it at the first time, and serve it. After a failure end what was begun with pg_storage_close.

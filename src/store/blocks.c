@@ -269,6 +269,9 @@ static pg_err drop_damaged(pg_block_store *store, const pg_cid *cid, pg_block_pl
     pg_fiber_shield(true);
     pg_ignore(entry_delete(store, number), "it is lost whether its space comes back or not");
     pg_fiber_shield(false);
+    if (store->on_lost != NULL) {
+        store->on_lost(cid, store->on_lost_user);
+    }
     return pg_fail(PG_ERR_CORRUPT, "a block was damaged on the disk and has been dropped");
 }
 
@@ -449,6 +452,13 @@ pg_err pg_block_store_walk(pg_block_store *store,
         }
     }
     return PG_OK;
+}
+
+void pg_block_store_on_lost(pg_block_store *store, void (*fn)(const pg_cid *cid, void *user),
+                            void *user)
+{
+    store->on_lost = fn;
+    store->on_lost_user = user;
 }
 
 void pg_block_store_quota_set(pg_block_store *store, uint64_t quota_bytes)

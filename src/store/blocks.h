@@ -80,6 +80,10 @@ PG_NODISCARD pg_err pg_block_store_walk(pg_block_store *store,
                                         pg_err (*each)(const pg_cid *cid, uint32_t len, void *user),
                                         void *user);
 
+/** Have `fn` called for every block that is found damaged and dropped, in the fiber that found it. It must not park. NULL: no more. */
+void pg_block_store_on_lost(pg_block_store *store, void (*fn)(const pg_cid *cid, void *user),
+                            void *user);
+
 /** Change the quota. Below what is used nothing more is taken until enough was deleted. */
 void pg_block_store_quota_set(pg_block_store *store, uint64_t quota_bytes);
 

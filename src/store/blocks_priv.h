@@ -44,6 +44,9 @@ struct pg_block_store {
     pg_waitq work;      // for the fiber that syncs
     pg_waitq committed; // for those whose writes it syncs
 
+    void (*on_lost)(const pg_cid *cid, void *user);
+    void *on_lost_user;
+
     uint64_t puts_total;
     uint64_t lost_total;
     bool was_rebuilt;
