@@ -78,6 +78,39 @@ static void on_event(const pg_host_event *event, void *user)
     }
 }
 
+// ---- Memory of blocks
+
+pg_buf pg_bitswap_spare_take(pg_bitswap *bitswap, size_t len)
+{
+    for (size_t i = bitswap->spare_count; i > 0; i--) {
+        pg_buf spare = bitswap->spares[i - 1];
+        if (spare.cap >= len) {
+            bitswap->spares[i - 1] = bitswap->spares[--bitswap->spare_count];
+            return spare;
+        }
+    }
+    return (pg_buf){0};
+}
+
+void pg_bitswap_spare_give(pg_bitswap *bitswap, pg_buf *buf)
+{
+    bool is_useful =
+        buf->cap > PG_BITSWAP_COPY_BYTES_MAX && buf->cap <= 2 * PG_BITSWAP_BLOCK_BYTES_MAX;
+    if (is_useful && bitswap->spare_count < PG_BITSWAP_SPARES_MAX) {
+        bitswap->spares[bitswap->spare_count++] = (pg_buf){.ptr = buf->ptr, .cap = buf->cap};
+        *buf = (pg_buf){0};
+    }
+    pg_buf_deinit(buf);
+}
+
+void pg_bitswap_spares_trim(pg_bitswap *bitswap)
+{
+    bool is_busy = bitswap->pending_bytes > 0 || bitswap->stats.fetches_running > 0;
+    while (!is_busy && bitswap->spare_count > 0) {
+        pg_buf_deinit(&bitswap->spares[--bitswap->spare_count]);
+    }
+}
+
 // ---- The exchange
 
 static pg_err bitswap_begin(pg_bitswap *bitswap)
@@ -159,6 +192,7 @@ void pg_bitswap_free(pg_bitswap **bitswap)
     peers_cut(it); // what came while the others left
     pg_fiber_shield(false);
     pg_assert(pg_map_count(&it->peers) == 0 && it->held_count == 0 && it->pending_bytes == 0);
+    pg_bitswap_spares_trim(it);
     pg_map_deinit(&it->peers);
     pg_map_deinit(&it->demands);
     pg_mfree(it);

@@ -142,6 +142,7 @@ typedef struct pg_bitswap_inbound {
     uint8_t *window; // of PG_BITSWAP_WINDOW_BYTES; NULL between messages
     size_t begin;    // first byte that is not done with
     size_t end;
+    uint32_t wants; // that came on it
 } pg_bitswap_inbound;
 
 struct pg_bitswap_peer {
@@ -202,6 +203,9 @@ struct pg_bitswap {
     uint32_t held_count;
     uint32_t holders; // peers with wants
     size_t pending_bytes;
+    pg_buf spares
+        [PG_BITSWAP_SPARES_MAX]; // empty, with memory: a fresh MiB costs as much as hashing it
+    size_t spare_count;
     pg_list budget_queue; // peers that wait for a share of it
     pg_waitq pressed;     // woken when one begins to
     pg_bitswap_stats stats;
@@ -226,6 +230,15 @@ static inline uint32_t pg_bitswap_asks_live(const pg_bitswap_peer *peer)
 /** Return the object of a peer, made where there is none, with one user more. Errors: PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_bitswap_peer_use(pg_bitswap *bitswap, const pg_peer_id *id,
                                         pg_bitswap_peer **out_peer);
+
+/** Return an empty buffer, with memory for `len` bytes where some is spare. */
+pg_buf pg_bitswap_spare_take(pg_bitswap *bitswap, size_t len);
+
+/** Keep the memory of a buffer for the next block, or free it; *buf is empty then. */
+void pg_bitswap_spare_give(pg_bitswap *bitswap, pg_buf *buf);
+
+/** Free spare memory when no blocks go either way. */
+void pg_bitswap_spares_trim(pg_bitswap *bitswap);
 
 /** One user less; the peer is freed when it has none and nothing is known of it. */
 void pg_bitswap_peer_unuse(pg_bitswap_peer *peer);

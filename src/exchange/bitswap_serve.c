@@ -294,16 +294,17 @@ static void discharge(pg_bitswap_peer *peer, size_t len)
     peer->bitswap->pending_bytes -= len;
 }
 
-static void outgoing_free(pg_bitswap_outgoing *outgoing)
+static void outgoing_free(pg_bitswap *bitswap, pg_bitswap_outgoing *outgoing)
 {
-    pg_buf_deinit(&outgoing->data);
+    pg_bitswap_spare_give(bitswap, &outgoing->data);
+    pg_bitswap_spares_trim(bitswap);
     pg_mfree(outgoing);
 }
 
 void pg_bitswap_serve_release(pg_bitswap_peer *peer, pg_bitswap_outgoing *outgoing)
 {
     discharge(peer, outgoing->data.len);
-    outgoing_free(outgoing);
+    outgoing_free(peer->bitswap, outgoing);
     pg_bitswap_serve_pump(peer);
     budget_release(peer->bitswap);
 }
@@ -327,7 +328,7 @@ static void read_settle(read_job *job, pg_err err)
         pg_bitswap_send_kick(peer);
     } else {
         discharge(peer, job->len);
-        outgoing_free(job->outgoing);
+        outgoing_free(peer->bitswap, job->outgoing);
     }
 }
 
@@ -355,12 +356,15 @@ static pg_err read_start(pg_bitswap_held *held, size_t len)
     pg_err err = PG_ERR_NOMEM;
     if (job != NULL && outgoing != NULL) {
         outgoing->cid = held->cid;
+        outgoing->data = pg_bitswap_spare_take(peer->bitswap, len);
         *job = (read_job){peer, held, outgoing, len};
         err = pg_scope_spawn(&peer->bitswap->scope, "exchange.read", read_run, job);
     }
     if (err != PG_OK) {
         pg_mfree(job);
-        pg_mfree(outgoing);
+        if (outgoing != NULL) {
+            outgoing_free(peer->bitswap, outgoing);
+        }
         return err;
     }
     held_set_state(held, PG_BITSWAP_HELD_STATE_READING);
@@ -444,7 +448,7 @@ void pg_bitswap_serve_clear(pg_bitswap_peer *peer)
     for (pg_list *node = NULL; (node = pg_list_pop(&peer->ready)) != NULL;) {
         pg_bitswap_outgoing *outgoing = PG_LIST_OBJECT(node, pg_bitswap_outgoing, node);
         discharge(peer, outgoing->data.len);
-        outgoing_free(outgoing);
+        outgoing_free(peer->bitswap, outgoing);
     }
     budget_release(peer->bitswap);
 }

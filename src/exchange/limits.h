@@ -58,6 +58,9 @@
 /** A stream of a peer with no message is closed after so long, milliseconds: others keep theirs open. */
 #define PG_BITSWAP_STREAM_QUIET_MS 600000
 
+/** Buffers kept for the next blocks while some are on their way. */
+#define PG_BITSWAP_SPARES_MAX 8U
+
 /** Blocks of one peer being verified at once; more are not read meanwhile. */
 #define PG_BITSWAP_VERIFY_MAX 4U
 
