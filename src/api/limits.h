@@ -27,3 +27,9 @@
 
 /** After a dial: for the peer to tell what it is. */
 #define PG_API_IDENTIFY_MS 5000
+
+/** A lookup in the DHTs asked for over the API. */
+#define PG_API_DHT_TIMEOUT_MS_MAX (10 * 60 * 1000)
+
+/** Providers in one answer. */
+#define PG_API_DHT_PROVIDERS_MAX 1000

@@ -8,6 +8,8 @@
 //      POST /api/v1/ping         {"target", "count"?, "interval_ms"?, "delay_ms"?, "timeout_ms"?}: round trips
 //      POST /api/v1/perf         {"target", "up_bytes"?, "down_bytes"?, "timeout_ms"?}: throughput
 //
+//      and those of routes_dht.h
+//
 // A target is a PeerId or a multiaddr, with or without "/p2p/ID".
 //
 // Layer: api.  Thread: loop thread only.
@@ -18,11 +20,13 @@
 #include "api/server.h"
 #include "base/bytes.h"
 #include "crypto/peer_id.h"
+#include "dht/pair.h"
 #include "net/host.h"
 
 /** What the routes speak for. Lives as long as the server. */
 typedef struct pg_api_context {
     pg_host *host;
+    const pg_dht_pair *dhts;  // members NULL: switched off
     const pg_peer_id *person; // whose device this is
     const char *version;      // of the program
     pg_time started_at;

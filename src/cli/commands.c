@@ -11,6 +11,7 @@ const pg_option pg_common_options[] = {
 
 const pg_command_group pg_command_groups[] = {
     {"shards", "files as encrypted pieces in folders, without a network"},
+    {"dht", "peers, records and providers, found in the network"},
     {NULL, NULL},
 };
 
@@ -24,6 +25,13 @@ const pg_command *const pg_commands[] = {
     &pg_command_ping,
     &pg_command_perf,
     &pg_command_peers,
+    &pg_command_dht_status,
+    &pg_command_dht_find_peer,
+    &pg_command_dht_get,
+    &pg_command_dht_put,
+    &pg_command_dht_provide,
+    &pg_command_dht_providers,
+    &pg_command_dht_explain,
     &pg_command_version,
     &pg_command_help,
     NULL,

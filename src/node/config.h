@@ -53,6 +53,10 @@ typedef struct pg_config {
     uint64_t net_handshake_timeout_ms;
     uint64_t net_drain_timeout_ms;
     uint64_t net_perf_bytes_max;
+    bool dht_enabled;
+    char *dht_mode;
+    bool dht_allow_private;
+    bool dht_test_namespace;
     bool security_require_pq;
     uint64_t limits_connections;
     uint64_t limits_connections_per_peer;
@@ -66,7 +70,7 @@ typedef struct pg_config {
     uint64_t limits_book_peers;
     char *log_level;
     char *log_format;
-    uint8_t layers[32]; // [key of the table]: the pg_config_layer that last set it
+    uint8_t layers[64]; // [key of the table]: the pg_config_layer that last set it
 } pg_config;
 
 /** One row of the table. */
