@@ -53,7 +53,7 @@ typedef struct exchange_case {
 static void must(bool good)
 {
     if (!good) {
-        (void) fprintf(stderr, "bench_exchange: %s\n", pg_error_last()->text);
+        (void) fprintf(stderr, "bench_bitswap: %s\n", pg_error_last()->text);
         abort();
     }
 }

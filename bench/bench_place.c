@@ -43,7 +43,7 @@ static const pg_key key = {.bytes = {1}};
 static void must(bool good)
 {
     if (!good) {
-        (void) fprintf(stderr, "bench_exchange: %s\n", pg_error_last()->text);
+        (void) fprintf(stderr, "bench_place: %s\n", pg_error_last()->text);
         abort();
     }
 }

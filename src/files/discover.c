@@ -25,6 +25,13 @@ pg_multihash pg_provider_key(const pg_cid *cid)
 
 // ---- Finding
 
+/** Return the DHTs that there are; NULL when there are none, or not yet. */
+static const pg_dht_pair *dhts_of(const pg_files *files)
+{
+    const pg_dht_pair *dhts = files->config.dht;
+    return dhts != NULL && (dhts->local != NULL || dhts->global != NULL) ? dhts : NULL;
+}
+
 /** Providers as they are found. */
 typedef struct finding {
     pg_files *files;
@@ -45,7 +52,7 @@ static size_t providers_find(pg_files *files, const pg_multihash *key, pg_peer_i
 {
     finding self = {files, out_peers, 0};
     const pg_dht_call call = {.deadline = pg_after(PG_MS(PG_DISCOVER_MS))};
-    if (files->config.dht == NULL) {
+    if (dhts_of(files) == NULL) {
         return 0;
     }
     pg_ignore(pg_dht_pair_find_providers(files->config.dht, pg_multihash_bytes(key), &call,
@@ -69,7 +76,7 @@ size_t pg_discover_public(pg_files *files, const pg_cid *cid, pg_peer_id *out_pe
 void pg_discover_peer(pg_files *files, const pg_peer_id *peer)
 {
     const pg_host *host = files->config.host;
-    if (files->config.dht == NULL || pg_host_is_connected(host, peer)) {
+    if (dhts_of(files) == NULL || pg_host_is_connected(host, peer)) {
         return;
     }
     const pg_book_peer *known = pg_peer_book_get(pg_host_book(files->config.host), peer);
@@ -215,7 +222,7 @@ static pg_err announce_loop(announcer *self)
     for (;;) {
         PG_TRY(pg_sleep_until(pg_after(PG_SECONDS(PG_ANNOUNCE_SECONDS))));
         uint64_t mark = kept_mark(self->files);
-        if (mark == seen) {
+        if (mark == seen || dhts_of(self->files) == NULL) {
             continue;
         }
         pg_err err = keys_gather(self);

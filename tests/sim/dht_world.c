@@ -8,6 +8,8 @@
 #include "net/framed.h"
 #include "runtime/random.h"
 
+#define WAVE 20 // nodes that start together
+
 // ---- nodes that lie ----
 
 // The name of nobody whose point is nearer to the target than any node's.
@@ -287,11 +289,24 @@ void dht_world_make(dht_world *world, const dht_world_config *config, size_t cap
     CHECK(world->nodes != NULL);
     CHECK_OK(pg_dht_validators_add(&world->validators, &pg_dht_validator_pk));
     CHECK_OK(pg_dht_validators_add(&world->validators, &pg_dht_validator_test));
-    for (size_t i = 0; i < config->nodes; i++) {
-        dht_node *node = dht_world_add(world);
-        bool lies = i > 0 && pg_sim_random_below(100) < config->liars_percent;
-        node->manner = lies ? DHT_MANNER_LIAR : DHT_MANNER_HONEST;
-        dht_node_start(node, 2);
+    while (world->count < config->nodes) {
+        size_t first = world->count;
+        size_t wave = first == 0 ? 1 : pg_min_size(WAVE, config->nodes - first);
+        for (size_t i = 0; i < wave; i++) {
+            dht_node *node = dht_world_add(world);
+            bool lies = first > 0 && pg_sim_random_below(100) < config->liars_percent;
+            node->manner = lies ? DHT_MANNER_LIAR : DHT_MANNER_HONEST;
+            dht_node_start(node, 0);
+        }
+        for (size_t met = 0; met < 2 && first > 0; met++) {
+            for (size_t i = 0; i < wave; i++) {
+                dht_node *other = &world->nodes[pg_sim_random_below(first)];
+                dht_node_begin(&world->nodes[first + i], meet, other);
+            }
+            for (size_t i = 0; i < wave; i++) { // may fail on a bad network
+                (void) dht_node_end(&world->nodes[first + i], PG_MINUTES(2));
+            }
+        }
     }
 }
 
@@ -299,7 +314,8 @@ dht_node *dht_world_random(dht_world *world)
 {
     for (;;) {
         dht_node *node = &world->nodes[pg_sim_random_below(world->count)];
-        if (node->is_up && node->manner == DHT_MANNER_HONEST) {
+        bool is_idle = node->task == NULL || node->task_done;
+        if (node->is_up && node->manner == DHT_MANNER_HONEST && is_idle) {
             return node;
         }
     }

@@ -101,7 +101,7 @@ pg_err dht_node_end(dht_node *node, int64_t within_ns);
 pg_err dht_node_do(dht_node *node, pg_err (*task)(dht_node *self, void *arg), void *arg,
                    int64_t within_ns);
 
-/** Return a random node that is up and honest. */
+/** Return a random node that is up, honest, and has no task. */
 dht_node *dht_world_random(dht_world *world);
 
 /** Sum what all nodes that are up did. */

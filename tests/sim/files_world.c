@@ -62,7 +62,8 @@ static pg_err life_begin(life *own, sim_node *self)
     pg_err err = pg_dir_make("/data");
     PG_TRY(err == PG_ERR_EXISTS ? PG_OK : err);
     PG_TRY(pg_dir_sync("/"));
-    PG_TRY(pg_storage_open(&own->storage, "/data", own->host, &own->identity, &own->config));
+    const pg_storage_parts parts = {own->host, NULL, &own->identity};
+    PG_TRY(pg_storage_open(&own->storage, "/data", &parts, &own->config));
     PG_TRY(pg_host_listen(own->host, &listen));
     PG_TRY(pg_scope_spawn(&own->mesh, "sim.mesh", mesh_run, own));
     self->host = own->host;
