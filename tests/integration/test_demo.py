@@ -113,15 +113,15 @@ class Demo(unittest.TestCase):
         for text in (
             "14 processes",
             "pangea:root#secret",
-            "node  1  peer1  nothing  (the uploader)",
-            "node  3  peer3       0.4 MiB  slots 0.0",
+            "node  1  peer1    nothing  (the uploader)",
+            "node  3  peer3  384.0 KiB  slot 0 of extent 0",
             "kill -9 of the hosts 3 and 4, and of node 1",
             "at node 2, which never saw the file",
             "the same file, byte for byte",
-            "2.00 times smaller",
-            "any 2 hosts may be lost",
+            "compressed                 1.5 MiB   2.00 times smaller",
+            "1.00 times the file, any 2 hosts may be lost",
             "time to first byte            7 ms",
-            "8 fetched, 2 not found, 0 corrupt",
+            "pieces fetched                   8   2 not found, 0 corrupt",
         ):
             self.assertIn(text, done.stdout)
         self.assertTrue(done.stdout.splitlines()[-1].startswith("Next: "))

@@ -927,7 +927,7 @@ class Catalogue(Case):
         done = self.works(self.run_here("stat"))
         text = done.stdout.decode()
         self.assertIn("up for 2 h, 13 peers\n", text)
-        self.assertRegex(text, r"store\n  blocks +17\n  used +5\.0 MiB\n")
+        self.assertRegex(text, r"store\n  blocks +17\n  used_bytes +5\.0 MiB\n")
         self.assertEqual(json.loads(self.works(self.run_here("stat", "--json")).stdout)["store"]["blocks"], 17)
 
     def test_no_node__and_help(self):
