@@ -123,6 +123,14 @@ pg_err pg_place_lose(pg_place_server *server, const pg_held_name *name)
 
 // ---- What was signed
 
+// What a decoder says of foreign bytes: they are wrong, or we are out of memory.
+static pg_place_status decoded(pg_err err)
+{
+    return err == PG_OK          ? PG_PLACE_STATUS_OK
+           : err == PG_ERR_NOMEM ? PG_PLACE_STATUS_BUSY
+                                 : PG_PLACE_STATUS_BAD_GRANT;
+}
+
 static pg_place_status grant_check(const commit_work *work)
 {
     const pg_lease_grant *grant = &work->grant;
@@ -163,8 +171,8 @@ static pg_err job_receipts(void *arg)
 
 static pg_place_status receipts_check(commit_work *work)
 {
-    bool is_good = work->job->request.receipt_count == 0 || pg_offload(job_receipts, work) == PG_OK;
-    return is_good ? PG_PLACE_STATUS_OK : PG_PLACE_STATUS_BAD_GRANT;
+    return work->job->request.receipt_count == 0 ? PG_PLACE_STATUS_OK
+                                                 : decoded(pg_offload(job_receipts, work));
 }
 
 // ---- Which blocks it takes
@@ -249,9 +257,9 @@ static pg_place_status extent_read(commit_work *work)
     if (err == PG_ERR_CORRUPT) {
         pg_place_server_lost(server, &work->grant.descriptor);
     }
-    pg_place_status status = err == PG_OK ? PG_PLACE_STATUS_OK : PG_PLACE_STATUS_NOT_FOUND;
-    if (err == PG_OK && server->config.format->read(pg_buf_bytes(&block), &view) != PG_OK) {
-        status = PG_PLACE_STATUS_BAD_GRANT;
+    pg_place_status status = err == PG_ERR_NOMEM ? PG_PLACE_STATUS_BUSY : PG_PLACE_STATUS_NOT_FOUND;
+    if (err == PG_OK) {
+        status = decoded(server->config.format->read(pg_buf_bytes(&block), &view));
     }
     if (view != NULL) {
         status = extent_plan(work, view, (uint32_t) block.len);
@@ -488,10 +496,10 @@ static pg_place_status keep(commit_work *work)
 static pg_place_status commit_run(commit_work *work)
 {
     pg_slot_set slots = 0;
-    if (pg_lease_grant_decode(work->job->request.grant, &work->grant) != PG_OK) {
-        return PG_PLACE_STATUS_BAD_GRANT;
+    pg_place_status status = decoded(pg_lease_grant_decode(work->job->request.grant, &work->grant));
+    if (status == PG_PLACE_STATUS_OK) {
+        status = grant_check(work);
     }
-    pg_place_status status = grant_check(work);
     if (status == PG_PLACE_STATUS_OK && work->grant.expiry_s == 0) {
         return ledger_write(work, &slots);
     }

@@ -219,19 +219,24 @@ static pg_err fake_read(pg_bytes block, pg_extent_view **out_view)
         return PG_ERR_MALFORMED;
     }
     fake_view *view = PG_NEW(fake_view);
-    CHECK(view != NULL);
+    if (view == NULL) {
+        return PG_ERR_NOMEM;
+    }
     pg_reader_copy(&reader, view->base.lease_key, sizeof(view->base.lease_key));
     view->base.slots = pg_reader_u8(&reader);
     view->base.segments = pg_reader_u16be(&reader);
     view->shard_bytes = pg_reader_u32be(&reader);
     size_t len = (size_t) view->base.slots * view->base.segments * PG_HASH_BYTES;
     view->digests = pg_malloc(len);
-    CHECK(view->digests != NULL);
-    pg_reader_copy(&reader, view->digests, len);
+    pg_err err = view->digests == NULL ? PG_ERR_NOMEM : PG_OK;
     pg_extent_view *base = &view->base;
-    if (pg_reader_finish(&reader) != PG_OK) {
+    if (err == PG_OK) {
+        pg_reader_copy(&reader, view->digests, len);
+        err = pg_reader_finish(&reader);
+    }
+    if (err != PG_OK) {
         place_format.free(&base);
-        return PG_ERR_MALFORMED;
+        return err;
     }
     *out_view = base;
     return PG_OK;

@@ -627,6 +627,84 @@ static void test_keep__receipts_of_others__the_newest_are_kept_and_passed_on(voi
     sim_seeds(&(pg_sim_config){0}, 1, receipts_script, &w);
 }
 
+// ---- Out of memory
+
+/** One try with little memory. */
+typedef struct hungry {
+    world *w;
+    uint64_t nth;
+    uint64_t sequence;
+    bool was_hungry;
+    pg_err err;
+} hungry;
+
+static pg_err on_hungry(place_node *self, void *arg)
+{
+    hungry *try = arg;
+    world *w = try->w;
+    pg_mem_fail_nth(try->nth);
+    pg_place_session *session = NULL;
+    try->err = pg_place_open(self->host, &HOST->identity.peer_id, w->extent.lease.public_key, 0,
+                             pg_after(PG_SECONDS(60)), &session);
+    if (try->err == PG_OK) {
+        try->err = pg_place_push(session, &w->extent.cid, pg_buf_bytes(&w->extent.descriptor),
+                                 pg_after(PG_SECONDS(60)));
+    }
+    if (try->err == PG_OK) {
+        const pg_lease_grant grant = {
+            .descriptor = w->extent.cid,
+            .expiry_s = place_now_s() + DAY_S,
+            .sequence = try->sequence,
+        };
+        pg_buf encoded = {0};
+        uint64_t known = 0;
+        try->err = pg_lease_grant_encode(&w->extent.lease, &grant, &encoded);
+        if (try->err == PG_OK) {
+            try->err = send_grant(session, &encoded, 0, &known);
+        }
+        pg_buf_deinit(&encoded);
+    }
+    pg_place_session_free(&session);
+    try->was_hungry = pg_mem_failed();
+    pg_mem_fail_nth(0);
+    return PG_OK;
+}
+
+static pg_err on_fed(place_node *self, void *arg)
+{
+    const hungry *try = arg;
+    world *w = try->w;
+    pg_place_holding holding = {0};
+    CHECK_OK(place_have(self, HOST, &w->extent, &holding));
+    CHECK(holding.slots == 0x5 && holding.has_descriptor);
+    CHECK(holding.sequence <= try->sequence);
+    CHECK(try->err != PG_OK || holding.sequence == try->sequence);
+    return PG_OK;
+}
+
+static pg_err hungry_script(void *arg)
+{
+    world *w = arg;
+    hungry try = {.w = w, .sequence = 100, .was_hungry = true};
+    world_make(w);
+    CHECK_OK(place_node_do(&w->owner, on_upload, w));
+    for (try.nth = 1; try.was_hungry; try.nth++) {
+        try.sequence++;
+        CHECK_OK(place_node_do(&w->owner, on_hungry, &try));
+        CHECK_OK(place_node_do(&w->owner, on_fed, &try));
+    }
+    CHECK(try.nth > 50 && try.err == PG_OK);
+    world_end(w);
+    return PG_OK;
+}
+
+static void test_keep__memory_is_out_anywhere__no_promise_is_broken(void **state)
+{
+    (void) state;
+    static world w;
+    sim_seeds(&(pg_sim_config){0}, 1, hungry_script, &w);
+}
+
 // ---- Interrupted uploads
 
 static pg_err on_push_some(place_node *self, void *arg)
@@ -711,6 +789,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_keep__block_needed_otherwise__is_not_deleted),
         cmocka_unit_test(test_keep__block_lost__its_slot_is_no_longer_claimed),
         cmocka_unit_test(test_keep__receipts_of_others__the_newest_are_kept_and_passed_on),
+        cmocka_unit_test(test_keep__memory_is_out_anywhere__no_promise_is_broken),
         cmocka_unit_test(test_keep__partition_in_a_push__is_resumed_with_ask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
