@@ -23,6 +23,7 @@
 #include "base/mem.h"
 #include "codec/multiaddr.h"
 #include "crypto/identity.h"
+#include "dht/pair.h"
 #include "fake_files.h"
 #include "net/perf.h"
 #include "runtime/process.h"
@@ -37,6 +38,8 @@ typedef struct fixture {
     pg_identity identities[2];
     pg_host *hosts[2];
     pg_block_store *blocks;
+    pg_dht_validators validators;
+    pg_dht_pair dhts[2]; // of each host: a local one
     pg_api_context context;
     pg_buf socket_path;
     pg_api *api;
@@ -121,6 +124,21 @@ static pg_err host_start(unsigned which)
     return pg_host_listen(self.hosts[which], &addr);
 }
 
+static pg_err dht_start(unsigned which)
+{
+    pg_dht_config config =
+        pg_dht_config_default(self.hosts[which], PG_DHT_REALM_LOCAL, &self.validators);
+    config.mode = PG_DHT_MODE_SERVER;
+    return pg_dht_new(&config, &self.dhts[which].local);
+}
+
+static pg_err dhts_start(void)
+{
+    PG_TRY(pg_dht_validators_add(&self.validators, &pg_dht_validator_test));
+    PG_TRY(dht_start(0));
+    return dht_start(1);
+}
+
 static pg_err blocks_open(void)
 {
     static const pg_key key;
@@ -135,7 +153,7 @@ static pg_err blocks_open(void)
 
 static pg_err api_start(void)
 {
-    static const pg_api_route *tables[8] = {test_routes};
+    static const pg_api_route *tables[12] = {test_routes};
     const pg_endpoint tcp = {.family = PG_IP_FAMILY_V4, .ip = {127, 0, 0, 1}};
     for (size_t i = 0; pg_api_tables[i] != NULL; i++) {
         tables[i + 1] = pg_api_tables[i];
@@ -146,9 +164,11 @@ static pg_err api_start(void)
         .version = "test",
         .started_at = pg_now(),
         .is_ready = true,
+        .dhts = &self.dhts[0],
     };
     if (!self.is_bare) {
         PG_TRY(blocks_open());
+        PG_TRY(dhts_start());
         self.context.files = fake_files_new();
         self.context.bitswap = fake_bitswap();
         self.context.place = fake_place();
@@ -227,6 +247,7 @@ static pg_err run(void *arg)
     }
     pg_block_store_close(&self.blocks);
     for (int i = 0; i < 2; i++) {
+        pg_dht_pair_free(&self.dhts[i]);
         pg_host_free(&self.hosts[i]);
         pg_identity_deinit(&self.identities[i]);
     }

@@ -223,6 +223,30 @@ class Answers(unittest.TestCase):
         self.assertEqual(list(self.ask("GET", "/api/v1/stat", 200).values()).count(None), 4)
         self.server = full
 
+    def dhts(self):
+        """With the one peer that nodes_and_peers is connected to."""
+        self.ask("GET", "/api/v1/dht", 200)
+        self.ask("GET", "/api/v1/dht", 400, path="/api/v1/dht?x=1")
+        peer = self.server.ready["peer_addr"].rsplit("/", 1)[1]
+        cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
+        good = {
+            "put": {"key": "/test/a", "value_hex": "00ff", "once": True, "timeout_ms": 30000},
+            "get": {"key": "/test/a", "timeout_ms": 30000},
+            "find-peer": {"peer": peer, "timeout_ms": 30000},
+            "provide": {"cid": cid, "once": True, "timeout_ms": 30000},
+            "providers": {"cid": cid, "max": 5, "timeout_ms": 30000},
+            "unpublish": {"cid": cid},
+        }
+        while self.ask("GET", "/api/v1/dht", 200)["dhts"][0]["peers"] == 0:
+            pass  # until identify has told the peer's protocols
+        for name, body in good.items():
+            self.ask("POST", f"/api/v1/dht/{name}", 200, body=body)
+            self.ask("POST", f"/api/v1/dht/{name}", 400, body={})
+        for key in ("/test/b", peer, cid):  # what is here already asks nobody
+            steps = self.ask("POST", "/api/v1/dht/explain", 200, body={"key": key, "timeout_ms": 30000})["steps"]
+            self.assertTrue(steps)
+        self.ask("POST", "/api/v1/dht/explain", 400, body={})
+
     def events(self):
         response = self.operations["GET", "/api/v1/events"]["responses"]["200"]
         schemas = response["content"]["text/event-stream"]["x-events"]
@@ -242,6 +266,7 @@ class Answers(unittest.TestCase):
         self.nodes_and_peers()
         self.files()
         self.blocks_and_stat()
+        self.dhts()
         self.events()  # of all that was done before
         documented = {
             (method, path, status) for path, method, operation in operations() for status in operation["responses"]
