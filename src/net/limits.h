@@ -167,3 +167,17 @@
 /** How long an address told by its peer is believed, and one that was reached. */
 #define PG_NET_BOOK_ADDR_TTL_MS (60 * 60 * 1000)
 #define PG_NET_BOOK_REACHED_TTL_MS (24 * 60 * 60 * 1000)
+
+// Finding peers on the link (mDNS)
+
+/** A message taken. As RFC 6762, section 17. */
+#define PG_NET_MDNS_MESSAGE_BYTES_MAX 9000
+
+/** A message sent: fits a link's packets beside the heads of IPv6 and UDP. */
+#define PG_NET_MDNS_SEND_BYTES_MAX 1400
+
+/** Records of one message. A busy link's answers have some tens. */
+#define PG_NET_MDNS_RECORDS_MAX 128
+
+/** Addresses taken from one message: twice what a peer of ours tells. */
+#define PG_NET_MDNS_ADDRS_MAX 32
