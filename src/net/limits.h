@@ -181,3 +181,30 @@
 
 /** Addresses taken from one message: twice what a peer of ours tells. */
 #define PG_NET_MDNS_ADDRS_MAX 32
+
+/** Links, an interface and a family each, that are listened on at once. */
+#define PG_NET_MDNS_LINKS_MAX 16
+
+/** Between two questions on a link: from the first to the last it doubles. js-libp2p asks every 10 s; ours hear each other's answers,
+ *  and each question of a newcomer. */
+#define PG_NET_MDNS_ASK_MIN_MS 1000
+#define PG_NET_MDNS_ASK_MAX_MS 60000
+
+/** An answer waits so long, chosen at random, for others to answer too. As RFC 6762, section 6. */
+#define PG_NET_MDNS_ANSWER_MIN_MS 20
+#define PG_NET_MDNS_ANSWER_MAX_MS 120
+
+/** Between two answers on a link. As RFC 6762, section 6. */
+#define PG_NET_MDNS_ANSWER_PAUSE_MS 1000
+
+/** Messages looked at on a link in a second; what is beyond is thrown away. */
+#define PG_NET_MDNS_MESSAGES_PER_SECOND 200
+
+/** Peers taken up in a minute that were not known before: whoever floods the link cannot fill the book. */
+#define PG_NET_MDNS_PEERS_PER_MINUTE 32
+
+/** How long an address heard on the link is believed: five questions. */
+#define PG_NET_MDNS_ADDR_TTL_MS (5 * 60 * 1000)
+
+/** How often the interfaces of this machine are looked at. */
+#define PG_NET_MDNS_LOOK_MS 10000
