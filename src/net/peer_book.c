@@ -36,21 +36,47 @@ static void peer_free(pg_book_peer *peer)
     pg_mfree(peer);
 }
 
-// Make room for one more peer by forgetting the one not seen for longest.
+// What it would cost a stranger to push a peer out: nothing for those only heard of, a connection to us for those who called,
+// and our own choice for those we have reached. What is known of the latter guards against downgrades.
+typedef enum familiarity {
+    FAMILIARITY_HEARD_OF,
+    FAMILIARITY_MET,
+    FAMILIARITY_REACHED,
+    FAMILIARITY_COUNT,
+} familiarity;
+
+static familiarity familiarity_of(const pg_book_peer *peer)
+{
+    for (size_t i = 0; i < peer->addr_count; i++) {
+        if (peer->addrs[i].source <= PG_BOOK_SOURCE_REACHED) {
+            return FAMILIARITY_REACHED;
+        }
+    }
+    return peer->is_hybrid || peer->agent != NULL ? FAMILIARITY_MET : FAMILIARITY_HEARD_OF;
+}
+
+// Make room for one more peer by forgetting the least familiar, of these the one not seen for longest.
 static pg_err room_make(pg_peer_book *book)
 {
+    pg_book_peer *least = NULL;
+    familiarity least_familiarity = FAMILIARITY_COUNT;
     if (pg_map_count(&book->peers) < book->max) {
         return PG_OK;
     }
-    for (pg_list *node = book->order.next; node != &book->order; node = node->next) {
+    for (pg_list *node = book->order.next;
+         node != &book->order && least_familiarity != FAMILIARITY_HEARD_OF; node = node->next) {
         pg_book_peer *peer = PG_LIST_OBJECT(node, pg_book_peer, order);
-        if (peer->pins == 0) {
-            (void) pg_map_take(&book->peers, pg_peer_id_bytes(&peer->id));
-            peer_free(peer);
-            return PG_OK;
+        if (peer->pins == 0 && familiarity_of(peer) < least_familiarity) {
+            least = peer;
+            least_familiarity = familiarity_of(peer);
         }
     }
-    return pg_fail(PG_ERR_LIMIT, "the peer book is full with %zu peers in use", book->max);
+    if (least == NULL) {
+        return pg_fail(PG_ERR_LIMIT, "the peer book is full with %zu peers in use", book->max);
+    }
+    (void) pg_map_take(&book->peers, pg_peer_id_bytes(&least->id));
+    peer_free(least);
+    return PG_OK;
 }
 
 pg_err pg_peer_book_add(pg_peer_book *book, const pg_peer_id *id, pg_time now,

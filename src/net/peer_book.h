@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is remembered of peers, in memory: addresses with their source and expiry, protocols, program, whether they can do
-// the hybrid handshake, the newest signed peer record, the round trip. Bounded: the peer not seen for longest makes room,
-// unless it is pinned. Pure: time and chance are arguments.
+// the hybrid handshake, the newest signed peer record, the round trip. Bounded: peers only heard of make room before those that
+// called, and these before those that were reached; of these the one not seen for longest, unless it is pinned.
+// Pure: time and chance are arguments.
 //
 // Layer: net.  Thread: loop thread only.
 #pragma once
