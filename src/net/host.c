@@ -265,6 +265,7 @@ static pg_host_conn conn_describe(const pg_host_entry *entry)
     pg_host_conn conn = {
         .id = entry->id,
         .is_identified = entry->identify_state == PG_IDENTIFY_STATE_KNOWN,
+        .active_at = entry->active_at,
         .observed_addr = pg_multiaddr_bytes(&entry->observed),
     };
     pg_conn_get_info(entry->conn, &conn.info);

@@ -162,6 +162,9 @@ PG_NODISCARD pg_err pg_host_keep(pg_host *host, const pg_peer_id *peer);
 /** Undo one pg_host_keep. */
 void pg_host_unkeep(pg_host *host, const pg_peer_id *peer);
 
+/** End one connection at once; nothing when it is no more. Parks: no. */
+void pg_host_hang_up(pg_host *host, pg_id conn);
+
 /** End all connections with a peer at once. Parks: no. */
 void pg_host_disconnect(pg_host *host, const pg_peer_id *peer);
 
@@ -173,6 +176,7 @@ typedef struct pg_host_conn {
     pg_id id;
     pg_conn_info info;
     bool is_identified;
+    pg_time active_at; // when a stream was last opened or ended, either way
     pg_bytes
         observed_addr; // ours, as the peer sees it; binary multiaddr, checked; empty = not told
 } pg_host_conn;

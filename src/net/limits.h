@@ -208,3 +208,51 @@
 
 /** How often the interfaces of this machine are looked at. */
 #define PG_NET_MDNS_LOOK_MS 10000
+
+// The connection manager
+
+/** Between two looks at all connections, when nothing happens meanwhile. */
+#define PG_NET_MANAGER_LOOK_MS 5000
+
+/** Between two looks at the least, however much happens. */
+#define PG_NET_MANAGER_PAUSE_MS 50
+
+/** Dials of the manager in progress, and of these such to peers that are merely known. */
+#define PG_NET_MANAGER_DIALS_MAX 8
+#define PG_NET_MANAGER_DIALS_KNOWN_MAX 4
+
+/** Between two dials to peers merely known, while anybody is connected; with nobody the waits after failures grow. */
+#define PG_NET_MANAGER_KNOWN_PAUSE_MS 2000
+
+/** Peers let go at one look. */
+#define PG_NET_MANAGER_TRIMS_MAX 64
+
+/** Peers waited for, of each kind: those found nearby or told by services, and those lost. */
+#define PG_NET_MANAGER_FOUND_MAX 128
+#define PG_NET_MANAGER_LOST_MAX 128
+
+/** Dials to a lost peer before it is given up: with the growing waits about four minutes. */
+#define PG_NET_MANAGER_REDIALS_MAX 8
+
+/** A connection that lasted so long was no failure: the next waits begin anew. */
+#define PG_NET_MANAGER_STABLE_MS 60000
+
+/** A peer that ended a connection is not bothered for so long, unless it is wanted or worth it: it may be full. One that had
+ *  stayed longer than that may have been started anew. */
+#define PG_NET_MANAGER_REST_MS (10 * 60 * 1000)
+#define PG_NET_MANAGER_REST_SHORT_MS 30000
+
+/** Peers of which that is remembered. */
+#define PG_NET_MANAGER_RESTING_MAX 1024
+
+/** A peer worth it, with whom nothing happened for so long, is pinged; so many failures in a row end its connections. */
+#define PG_NET_MANAGER_PING_MS 60000
+#define PG_NET_MANAGER_PING_TIMEOUT_MS 15000
+#define PG_NET_MANAGER_PING_FAILURES_MAX 2
+#define PG_NET_MANAGER_PINGS_MAX 4
+
+/** A second connection with one peer, unused for so long, is closed. */
+#define PG_NET_MANAGER_SPARE_MS 60000
+
+/** Services that judge how useful peers are. */
+#define PG_NET_JUDGES_MAX 8

@@ -36,39 +36,31 @@ static void peer_free(pg_book_peer *peer)
     pg_mfree(peer);
 }
 
-// What it would cost a stranger to push a peer out: nothing for those only heard of, a connection to us for those who called,
-// and our own choice for those we have reached. What is known of the latter guards against downgrades.
-typedef enum familiarity {
-    FAMILIARITY_HEARD_OF,
-    FAMILIARITY_MET,
-    FAMILIARITY_REACHED,
-    FAMILIARITY_COUNT,
-} familiarity;
-
-static familiarity familiarity_of(const pg_book_peer *peer)
+pg_familiarity pg_book_peer_familiarity(const pg_book_peer *peer)
 {
     for (size_t i = 0; i < peer->addr_count; i++) {
         if (peer->addrs[i].source <= PG_BOOK_SOURCE_REACHED) {
-            return FAMILIARITY_REACHED;
+            return PG_FAMILIARITY_REACHED;
         }
     }
-    return peer->is_hybrid || peer->agent != NULL ? FAMILIARITY_MET : FAMILIARITY_HEARD_OF;
+    return peer->is_hybrid || peer->agent != NULL ? PG_FAMILIARITY_MET : PG_FAMILIARITY_HEARD_OF;
 }
 
-// Make room for one more peer by forgetting the least familiar, of these the one not seen for longest.
+// Make room for one more peer by forgetting the least familiar, of these the one not seen for longest: so strangers cannot push
+// out what is known of others, which guards against downgrades.
 static pg_err room_make(pg_peer_book *book)
 {
     pg_book_peer *least = NULL;
-    familiarity least_familiarity = FAMILIARITY_COUNT;
+    pg_familiarity least_familiarity = PG_FAMILIARITY_COUNT;
     if (pg_map_count(&book->peers) < book->max) {
         return PG_OK;
     }
     for (pg_list *node = book->order.next;
-         node != &book->order && least_familiarity != FAMILIARITY_HEARD_OF; node = node->next) {
+         node != &book->order && least_familiarity != PG_FAMILIARITY_HEARD_OF; node = node->next) {
         pg_book_peer *peer = PG_LIST_OBJECT(node, pg_book_peer, order);
-        if (peer->pins == 0 && familiarity_of(peer) < least_familiarity) {
+        if (peer->pins == 0 && pg_book_peer_familiarity(peer) < least_familiarity) {
             least = peer;
-            least_familiarity = familiarity_of(peer);
+            least_familiarity = pg_book_peer_familiarity(peer);
         }
     }
     if (least == NULL) {
@@ -235,6 +227,20 @@ size_t pg_book_peer_dial_addrs(const pg_book_peer *peer, pg_time now, bool eager
     }
     *out_due = count > 0 ? now : due;
     return count;
+}
+
+bool pg_book_peer_is_due(const pg_book_peer *peer, pg_time now, pg_time *out_due)
+{
+    pg_time due = PG_FOREVER;
+    for (size_t i = 0; i < peer->addr_count; i++) {
+        const pg_book_addr *each = &peer->addrs[i];
+        if (each->expires_at > now) {
+            bool is_due = pg_backoff_is_due(&each->backoff, now);
+            due = pg_earlier(due, is_due ? now : each->backoff.until);
+        }
+    }
+    *out_due = due;
+    return due == now;
 }
 
 // ---- what a peer says of itself ----

@@ -99,6 +99,20 @@ void pg_book_peer_dialed(pg_book_peer *peer, const pg_multiaddr *addr, bool succ
 size_t pg_book_peer_dial_addrs(const pg_book_peer *peer, pg_time now, bool eager,
                                pg_multiaddr *out_addrs, pg_time *out_due);
 
+/** How well a peer is known. */
+typedef enum pg_familiarity {
+    PG_FAMILIARITY_HEARD_OF,
+    PG_FAMILIARITY_MET,     // it was connected
+    PG_FAMILIARITY_REACHED, // and we reached it, or the user named it
+    PG_FAMILIARITY_COUNT,
+} pg_familiarity;
+
+/** Return how well a peer is known: what it would cost a stranger to appear so. */
+pg_familiarity pg_book_peer_familiarity(const pg_book_peer *peer);
+
+/** Return true when an address is worth a dial at `now`, as pg_book_peer_dial_addrs, which also says what *out_due is. */
+bool pg_book_peer_is_due(const pg_book_peer *peer, pg_time now, pg_time *out_due);
+
 /** Remember the program a peer says it is, made printable and cut at PG_NET_AGENT_BYTES_MAX. Errors: PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_book_peer_set_agent(pg_book_peer *peer, pg_bytes agent);
 
