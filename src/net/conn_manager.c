@@ -495,6 +495,7 @@ static pg_time dials_start(pg_conn_manager *manager)
         .dialing = manager->stats.dialing,
         .dialing_known = manager->dialing_known,
         .known_due_at = manager->known.until,
+        .now = pg_now(),
     };
     bool wants_known = room.connected + room.dialing < manager->marks.low;
     size_t max = pg_map_count(&manager->records) +
@@ -506,8 +507,8 @@ static pg_time dials_start(pg_conn_manager *manager)
         if (wants_known) {
             candidates_add_known(manager, &list);
         }
-        size_t chosen = pg_conn_plan_dial(list.views, list.count, &room, &manager->marks, pg_now(),
-                                          indices, &due_at);
+        size_t chosen =
+            pg_conn_plan_dial(list.views, list.count, &room, &manager->marks, indices, &due_at);
         for (size_t i = 0; i < chosen; i++) {
             chosen_peers[i] = *list.peers[indices[i]];
         }

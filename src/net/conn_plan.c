@@ -47,7 +47,8 @@ int64_t pg_conn_grade(const pg_conn_view *view)
 bool pg_conn_is_worth_redial(const pg_conn_view *view)
 {
     bool is_used = view->idle_ns < REDIAL_USE_NS && view->age_ns - view->idle_ns >= ACQUAINTED_NS;
-    return view->usefulness > 0 || (view->is_outbound && (view->streams > 0 || is_used));
+    bool is_in_use = view->streams > 0 && view->age_ns >= ACQUAINTED_NS;
+    return view->usefulness > 0 || (view->is_outbound && (is_in_use || is_used));
 }
 
 // ---- letting go ----
@@ -135,15 +136,14 @@ static bool is_before(const pg_dial_view *a, const pg_dial_view *b)
 }
 
 size_t pg_conn_plan_dial(const pg_dial_view *views, size_t count, const pg_dial_room *room,
-                         const pg_conn_marks *marks, pg_time now, size_t *out_indices,
-                         pg_time *out_due_at)
+                         const pg_conn_marks *marks, size_t *out_indices, pg_time *out_due_at)
 {
     dial_plan plan = {.marks = marks, .room = *room};
     size_t chosen = 0;
     while (plan.room.dialing < PG_NET_MANAGER_DIALS_MAX) {
         const pg_dial_view *next = NULL;
         for (size_t i = 0; i < count; i++) {
-            if (is_allowed(&plan, views[i].reason) && due_of(&plan, &views[i]) <= now &&
+            if (is_allowed(&plan, views[i].reason) && due_of(&plan, &views[i]) <= room->now &&
                 (next == NULL || is_before(&views[i], next)) &&
                 !is_chosen(i, out_indices, chosen)) {
                 next = &views[i];
@@ -160,7 +160,7 @@ size_t pg_conn_plan_dial(const pg_dial_view *views, size_t count, const pg_dial_
     *out_due_at = PG_FOREVER;
     for (size_t i = 0; i < count; i++) {
         pg_time due_at = due_of(&plan, &views[i]);
-        if (due_at > now && is_allowed(&plan, views[i].reason)) {
+        if (due_at > room->now && is_allowed(&plan, views[i].reason)) {
             *out_due_at = pg_earlier(*out_due_at, due_at);
         }
     }

@@ -70,6 +70,7 @@ typedef struct pg_dial_room {
     size_t dialing;       // dials in progress
     size_t dialing_known; // of these, to peers merely known
     pg_time known_due_at; // no peer merely known is dialed before
+    pg_time now;
 } pg_dial_room;
 
 /** Choose whom to dial now: by urgency, then worth, within PG_NET_MANAGER_DIALS_MAX; what is being dialed counts as connected.
@@ -77,5 +78,4 @@ typedef struct pg_dial_room {
  *  out_due_at    when the first of the others that the marks allow is due; PG_FOREVER when none is
  *  Returns how many. Cost: O(count * result). */
 size_t pg_conn_plan_dial(const pg_dial_view *views, size_t count, const pg_dial_room *room,
-                         const pg_conn_marks *marks, pg_time now, size_t *out_indices,
-                         pg_time *out_due_at);
+                         const pg_conn_marks *marks, size_t *out_indices, pg_time *out_due_at);

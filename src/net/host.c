@@ -298,6 +298,7 @@ pg_host_stats pg_host_get_stats(const pg_host *host)
 {
     pg_host_stats stats = host->stats;
     stats.connections = host->admission.connections;
+    stats.peers = (uint32_t) pg_map_count(&host->admission.peers);
     stats.pending = host->pending_count;
     stats.streams = host->admission.streams;
     stats.memory_bytes = host->memory.used_bytes;

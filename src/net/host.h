@@ -47,6 +47,7 @@ pg_host_config pg_host_config_default(const pg_identity *identity);
 /** What the host does and did. */
 typedef struct pg_host_stats {
     uint32_t connections;
+    uint32_t peers;   // that are connected
     uint32_t pending; // inbound handshakes in progress
     uint32_t streams; // inbound, being served
     size_t memory_bytes;

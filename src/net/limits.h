@@ -256,3 +256,35 @@
 
 /** Services that judge how useful peers are. */
 #define PG_NET_JUDGES_MAX 8
+
+// Bootstrap peers
+
+/** Peers of the list, and addresses of one. */
+#define PG_NET_BOOTSTRAP_MAX 64
+#define PG_NET_BOOTSTRAP_ADDRS_MAX 4
+
+/** With fewer peers connected the list is used. */
+#define PG_NET_BOOTSTRAP_PEERS_MIN 4
+
+/** A peer of the list whose health is older than this is looked at again. */
+#define PG_NET_BOOTSTRAP_CHECK_MS (30 * 60 * 1000)
+
+/** One look: dial, handshake and ping. */
+#define PG_NET_BOOTSTRAP_TIMEOUT_MS 30000
+
+/** Between two looks, so that a long list is no burst of dials. */
+#define PG_NET_BOOTSTRAP_PAUSE_MS 250
+
+/** A connection made for a look stays so long, for the peer to finish getting acquainted. */
+#define PG_NET_BOOTSTRAP_LINGER_MS 3000
+
+// The peer store on disk
+
+/** How long an address is remembered that was neither told again nor reached, and a peer that cannot do the hybrid handshake. */
+#define PG_NET_STORE_AGE_MS (INT64_C(30) * 24 * 60 * 60 * 1000)
+
+/** Between two saves of what has changed: what a crash may cost. */
+#define PG_NET_STORE_SAVE_MS (5 * 60 * 1000)
+
+/** Peers written in one transaction: 300 KiB of memory. */
+#define PG_NET_STORE_BATCH 64

@@ -135,20 +135,13 @@ static pg_book_addr *addr_worst(const pg_book_peer *peer, pg_time now)
     return worst;
 }
 
-pg_err pg_book_peer_add_addr(pg_book_peer *peer, const pg_multiaddr *addr, pg_book_source source,
-                             pg_time expires_at, pg_time now)
+// Put an address into the list, in the place of another where it is full.
+static pg_err addr_put(pg_book_peer *peer, const pg_book_addr *fresh, pg_time now)
 {
-    pg_book_addr *known = addr_find(peer, addr);
-    if (known != NULL) {
-        known->source = source < known->source || known->expires_at <= now ? source : known->source;
-        known->expires_at = expires_at > known->expires_at ? expires_at : known->expires_at;
-        return PG_OK;
-    }
-    const pg_book_addr fresh = {.addr = *addr, .source = source, .expires_at = expires_at};
     if (peer->addr_count == PG_NET_BOOK_ADDRS_MAX) {
         pg_book_addr *worst = addr_worst(peer, now);
-        if (worst->expires_at <= now || worst->source >= source) {
-            *worst = fresh;
+        if (worst->expires_at <= now || worst->source >= fresh->source) {
+            *worst = *fresh;
         }
         return PG_OK;
     }
@@ -157,9 +150,29 @@ pg_err pg_book_peer_add_addr(pg_book_peer *peer, const pg_multiaddr *addr, pg_bo
         return PG_ERR_NOMEM;
     }
     peer->addrs = grown;
-    peer->addrs[peer->addr_count] = fresh;
+    peer->addrs[peer->addr_count] = *fresh;
     peer->addr_count++;
     return PG_OK;
+}
+
+pg_err pg_book_peer_add_addr(pg_book_peer *peer, const pg_multiaddr *addr, pg_book_source source,
+                             pg_time expires_at, pg_time now)
+{
+    pg_book_addr *known = addr_find(peer, addr);
+    if (known == NULL) {
+        const pg_book_addr fresh = {
+            .addr = *addr, .source = source, .expires_at = expires_at, .confirmed_at = now};
+        return addr_put(peer, &fresh, now);
+    }
+    known->source = source < known->source || known->expires_at <= now ? source : known->source;
+    known->expires_at = expires_at > known->expires_at ? expires_at : known->expires_at;
+    known->confirmed_at = now;
+    return PG_OK;
+}
+
+pg_err pg_book_peer_restore_addr(pg_book_peer *peer, const pg_book_addr *addr, pg_time now)
+{
+    return addr_find(peer, &addr->addr) != NULL ? PG_OK : addr_put(peer, addr, now);
 }
 
 void pg_book_peer_drop_addrs(pg_book_peer *peer, pg_book_source source)
@@ -186,6 +199,7 @@ void pg_book_peer_dialed(pg_book_peer *peer, const pg_multiaddr *addr, bool succ
         return;
     }
     pg_backoff_reset(&known->backoff);
+    known->confirmed_at = now;
     pg_time until = now + PG_MS(PG_NET_BOOK_REACHED_TTL_MS);
     known->expires_at = known->expires_at > until ? known->expires_at : until;
     if (known->source > PG_BOOK_SOURCE_REACHED) {

@@ -36,7 +36,8 @@ typedef struct pg_book_addr {
     pg_multiaddr addr; // without /p2p/ID at the end
     pg_book_source source;
     pg_time expires_at;
-    pg_backoff backoff; // of dials to it
+    pg_time confirmed_at; // when it was last told or reached; may be before the clock's origin
+    pg_backoff backoff;   // of dials to it
 } pg_book_addr;
 
 /** One peer. Read it freely, change it by the functions below; a pointer is good until the next pg_peer_book_add unless pinned. */
@@ -85,6 +86,11 @@ void pg_book_peer_unpin(pg_book_peer *peer);
  *  expired, else the least trusted, which may be this one. Errors: PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_book_peer_add_addr(pg_book_peer *peer, const pg_multiaddr *addr,
                                           pg_book_source source, pg_time expires_at, pg_time now);
+
+/** Remember an address from an earlier run: as pg_book_peer_add_addr, but for when it was last confirmed. One that is known already stays
+ *  as it is. Errors: PG_ERR_NOMEM. */
+PG_NODISCARD pg_err pg_book_peer_restore_addr(pg_book_peer *peer, const pg_book_addr *addr,
+                                              pg_time now);
 
 /** Forget all addresses of one source. */
 void pg_book_peer_drop_addrs(pg_book_peer *peer, pg_book_source source);

@@ -92,6 +92,8 @@ static void test_redial__useful_or_chosen_and_used__is_worth_it(void **state)
     assert_false(pg_conn_is_worth_redial(&view));
     view.streams = 1;
     assert_true(pg_conn_is_worth_redial(&view));
+    view.age_ns = PG_SECONDS(5);
+    assert_false(pg_conn_is_worth_redial(&view)); // getting acquainted
 }
 
 // ---- letting go ----
@@ -170,8 +172,8 @@ static void test_trim__thousands_too_many__some_at_a_time(void **state)
 static size_t plan(const pg_dial_view *views, size_t count, size_t connected, size_t *indices,
                    pg_time *due)
 {
-    const pg_dial_room room = {.connected = connected};
-    return pg_conn_plan_dial(views, count, &room, &marks, 1000, indices, due);
+    const pg_dial_room room = {.connected = connected, .now = 1000};
+    return pg_conn_plan_dial(views, count, &room, &marks, indices, due);
 }
 
 static void test_dial__reasons__reach_up_to_their_marks(void **state)
@@ -215,8 +217,8 @@ static void test_dial__worth_and_due__decide_within_a_reason(void **state)
     assert_int_equal(due, 1200); // the low mark is reached: of the others only the kept one counts
 
     // while dials to peers merely known pause, only their end counts
-    const pg_dial_room room = {.known_due_at = 5000};
-    assert_int_equal(pg_conn_plan_dial(views, 4, &room, &marks, 1000, indices, &due), 0);
+    const pg_dial_room room = {.known_due_at = 5000, .now = 1000};
+    assert_int_equal(pg_conn_plan_dial(views, 4, &room, &marks, indices, &due), 0);
     assert_int_equal(due, 5000);
 }
 
@@ -230,18 +232,18 @@ static void test_dial__many__are_bounded(void **state)
     for (size_t i = 0; i < PG_ARRAY_LEN(views); i++) {
         views[i] = (pg_dial_view){PG_DIAL_REASON_KNOWN, 0, 0};
     }
-    pg_dial_room room = {.connected = 0};
-    assert_int_equal(pg_conn_plan_dial(views, 30, &room, &wide, 1, indices, &due),
+    pg_dial_room room = {.now = 1};
+    assert_int_equal(pg_conn_plan_dial(views, 30, &room, &wide, indices, &due),
                      PG_NET_MANAGER_DIALS_KNOWN_MAX);
     for (size_t i = 0; i < PG_ARRAY_LEN(views); i++) {
         views[i].reason = PG_DIAL_REASON_KEPT;
     }
-    assert_int_equal(pg_conn_plan_dial(views, 30, &room, &wide, 1, indices, &due),
+    assert_int_equal(pg_conn_plan_dial(views, 30, &room, &wide, indices, &due),
                      PG_NET_MANAGER_DIALS_MAX);
     room.dialing = PG_NET_MANAGER_DIALS_MAX - 1;
-    assert_int_equal(pg_conn_plan_dial(views, 30, &room, &wide, 1, indices, &due), 1);
+    assert_int_equal(pg_conn_plan_dial(views, 30, &room, &wide, indices, &due), 1);
     room.dialing = PG_NET_MANAGER_DIALS_MAX;
-    assert_int_equal(pg_conn_plan_dial(views, 30, &room, &wide, 1, indices, &due), 0);
+    assert_int_equal(pg_conn_plan_dial(views, 30, &room, &wide, indices, &due), 0);
 }
 
 int main(void)
