@@ -133,18 +133,14 @@ size_t pg_mdns_addrs_choose(const pg_multiaddr *ours, size_t count, const pg_mdn
                             pg_multiaddr *out_addrs)
 {
     size_t chosen = 0;
-    for (int pass = 0; pass < 2 && chosen == 0; pass++) { // the link's, else loopback
-        for (size_t i = 0; i < count; i++) {
-            pg_bytes ip;
-            pg_ip_scope scope;
-            if (!addr_ip(&ours[i], &ip, &scope)) {
-                continue;
-            }
-            bool is_near = scope == PG_IP_SCOPE_PRIVATE || scope == PG_IP_SCOPE_LINK_LOCAL;
-            if (pass == 0 ? is_near && is_ours(ip, place, true) : scope == PG_IP_SCOPE_LOOPBACK) {
-                out_addrs[chosen] = ours[i];
-                chosen++;
-            }
+    for (size_t i = 0; i < count; i++) {
+        pg_bytes ip;
+        pg_ip_scope scope;
+        if (addr_ip(&ours[i], &ip, &scope) &&
+            (scope == PG_IP_SCOPE_PRIVATE || scope == PG_IP_SCOPE_LINK_LOCAL) &&
+            is_ours(ip, place, true)) {
+            out_addrs[chosen] = ours[i];
+            chosen++;
         }
     }
     return chosen;

@@ -57,8 +57,8 @@ typedef struct pg_mdns_place {
 bool pg_mdns_addr_is_plausible(const pg_multiaddr *addr, const pg_endpoint *from,
                                const pg_mdns_place *place);
 
-/** Choose from our addresses those to tell on a link: private and link-local ones that stand on it. Where there is none the loopback
- *  ones, for others on this machine.
+/** Choose from our addresses those to tell on a link: private and link-local ones that stand on it. A host that listens elsewhere only is
+ *  not to be found there.
  *  out_addrs   [count]
  *  Returns how many. */
 size_t pg_mdns_addrs_choose(const pg_multiaddr *ours, size_t count, const pg_mdns_place *place,

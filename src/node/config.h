@@ -46,7 +46,10 @@ typedef struct pg_config_list {
 typedef struct pg_config {
     pg_config_list net_listen;
     pg_config_list net_announce;
+    pg_config_list net_bootstrap;
     pg_config_list net_peers;
+    bool net_mdns;
+    uint64_t net_connection_grace_ms;
     bool net_echo;
     char *net_swarm_key;
     uint64_t net_dial_timeout_ms;
@@ -55,6 +58,8 @@ typedef struct pg_config {
     uint64_t net_perf_bytes_max;
     bool security_require_pq;
     uint64_t limits_connections;
+    uint64_t limits_connections_high;
+    uint64_t limits_connections_low;
     uint64_t limits_connections_per_peer;
     uint64_t limits_connections_per_ip;
     uint64_t limits_connections_per_subnet;
@@ -66,7 +71,7 @@ typedef struct pg_config {
     uint64_t limits_book_peers;
     char *log_level;
     char *log_format;
-    uint8_t layers[32]; // [key of the table]: the pg_config_layer that last set it
+    uint8_t layers[64]; // [key of the table]: the pg_config_layer that last set it
 } pg_config;
 
 /** One row of the table. */

@@ -11,7 +11,7 @@
 #include "net/perf.h"
 #include "net/pnet.h"
 #include "node/data.h"
-#include "node/keeper.h"
+#include "node/finder.h"
 #include "runtime/fiber.h"
 #include "runtime/process.h"
 
@@ -27,7 +27,7 @@ typedef struct node {
     pg_key network_key; // of the private network
     char *agent;
     pg_host *host;
-    pg_keeper *keeper;
+    pg_finder *finder;
     pg_api_context context;
     pg_buf socket_path;
     pg_api *api;
@@ -230,7 +230,7 @@ static pg_err node_start(node *self)
     self->options->on_config(&self->config, self->options->user);
     PG_TRY(identity_open(self));
     PG_TRY(host_start(self));
-    PG_TRY(pg_keeper_new(self->host, &self->config.net_peers, &self->keeper));
+    PG_TRY(pg_finder_new(self->host, &self->config, NULL, &self->finder));
     PG_TRY(api_start(self));
     return ready_tell(self);
 }
@@ -251,11 +251,7 @@ static pg_err config_reload(node *self)
     pg_log(PG_LOG_LEVEL_INFO, "node.config.reread", PG_LOG_U64("changed", changed),
            PG_LOG_STR("needs_restart", fixed));
     PG_TRY(announce_start(self));
-    pg_keeper *keeper = NULL;
-    PG_TRY(pg_keeper_new(self->host, &self->config.net_peers, &keeper));
-    pg_keeper_free(&self->keeper);
-    self->keeper = keeper;
-    return PG_OK;
+    return pg_finder_reload(self->finder, &self->config);
 }
 
 static pg_err node_serve(node *self)
@@ -311,7 +307,7 @@ static void node_drain(node *self)
 static void node_stop(node *self)
 {
     self->context.is_ready = false;
-    pg_keeper_free(&self->keeper);
+    pg_finder_free(&self->finder);
     if (self->host != NULL && self->api != NULL) {
         node_drain(self);
     }

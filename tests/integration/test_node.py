@@ -38,7 +38,7 @@ class Node:
         self.log_file = pathlib.Path(f"{folder}.log")
         self.ready_file.unlink(missing_ok=True)
         words = [PANGEA, "run", "--data", str(folder), "--ready-file", str(self.ready_file)]
-        words += ["--listen", source or "/ip4/127.0.0.1/tcp/0"]
+        words += ["--listen", source or "/ip4/127.0.0.1/tcp/0", "--set", "net.mdns=false"]
         for setting in settings:
             words += ["--set", setting]
         with open(self.log_file, "wb") as log:
