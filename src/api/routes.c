@@ -3,6 +3,7 @@
 
 #include "api/fields.h"
 #include "api/limits.h"
+#include "api/routes_invite.h"
 #include "base/str.h"
 #include "crypto/peer_id_text.h"
 #include "net/perf.h"
@@ -298,8 +299,14 @@ static pg_err perf_post(const pg_api_request *request, json_object **out_body)
 }
 
 const pg_api_route pg_api_routes[] = {
-    {"GET", "/livez", livez_get},        {"GET", "/readyz", readyz_get},
-    {"GET", "/api/v1/node", node_get},   {"GET", "/api/v1/peers", peers_get},
-    {"POST", "/api/v1/dial", dial_post}, {"POST", "/api/v1/ping", ping_post},
-    {"POST", "/api/v1/perf", perf_post}, {NULL, NULL, NULL},
+    {"GET", "/livez", livez_get},
+    {"GET", "/readyz", readyz_get},
+    {"GET", "/api/v1/node", node_get},
+    {"GET", "/api/v1/peers", peers_get},
+    {"POST", "/api/v1/dial", dial_post},
+    {"POST", "/api/v1/ping", ping_post},
+    {"POST", "/api/v1/perf", perf_post},
+    {"POST", "/api/v1/invite", pg_api_invite_post},
+    {"POST", "/api/v1/join", pg_api_join_post},
+    {NULL, NULL, NULL},
 };

@@ -7,6 +7,7 @@
 //      POST /api/v1/dial         {"target", "fresh"?, "timeout_ms"?}: be connected, and tell with whom
 //      POST /api/v1/ping         {"target", "count"?, "interval_ms"?, "delay_ms"?, "timeout_ms"?}: round trips
 //      POST /api/v1/perf         {"target", "up_bytes"?, "down_bytes"?, "timeout_ms"?}: throughput
+//      POST /api/v1/invite, /join   routes_invite.h
 //
 // A target is a PeerId or a multiaddr, with or without "/p2p/ID".
 //
@@ -18,13 +19,15 @@
 #include "api/server.h"
 #include "base/bytes.h"
 #include "crypto/peer_id.h"
+#include "crypto/secret.h"
 #include "net/host.h"
 
 /** What the routes speak for. Lives as long as the server. */
 typedef struct pg_api_context {
     pg_host *host;
-    const pg_peer_id *person; // whose device this is
-    const char *version;      // of the program
+    const pg_peer_id *person;  // whose device this is
+    const pg_key *network_key; // of the private network; NULL: none
+    const char *version;       // of the program
     pg_time started_at;
     bool is_ready; // the node accepts connections and does not stop yet
 } pg_api_context;

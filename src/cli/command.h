@@ -76,5 +76,7 @@ extern const pg_command pg_command_dial;
 extern const pg_command pg_command_ping;
 extern const pg_command pg_command_perf;
 extern const pg_command pg_command_peers;
+extern const pg_command pg_command_invite;
+extern const pg_command pg_command_join;
 extern const pg_command pg_command_help;
 extern const pg_command pg_command_version;

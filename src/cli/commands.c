@@ -24,6 +24,8 @@ const pg_command *const pg_commands[] = {
     &pg_command_ping,
     &pg_command_perf,
     &pg_command_peers,
+    &pg_command_invite,
+    &pg_command_join,
     &pg_command_version,
     &pg_command_help,
     NULL,

@@ -160,6 +160,19 @@ static bool is_needed(const pg_bootstrap *bootstrap)
     return pg_host_get_stats(bootstrap->host).peers < PG_NET_BOOTSTRAP_PEERS_MIN;
 }
 
+static void health_tell(const pg_bootstrap *bootstrap, const pg_bootstrap_peer *peer, pg_err err)
+{
+    uint64_t number = (uint64_t) (peer - bootstrap->peers) + 1;
+    if (err == PG_OK) {
+        pg_log(PG_LOG_LEVEL_INFO, "net.bootstrap.good", PG_LOG_U64("number", number));
+    } else {
+        pg_log(PG_LOG_LEVEL_INFO, "net.bootstrap.bad", PG_LOG_U64("number", number),
+               PG_LOG_STR("error", pg_err_name(err)));
+        pg_log(PG_LOG_LEVEL_DEBUG, "net.bootstrap.failed", PG_LOG_U64("number", number),
+               PG_LOG_STR("detail", pg_error_detail(err))); // has addresses
+    }
+}
+
 static pg_err peer_look(pg_bootstrap *bootstrap, pg_bootstrap_peer *peer)
 {
     pg_host *host = bootstrap->host;
@@ -174,14 +187,9 @@ static pg_err peer_look(pg_bootstrap *bootstrap, pg_bootstrap_peer *peer)
         return PG_ERR_CANCELLED; // we stop, or the host does
     }
     if (pg_bootstrap_note(peer, err == PG_OK, rtt_ns, pg_now(), random_u64())) {
-        pg_log(PG_LOG_LEVEL_INFO, err == PG_OK ? "net.bootstrap.good" : "net.bootstrap.bad",
-               PG_LOG_U64("number", (uint64_t) (peer - bootstrap->peers) + 1),
-               PG_LOG_STR("error", err == PG_OK ? NULL : pg_err_name(err)));
+        health_tell(bootstrap, peer, err);
     }
-    if (err != PG_OK) {
-        pg_log(PG_LOG_LEVEL_DEBUG, "net.bootstrap.failed", PG_LOG_STR("error", pg_err_name(err)),
-               PG_LOG_STR("detail", pg_error_detail(err)));
-    } else if (!peer->is_connected && !for_use) {
+    if (err == PG_OK && !peer->is_connected && !for_use) {
         PG_TRY(look_end(host, &peer->peer, conn));
     }
     return pg_sleep_until(pg_after(PG_MS(PG_NET_BOOTSTRAP_PAUSE_MS)));

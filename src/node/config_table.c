@@ -95,7 +95,8 @@ static const pg_config_key keys[] = {
     BYTES("net.perf_bytes_max", net_perf_bytes_max, "16GiB", 0, 1024 * TIB, true,
           "most bytes one /perf/1.0.0 request may have in each direction; 0 refuses the protocol"),
     TEXT("net.swarm_key", net_swarm_key, "", false,
-         "file with the key of a private network; empty: a public node"),
+         "file with the key of a private network, in the data directory unless it begins with a "
+         "slash; empty: a public node"),
     BOOL("security.require_pq", security_require_pq, "false", false,
          "refuse peers that cannot do the hybrid post-quantum handshake"),
 };

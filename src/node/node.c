@@ -15,7 +15,6 @@
 #include "runtime/fiber.h"
 #include "runtime/process.h"
 
-#define CONFIG_NAME "pangea.conf"
 #define SOCKET_NAME "api.sock"
 
 /** All that runs, in the order it is built. */
@@ -55,7 +54,7 @@ static pg_err config_fill(const pg_node_options *options, pg_config *config)
     if (options->config_file != NULL) {
         err = config_read(options->config_file, true, config);
     } else {
-        err = pg_data_name(options->data, CONFIG_NAME, &path);
+        err = pg_data_name(options->data, PG_CONFIG_NAME, &path);
         if (err == PG_OK) {
             err = config_read((const char *) path.ptr, false, config);
         }
@@ -118,20 +117,33 @@ static pg_err identity_open(node *self)
     return PG_OK;
 }
 
-static pg_err network_key_read(node *self)
+static pg_err swarm_key_load(const char *path, pg_key *out_key)
 {
-    const char *path = self->config.net_swarm_key;
-    if (path[0] == '\0') {
-        return PG_OK;
-    }
     pg_buf text = {0};
     pg_err err = pg_file_load(path, PG_NET_SWARM_KEY_BYTES_MAX, &text);
     if (err == PG_OK) {
-        err = pg_swarm_key_parse(pg_buf_bytes(&text), &self->network_key);
+        err = pg_swarm_key_parse(pg_buf_bytes(&text), out_key);
         err = pg_error_wrap(err, "net.swarm_key: %s", path);
         pg_wipe(text.ptr, text.cap);
     }
     pg_buf_deinit(&text);
+    return err;
+}
+
+// A name without a slash in front is one in the data directory, so that the directory can be moved.
+static pg_err network_key_read(node *self)
+{
+    const char *name = self->config.net_swarm_key;
+    pg_buf path = {0};
+    if (name[0] == '\0') {
+        return PG_OK;
+    }
+    pg_err err = name[0] == '/' ? pg_buf_printf(&path, "%s", name)
+                                : pg_data_name(self->options->data, name, &path);
+    if (err == PG_OK) {
+        err = swarm_key_load((const char *) path.ptr, &self->network_key);
+    }
+    pg_buf_deinit(&path);
     return err;
 }
 
@@ -196,6 +208,7 @@ static pg_err api_start(node *self)
     self->context = (pg_api_context){
         .host = self->host,
         .person = &self->identity.person.peer_id,
+        .network_key = self->config.net_swarm_key[0] != '\0' ? &self->network_key : NULL,
         .version = self->options->version,
         .started_at = pg_now(),
         .is_ready = true,
