@@ -497,7 +497,10 @@ static pg_time dials_start(pg_conn_manager *manager)
         .known_due_at = manager->known.until,
         .now = pg_now(),
     };
-    bool wants_known = room.connected + room.dialing < manager->marks.low;
+    bool is_low = room.connected + room.dialing < manager->marks.low;
+    bool wants_known =
+        is_low && room.known_due_at <= room.now &&
+        room.dialing_known < PG_NET_MANAGER_DIALS_KNOWN_MAX; // else not worth the walk
     size_t max = pg_map_count(&manager->records) +
                  (wants_known ? pg_host_get_stats(manager->host).book_peers : 0);
     candidates list = {.views = pg_calloc(max, sizeof(*list.views))};
@@ -518,7 +521,7 @@ static pg_time dials_start(pg_conn_manager *manager)
     }
     pg_mfree(list.views);
     pg_mfree(list.peers);
-    return due_at;
+    return is_low && room.known_due_at > room.now ? pg_earlier(due_at, room.known_due_at) : due_at;
 }
 
 // ---- keeping alive ----

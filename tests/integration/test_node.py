@@ -364,6 +364,25 @@ class Start(NodeTest):
         self.wait_for(lambda: "node.config.refused" in a.log(), "bad settings are refused")
         a.answer("peers")
 
+    def test_reload_of_peers(self):
+        a, b = self.node("a"), self.node("b")
+        conf = a.folder / "pangea.conf"
+        for key in ("peers", "bootstrap"):
+            conf.write_text(f"[net]\n{key} = {b.addr}\n", encoding="ascii")
+            a.process.send_signal(signal.SIGHUP)
+            self.wait_for(lambda: a.stats()["connections"] == 1, f"a comes to b by net.{key}")
+            conf.write_text(f"[net]\n{key} = {b.addr}x\n", encoding="ascii")
+            before = a.log().count("node.config.refused")
+            a.process.send_signal(signal.SIGHUP)
+            self.wait_for(lambda: a.log().count("node.config.refused") > before, "a bad list is refused")
+            conf.write_text("", encoding="ascii")
+            before = a.log().count("node.config.reread")
+            a.process.send_signal(signal.SIGHUP)
+            self.wait_for(lambda: a.log().count("node.config.reread") > before, "no list any more")
+            b.stop()
+            self.wait_for(lambda: a.stats()["connections"] == 0, "b is gone")
+            b = self.node("b", source=f"/ip4/127.0.0.1/tcp/{b.port}")
+
     def test_log_as_json(self):
         a = self.node("a", "log.format=json", "log.level=debug")
         self.assertEqual(a.stop(), 0)
