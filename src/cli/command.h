@@ -85,5 +85,7 @@ extern const pg_command pg_command_block_put;
 extern const pg_command pg_command_block_get;
 extern const pg_command pg_command_stat;
 extern const pg_command pg_command_devnet;
+extern const pg_command pg_command_invite;
+extern const pg_command pg_command_join;
 extern const pg_command pg_command_help;
 extern const pg_command pg_command_version;
