@@ -4,6 +4,8 @@
 // Layer: api.  Thread: any.
 #pragma once
 
+#include <stdint.h>
+
 // ---- Connections and requests
 
 /** Connections to one door of the local API at once. */
@@ -83,6 +85,9 @@
 #define PG_API_DIAL_TIMEOUT_MS 30000
 #define PG_API_PING_TIMEOUT_MS 10000
 #define PG_API_PERF_TIMEOUT_MS (10 * 60 * 1000)
+
+/** The longest time an invitation may hold, unless it holds for ever: ten years. */
+#define PG_API_INVITE_SECONDS_MAX (UINT64_C(10) * 366 * 24 * 60 * 60)
 
 /** After a dial: for the peer to tell what it is. */
 #define PG_API_IDENTIFY_MS 5000

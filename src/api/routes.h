@@ -15,6 +15,7 @@
 //      routes_blocks.c   POST /api/v1/blocks, GET /api/v1/blocks/{cid}
 //      routes_stat.c     GET  /api/v1/stat             what the parts of the node hold and did
 //      routes_dht.c      /api/v1/dht, /api/v1/dht/...  peers, records and providers of the DHTs
+//      routes_invite.c   POST /api/v1/invite, join     invite others to the network of the node; come to a node that invites
 //
 // A target is a PeerId or a multiaddr, with or without "/p2p/ID". Links are secrets: they stand in bodies, never in a path or a log.
 //
@@ -28,6 +29,7 @@
 #include "api/transfers.h"
 #include "base/bytes.h"
 #include "crypto/peer_id.h"
+#include "crypto/secret.h"
 #include "dht/pair.h"
 #include "exchange/bitswap.h"
 #include "exchange/place_server.h"
@@ -39,9 +41,10 @@
 /** What the routes speak for. Lives as long as the server. */
 typedef struct pg_api_context {
     pg_host *host;
-    const pg_dht_pair *dhts;  // members NULL: switched off
-    const pg_peer_id *person; // whose device this is
-    const char *version;      // of the program
+    const pg_dht_pair *dhts;   // members NULL: switched off
+    const pg_peer_id *person;  // whose device this is
+    const pg_key *network_key; // of the private network; NULL: none
+    const char *version;       // of the program
     pg_time started_at;
     bool is_ready; // the node accepts connections and does not stop yet
 
@@ -73,6 +76,7 @@ extern const pg_api_route pg_api_file_routes[];
 extern const pg_api_route pg_api_block_routes[];
 extern const pg_api_route pg_api_stat_routes[];
 extern const pg_api_route pg_api_dht_routes[];
+extern const pg_api_route pg_api_invite_routes[];
 
 /** Tell of a transfer: an event with the document that GET /api/v1/transfers/{id} gives. Parks: no. */
 void pg_api_transfer_tell(pg_api_context *context, const pg_transfer *transfer);

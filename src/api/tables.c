@@ -9,5 +9,6 @@ const pg_api_route *const pg_api_tables[] = {
     pg_api_block_routes,
     pg_api_stat_routes,
     pg_api_dht_routes,
+    pg_api_invite_routes,
     NULL,
 };

@@ -92,5 +92,7 @@ extern const pg_command pg_command_dht_put;
 extern const pg_command pg_command_dht_provide;
 extern const pg_command pg_command_dht_providers;
 extern const pg_command pg_command_dht_explain;
+extern const pg_command pg_command_invite;
+extern const pg_command pg_command_join;
 extern const pg_command pg_command_help;
 extern const pg_command pg_command_version;

@@ -41,6 +41,8 @@ const pg_command *const pg_commands[] = {
     &pg_command_dht_providers,
     &pg_command_dht_explain,
     &pg_command_peers,
+    &pg_command_invite,
+    &pg_command_join,
     &pg_command_stat,
     &pg_command_devnet,
     &pg_command_version,

@@ -92,6 +92,7 @@ static pg_err words_make(const pg_devnet *net, const pg_devnet_node *node, comma
     PG_TRY(words_add(words, "--listen"));
     PG_TRY(words_add(words, listen));
     PG_TRY(words_add_setting(words, "net.drain_timeout", "1s"));
+    PG_TRY(words_add_setting(words, "net.mdns", "false")); // no peers but those of the network
     for (size_t i = 0; i + 1 < node->index; i++) {
         PG_TRY(words_add_setting(words, "net.peers", text_of(&net->nodes[i].addr)));
     }

@@ -266,6 +266,7 @@ static pg_host_conn conn_describe(const pg_host_entry *entry)
     pg_host_conn conn = {
         .id = entry->id,
         .is_identified = entry->identify_state == PG_IDENTIFY_STATE_KNOWN,
+        .active_at = entry->active_at,
         .observed_addr = pg_multiaddr_bytes(&entry->observed),
     };
     pg_conn_get_info(entry->conn, &conn.info);
@@ -298,6 +299,7 @@ pg_host_stats pg_host_get_stats(const pg_host *host)
 {
     pg_host_stats stats = host->stats;
     stats.connections = host->admission.connections;
+    stats.peers = (uint32_t) pg_map_count(&host->admission.peers);
     stats.pending = host->pending_count;
     stats.streams = host->admission.streams;
     stats.memory_bytes = host->memory.used_bytes;

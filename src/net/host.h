@@ -48,6 +48,7 @@ pg_host_config pg_host_config_default(const pg_identity *identity);
 /** What the host does and did. */
 typedef struct pg_host_stats {
     uint32_t connections;
+    uint32_t peers;   // that are connected
     uint32_t pending; // inbound handshakes in progress
     uint32_t streams; // inbound, being served
     size_t memory_bytes;
@@ -172,6 +173,9 @@ PG_NODISCARD pg_err pg_host_keep(pg_host *host, const pg_peer_id *peer);
 /** Undo one pg_host_keep. */
 void pg_host_unkeep(pg_host *host, const pg_peer_id *peer);
 
+/** End one connection at once; nothing when it is no more. Parks: no. */
+void pg_host_hang_up(pg_host *host, pg_id conn);
+
 /** End all connections with a peer at once. Parks: no. */
 void pg_host_disconnect(pg_host *host, const pg_peer_id *peer);
 
@@ -183,6 +187,7 @@ typedef struct pg_host_conn {
     pg_id id;
     pg_conn_info info;
     bool is_identified;
+    pg_time active_at; // when a stream was last opened or ended, either way
     pg_bytes
         observed_addr; // ours, as the peer sees it; binary multiaddr, checked; empty = not told
 } pg_host_conn;

@@ -72,6 +72,14 @@ void pg_host_entry_end(pg_host_entry *entry)
     pg_waitq_wake_all(&entry->identified);
 }
 
+void pg_host_hang_up(pg_host *host, pg_id conn)
+{
+    pg_host_entry *entry = pg_host_entry_get(host, conn);
+    if (entry != NULL) {
+        pg_host_entry_end(entry);
+    }
+}
+
 void pg_host_disconnect(pg_host *host, const pg_peer_id *peer)
 {
     for (pg_list *node = host->conns.next; node != &host->conns; node = node->next) {

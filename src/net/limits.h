@@ -167,3 +167,124 @@
 /** How long an address told by its peer is believed, and one that was reached. */
 #define PG_NET_BOOK_ADDR_TTL_MS (60 * 60 * 1000)
 #define PG_NET_BOOK_REACHED_TTL_MS (24 * 60 * 60 * 1000)
+
+// Finding peers on the link (mDNS)
+
+/** A message taken. As RFC 6762, section 17. */
+#define PG_NET_MDNS_MESSAGE_BYTES_MAX 9000
+
+/** A message sent: fits a link's packets beside the heads of IPv6 and UDP. */
+#define PG_NET_MDNS_SEND_BYTES_MAX 1400
+
+/** Records of one message. A busy link's answers have some tens. */
+#define PG_NET_MDNS_RECORDS_MAX 128
+
+/** Addresses taken from one message: twice what a peer of ours tells. */
+#define PG_NET_MDNS_ADDRS_MAX 32
+
+/** Links, an interface and a family each, that are listened on at once. */
+#define PG_NET_MDNS_LINKS_MAX 16
+
+/** Between two questions on a link: from the first to the last it doubles. js-libp2p asks every 10 s; ours hear each other's answers,
+ *  and each question of a newcomer. */
+#define PG_NET_MDNS_ASK_MIN_MS 1000
+#define PG_NET_MDNS_ASK_MAX_MS 60000
+
+/** An answer waits so long, chosen at random, for others to answer too. As RFC 6762, section 6. */
+#define PG_NET_MDNS_ANSWER_MIN_MS 20
+#define PG_NET_MDNS_ANSWER_MAX_MS 120
+
+/** Between two answers on a link. As RFC 6762, section 6. */
+#define PG_NET_MDNS_ANSWER_PAUSE_MS 1000
+
+/** Messages looked at on a link in a second; what is beyond is thrown away. */
+#define PG_NET_MDNS_MESSAGES_PER_SECOND 200
+
+/** Peers taken up in a minute that were not known before: whoever floods the link cannot fill the book. */
+#define PG_NET_MDNS_PEERS_PER_MINUTE 32
+
+/** How long an address heard on the link is believed: five questions. */
+#define PG_NET_MDNS_ADDR_TTL_MS (5 * 60 * 1000)
+
+/** How often the interfaces of this machine are looked at. */
+#define PG_NET_MDNS_LOOK_MS 10000
+
+// The connection manager
+
+/** Between two looks at all connections, when nothing happens meanwhile. */
+#define PG_NET_MANAGER_LOOK_MS 5000
+
+/** Between two looks at the least, however much happens. */
+#define PG_NET_MANAGER_PAUSE_MS 50
+
+/** Dials of the manager in progress, and of these such to peers that are merely known. */
+#define PG_NET_MANAGER_DIALS_MAX 8
+#define PG_NET_MANAGER_DIALS_KNOWN_MAX 4
+
+/** Between two dials to peers merely known, while anybody is connected; with nobody the waits after failures grow. */
+#define PG_NET_MANAGER_KNOWN_PAUSE_MS 2000
+
+/** Peers let go at one look. */
+#define PG_NET_MANAGER_TRIMS_MAX 64
+
+/** Peers waited for, of each kind: those found nearby or told by services, and those lost. */
+#define PG_NET_MANAGER_FOUND_MAX 128
+#define PG_NET_MANAGER_LOST_MAX 128
+
+/** Dials to a lost peer before it is given up: with the growing waits about four minutes. */
+#define PG_NET_MANAGER_REDIALS_MAX 8
+
+/** A connection that lasted so long was no failure: the next waits begin anew. */
+#define PG_NET_MANAGER_STABLE_MS 60000
+
+/** A peer that ended a connection is not bothered for so long, unless it is wanted or worth it: it may be full. One that had
+ *  stayed longer than that may have been started anew. */
+#define PG_NET_MANAGER_REST_MS (10 * 60 * 1000)
+#define PG_NET_MANAGER_REST_SHORT_MS 30000
+
+/** Peers of which that is remembered. */
+#define PG_NET_MANAGER_RESTING_MAX 1024
+
+/** A peer worth it, with whom nothing happened for so long, is pinged; so many failures in a row end its connections. */
+#define PG_NET_MANAGER_PING_MS 60000
+#define PG_NET_MANAGER_PING_TIMEOUT_MS 15000
+#define PG_NET_MANAGER_PING_FAILURES_MAX 2
+#define PG_NET_MANAGER_PINGS_MAX 4
+
+/** A second connection with one peer, unused for so long, is closed. */
+#define PG_NET_MANAGER_SPARE_MS 60000
+
+/** Services that judge how useful peers are. */
+#define PG_NET_JUDGES_MAX 8
+
+// Bootstrap peers
+
+/** Peers of the list, and addresses of one. */
+#define PG_NET_BOOTSTRAP_MAX 64
+#define PG_NET_BOOTSTRAP_ADDRS_MAX 4
+
+/** With fewer peers connected the list is used. */
+#define PG_NET_BOOTSTRAP_PEERS_MIN 4
+
+/** A peer of the list whose health is older than this is looked at again. */
+#define PG_NET_BOOTSTRAP_CHECK_MS (30 * 60 * 1000)
+
+/** One look: dial, handshake and ping. */
+#define PG_NET_BOOTSTRAP_TIMEOUT_MS 30000
+
+/** Between two looks, so that a long list is no burst of dials. */
+#define PG_NET_BOOTSTRAP_PAUSE_MS 250
+
+/** A connection made for a look stays so long, for the peer to finish getting acquainted. */
+#define PG_NET_BOOTSTRAP_LINGER_MS 3000
+
+// The peer store on disk
+
+/** How long an address is remembered that was neither told again nor reached, and a peer that cannot do the hybrid handshake. */
+#define PG_NET_STORE_AGE_MS (INT64_C(30) * 24 * 60 * 60 * 1000)
+
+/** Between two saves of what has changed: what a crash may cost. */
+#define PG_NET_STORE_SAVE_MS (5 * 60 * 1000)
+
+/** Peers written in one transaction: 300 KiB of memory. */
+#define PG_NET_STORE_BATCH 64

@@ -36,21 +36,39 @@ static void peer_free(pg_book_peer *peer)
     pg_mfree(peer);
 }
 
-// Make room for one more peer by forgetting the one not seen for longest.
+pg_familiarity pg_book_peer_familiarity(const pg_book_peer *peer)
+{
+    for (size_t i = 0; i < peer->addr_count; i++) {
+        if (peer->addrs[i].source <= PG_BOOK_SOURCE_REACHED) {
+            return PG_FAMILIARITY_REACHED;
+        }
+    }
+    return peer->is_hybrid || peer->agent != NULL ? PG_FAMILIARITY_MET : PG_FAMILIARITY_HEARD_OF;
+}
+
+// Make room for one more peer by forgetting the least familiar, of these the one not seen for longest: so strangers cannot push
+// out what is known of others, which guards against downgrades.
 static pg_err room_make(pg_peer_book *book)
 {
+    pg_book_peer *least = NULL;
+    pg_familiarity least_familiarity = PG_FAMILIARITY_COUNT;
     if (pg_map_count(&book->peers) < book->max) {
         return PG_OK;
     }
-    for (pg_list *node = book->order.next; node != &book->order; node = node->next) {
+    for (pg_list *node = book->order.next;
+         node != &book->order && least_familiarity != PG_FAMILIARITY_HEARD_OF; node = node->next) {
         pg_book_peer *peer = PG_LIST_OBJECT(node, pg_book_peer, order);
-        if (peer->pins == 0) {
-            (void) pg_map_take(&book->peers, pg_peer_id_bytes(&peer->id));
-            peer_free(peer);
-            return PG_OK;
+        if (peer->pins == 0 && pg_book_peer_familiarity(peer) < least_familiarity) {
+            least = peer;
+            least_familiarity = pg_book_peer_familiarity(peer);
         }
     }
-    return pg_fail(PG_ERR_LIMIT, "the peer book is full with %zu peers in use", book->max);
+    if (least == NULL) {
+        return pg_fail(PG_ERR_LIMIT, "the peer book is full with %zu peers in use", book->max);
+    }
+    (void) pg_map_take(&book->peers, pg_peer_id_bytes(&least->id));
+    peer_free(least);
+    return PG_OK;
 }
 
 pg_err pg_peer_book_add(pg_peer_book *book, const pg_peer_id *id, pg_time now,
@@ -117,20 +135,13 @@ static pg_book_addr *addr_worst(const pg_book_peer *peer, pg_time now)
     return worst;
 }
 
-pg_err pg_book_peer_add_addr(pg_book_peer *peer, const pg_multiaddr *addr, pg_book_source source,
-                             pg_time expires_at, pg_time now)
+// Put an address into the list, in the place of another where it is full.
+static pg_err addr_put(pg_book_peer *peer, const pg_book_addr *fresh, pg_time now)
 {
-    pg_book_addr *known = addr_find(peer, addr);
-    if (known != NULL) {
-        known->source = source < known->source || known->expires_at <= now ? source : known->source;
-        known->expires_at = expires_at > known->expires_at ? expires_at : known->expires_at;
-        return PG_OK;
-    }
-    const pg_book_addr fresh = {.addr = *addr, .source = source, .expires_at = expires_at};
     if (peer->addr_count == PG_NET_BOOK_ADDRS_MAX) {
         pg_book_addr *worst = addr_worst(peer, now);
-        if (worst->expires_at <= now || worst->source >= source) {
-            *worst = fresh;
+        if (worst->expires_at <= now || worst->source >= fresh->source) {
+            *worst = *fresh;
         }
         return PG_OK;
     }
@@ -139,9 +150,29 @@ pg_err pg_book_peer_add_addr(pg_book_peer *peer, const pg_multiaddr *addr, pg_bo
         return PG_ERR_NOMEM;
     }
     peer->addrs = grown;
-    peer->addrs[peer->addr_count] = fresh;
+    peer->addrs[peer->addr_count] = *fresh;
     peer->addr_count++;
     return PG_OK;
+}
+
+pg_err pg_book_peer_add_addr(pg_book_peer *peer, const pg_multiaddr *addr, pg_book_source source,
+                             pg_time expires_at, pg_time now)
+{
+    pg_book_addr *known = addr_find(peer, addr);
+    if (known == NULL) {
+        const pg_book_addr fresh = {
+            .addr = *addr, .source = source, .expires_at = expires_at, .confirmed_at = now};
+        return addr_put(peer, &fresh, now);
+    }
+    known->source = source < known->source || known->expires_at <= now ? source : known->source;
+    known->expires_at = expires_at > known->expires_at ? expires_at : known->expires_at;
+    known->confirmed_at = now;
+    return PG_OK;
+}
+
+pg_err pg_book_peer_restore_addr(pg_book_peer *peer, const pg_book_addr *addr, pg_time now)
+{
+    return addr_find(peer, &addr->addr) != NULL ? PG_OK : addr_put(peer, addr, now);
 }
 
 void pg_book_peer_drop_addrs(pg_book_peer *peer, pg_book_source source)
@@ -168,6 +199,7 @@ void pg_book_peer_dialed(pg_book_peer *peer, const pg_multiaddr *addr, bool succ
         return;
     }
     pg_backoff_reset(&known->backoff);
+    known->confirmed_at = now;
     pg_time until = now + PG_MS(PG_NET_BOOK_REACHED_TTL_MS);
     known->expires_at = known->expires_at > until ? known->expires_at : until;
     if (known->source > PG_BOOK_SOURCE_REACHED) {
@@ -209,6 +241,20 @@ size_t pg_book_peer_dial_addrs(const pg_book_peer *peer, pg_time now, bool eager
     }
     *out_due = count > 0 ? now : due;
     return count;
+}
+
+bool pg_book_peer_is_due(const pg_book_peer *peer, pg_time now, pg_time *out_due)
+{
+    pg_time due = PG_FOREVER;
+    for (size_t i = 0; i < peer->addr_count; i++) {
+        const pg_book_addr *each = &peer->addrs[i];
+        if (each->expires_at > now) {
+            bool is_due = pg_backoff_is_due(&each->backoff, now);
+            due = pg_earlier(due, is_due ? now : each->backoff.until);
+        }
+    }
+    *out_due = due;
+    return due == now;
 }
 
 // ---- what a peer says of itself ----

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is remembered of peers, in memory: addresses with their source and expiry, protocols, program, whether they can do
-// the hybrid handshake, the newest signed peer record, the round trip. Bounded: the peer not seen for longest makes room,
-// unless it is pinned. Pure: time and chance are arguments.
+// the hybrid handshake, the newest signed peer record, the round trip. Bounded: peers only heard of make room before those that
+// called, and these before those that were reached; of these the one not seen for longest, unless it is pinned.
+// Pure: time and chance are arguments.
 //
 // Layer: net.  Thread: loop thread only.
 #pragma once
@@ -35,7 +36,8 @@ typedef struct pg_book_addr {
     pg_multiaddr addr; // without /p2p/ID at the end
     pg_book_source source;
     pg_time expires_at;
-    pg_backoff backoff; // of dials to it
+    pg_time confirmed_at; // when it was last told or reached; may be before the clock's origin
+    pg_backoff backoff;   // of dials to it
 } pg_book_addr;
 
 /** One peer. Read it freely, change it by the functions below; a pointer is good until the next pg_peer_book_add unless pinned. */
@@ -85,6 +87,11 @@ void pg_book_peer_unpin(pg_book_peer *peer);
 PG_NODISCARD pg_err pg_book_peer_add_addr(pg_book_peer *peer, const pg_multiaddr *addr,
                                           pg_book_source source, pg_time expires_at, pg_time now);
 
+/** Remember an address from an earlier run: as pg_book_peer_add_addr, but for when it was last confirmed. One that is known already stays
+ *  as it is. Errors: PG_ERR_NOMEM. */
+PG_NODISCARD pg_err pg_book_peer_restore_addr(pg_book_peer *peer, const pg_book_addr *addr,
+                                              pg_time now);
+
 /** Forget all addresses of one source. */
 void pg_book_peer_drop_addrs(pg_book_peer *peer, pg_book_source source);
 
@@ -97,6 +104,20 @@ void pg_book_peer_dialed(pg_book_peer *peer, const pg_multiaddr *addr, bool succ
  *  out_due   when no address is due: when the first will be; PG_FOREVER when there is none at all */
 size_t pg_book_peer_dial_addrs(const pg_book_peer *peer, pg_time now, bool eager,
                                pg_multiaddr *out_addrs, pg_time *out_due);
+
+/** How well a peer is known. */
+typedef enum pg_familiarity {
+    PG_FAMILIARITY_HEARD_OF,
+    PG_FAMILIARITY_MET,     // it was connected
+    PG_FAMILIARITY_REACHED, // and we reached it, or the user named it
+    PG_FAMILIARITY_COUNT,
+} pg_familiarity;
+
+/** Return how well a peer is known: what it would cost a stranger to appear so. */
+pg_familiarity pg_book_peer_familiarity(const pg_book_peer *peer);
+
+/** Return true when an address is worth a dial at `now`, as pg_book_peer_dial_addrs, which also says what *out_due is. */
+bool pg_book_peer_is_due(const pg_book_peer *peer, pg_time now, pg_time *out_due);
 
 /** Remember the program a peer says it is, made printable and cut at PG_NET_AGENT_BYTES_MAX. Errors: PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_book_peer_set_agent(pg_book_peer *peer, pg_bytes agent);

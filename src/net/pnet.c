@@ -102,6 +102,17 @@ pg_err pg_swarm_key_parse(pg_bytes text, pg_key *out_key)
     return PG_OK;
 }
 
+void pg_swarm_key_format(const pg_key *key, char out_text[PG_SWARM_KEY_TEXT_BYTES])
+{
+    static const char head[] = "/key/swarm/psk/1.0.0/\n/base16/\n";
+    size_t head_len = sizeof(head) - 1;
+    _Static_assert(sizeof(head) - 1 + 2 * PG_KEY_BYTES + 2 == PG_SWARM_KEY_TEXT_BYTES,
+                   "head, digits, end of line, NUL");
+    memcpy(out_text, head, head_len);
+    pg_hex_encode(pg_key_bytes(key), out_text + head_len);
+    memcpy(out_text + head_len + 2 * PG_KEY_BYTES, "\n", 2);
+}
+
 // ---- The stream
 
 #define BATCH_BYTES_MAX 65536

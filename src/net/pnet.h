@@ -17,6 +17,12 @@
  *  Errors: PG_ERR_INVALID with a detail that says what is wrong, never what the key is. Thread: any. */
 PG_NODISCARD pg_err pg_swarm_key_parse(pg_bytes text, pg_key *out_key);
 
+/** Characters of a swarm.key file as we write it, and a NUL. */
+#define PG_SWARM_KEY_TEXT_BYTES 97
+
+/** Write a key as a swarm.key file, in base 16, and a NUL. The text is a secret: wipe it. Thread: any. */
+void pg_swarm_key_format(const pg_key *key, char out_text[PG_SWARM_KEY_TEXT_BYTES]);
+
 /** Wrap a stream. Each side sends a random nonce of 24 bytes before its first bytes. Parks: no. With another key on the other side
  *  everything read is noise.
  *  raw      taken on PG_OK, and *raw set to NULL

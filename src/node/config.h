@@ -47,7 +47,10 @@ typedef struct pg_config {
     char *api_listen;
     pg_config_list net_listen;
     pg_config_list net_announce;
+    pg_config_list net_bootstrap;
     pg_config_list net_peers;
+    bool net_mdns;
+    uint64_t net_connection_grace_ms;
     bool net_echo;
     char *net_swarm_key;
     uint64_t net_dial_timeout_ms;
@@ -65,6 +68,8 @@ typedef struct pg_config {
     char *storage_accept;
     uint64_t storage_ttl_ms;
     uint64_t limits_connections;
+    uint64_t limits_connections_high;
+    uint64_t limits_connections_low;
     uint64_t limits_connections_per_peer;
     uint64_t limits_connections_per_ip;
     uint64_t limits_connections_per_subnet;

@@ -13,13 +13,12 @@
 #include "net/pnet.h"
 #include "node/data.h"
 #include "node/discovery.h"
-#include "node/keeper.h"
+#include "node/finder.h"
 #include "node/storage.h"
 #include "node/token.h"
 #include "runtime/fiber.h"
 #include "runtime/process.h"
 
-#define CONFIG_NAME "pangea.conf"
 #define SOCKET_NAME "api.sock"
 
 /** All that runs, in the order it is built. */
@@ -33,7 +32,7 @@ typedef struct node {
     pg_host *host;
     pg_discovery discovery;
     pg_storage storage;
-    pg_keeper *keeper;
+    pg_finder *finder;
     pg_api_context context;
     pg_buf socket_path;
     char api_token[PG_API_TOKEN_CHARS + 1]; // of the TCP door
@@ -62,7 +61,7 @@ static pg_err config_fill(const pg_node_options *options, pg_config *config)
     if (options->config_file != NULL) {
         err = config_read(options->config_file, true, config);
     } else {
-        err = pg_data_name(options->data, CONFIG_NAME, &path);
+        err = pg_data_name(options->data, PG_CONFIG_NAME, &path);
         if (err == PG_OK) {
             err = config_read((const char *) path.ptr, false, config);
         }
@@ -125,20 +124,33 @@ static pg_err identity_open(node *self)
     return PG_OK;
 }
 
-static pg_err network_key_read(node *self)
+static pg_err swarm_key_load(const char *path, pg_key *out_key)
 {
-    const char *path = self->config.net_swarm_key;
-    if (path[0] == '\0') {
-        return PG_OK;
-    }
     pg_buf text = {0};
     pg_err err = pg_file_load(path, PG_NET_SWARM_KEY_BYTES_MAX, &text);
     if (err == PG_OK) {
-        err = pg_swarm_key_parse(pg_buf_bytes(&text), &self->network_key);
+        err = pg_swarm_key_parse(pg_buf_bytes(&text), out_key);
         err = pg_error_wrap(err, "net.swarm_key: %s", path);
         pg_wipe(text.ptr, text.cap);
     }
     pg_buf_deinit(&text);
+    return err;
+}
+
+// A name without a slash in front is one in the data directory, so that the directory can be moved.
+static pg_err network_key_read(node *self)
+{
+    const char *name = self->config.net_swarm_key;
+    pg_buf path = {0};
+    if (name[0] == '\0') {
+        return PG_OK;
+    }
+    pg_err err = name[0] == '/' ? pg_buf_printf(&path, "%s", name)
+                                : pg_data_name(self->options->data, name, &path);
+    if (err == PG_OK) {
+        err = swarm_key_load((const char *) path.ptr, &self->network_key);
+    }
+    pg_buf_deinit(&path);
     return err;
 }
 
@@ -203,6 +215,7 @@ static pg_err api_start(node *self)
         .host = self->host,
         .dhts = &self->discovery.dhts,
         .person = &self->identity.person.peer_id,
+        .network_key = self->config.net_swarm_key[0] != '\0' ? &self->network_key : NULL,
         .version = self->options->version,
         .started_at = pg_now(),
         .is_ready = true,
@@ -255,7 +268,7 @@ static pg_err node_start(node *self)
     PG_TRY(pg_storage_open(&self->storage, self->options->data, &parts, &self->config));
     PG_TRY(listen_start(self)); // when all that peers may ask for is there
     PG_TRY(pg_discovery_start(&self->discovery, self->host, &self->config));
-    PG_TRY(pg_keeper_new(self->host, &self->config.net_peers, &self->keeper));
+    PG_TRY(pg_finder_new(self->host, &self->config, self->storage.db, &self->finder));
     PG_TRY(api_start(self));
     return ready_tell(self);
 }
@@ -278,11 +291,7 @@ static pg_err config_reload(node *self)
            PG_LOG_STR("needs_restart", fixed));
     PG_TRY(announce_start(self));
     PG_TRY(pg_discovery_reload(&self->discovery, &self->config));
-    pg_keeper *keeper = NULL;
-    PG_TRY(pg_keeper_new(self->host, &self->config.net_peers, &keeper));
-    pg_keeper_free(&self->keeper);
-    self->keeper = keeper;
-    return PG_OK;
+    return pg_finder_reload(self->finder, &self->config);
 }
 
 static pg_err node_serve(node *self)
@@ -338,7 +347,7 @@ static void node_drain(node *self)
 static void node_stop(node *self)
 {
     self->context.is_ready = false;
-    pg_keeper_free(&self->keeper);
+    pg_finder_free(&self->finder);
     if (self->host != NULL && self->api != NULL) {
         node_drain(self);
     }

@@ -13,6 +13,9 @@
 #include "base/str.h"
 #include "node/config.h"
 
+/** Name of the configuration in the data directory. */
+#define PG_CONFIG_NAME "pangea.conf"
+
 /** What a node is started with. Borrowed until pg_node_run returns. */
 typedef struct pg_node_options {
     const char *data;            // directory; made where need be

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "crypto/kdf.h"
 #include "files/extent_format.h"
+#include "net/peer_store.h"
 #include "node/data.h"
 
 #define BLOCKS_NAME "blocks"
@@ -43,6 +44,7 @@ static pg_err database_open(pg_storage *storage, const char *data, const pg_keys
     const char *const steps[] = {
         pg_place_schema_1,
         pg_files_schema_1,
+        pg_peer_store_schema_1,
     };
     const pg_db_schema schema = {steps, PG_ARRAY_LEN(steps)};
     pg_buf path = {0};

@@ -120,6 +120,8 @@ pg_err pg_real_listener_accept(pg_listener *listener, pg_time deadline, pg_strea
                                pg_endpoint *out_peer);
 void pg_real_listener_free(pg_listener *listener);
 pg_err pg_real_udp_bind(pg_world *world, const pg_endpoint *at, pg_udp **out_udp);
+pg_err pg_real_udp_join(pg_world *world, const pg_endpoint *group, uint32_t interface,
+                        pg_udp **out_udp);
 pg_endpoint pg_real_udp_endpoint(const pg_udp *udp);
 pg_err pg_real_udp_send(pg_udp *udp, const pg_udp_msg *msg, pg_time deadline);
 pg_err pg_real_udp_recv(pg_udp *udp, pg_time deadline, pg_udp_msg *out_msgs, size_t *out_count);
@@ -127,8 +129,8 @@ void pg_real_udp_free(pg_udp *udp);
 pg_err pg_real_resolve(pg_world *world, const char *name, pg_ip_family family, pg_time deadline,
                        pg_endpoint *out_endpoints, size_t *out_count);
 
-/** As pg_interfaces. */
-size_t pg_real_interfaces(pg_world *world, pg_endpoint *out_endpoints);
+/** As pg_interfaces_list. */
+size_t pg_real_interfaces(pg_world *world, pg_interface *out_interfaces);
 
 /** Return the descriptor of a listener. */
 int pg_real_listener_fd(const pg_listener *listener);

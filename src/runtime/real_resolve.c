@@ -184,6 +184,7 @@ const pg_socket_ops pg_real_socket_ops = {
     .listener_accept = pg_real_listener_accept,
     .listener_free = pg_real_listener_free,
     .udp_bind = pg_real_udp_bind,
+    .udp_join = pg_real_udp_join,
     .udp_endpoint = pg_real_udp_endpoint,
     .udp_send = pg_real_udp_send,
     .udp_recv = pg_real_udp_recv,

@@ -16,6 +16,7 @@
 #define SOCKET_BUFFER_BYTES (4 * 1024 * 1024)
 #define CONTROL_BYTES 64 // room for two integers
 #define ECN_MASK 3
+#define MULTICAST_HOPS 255 // RFC 6762, section 11
 
 struct pg_udp {
     pg_watch *watch;
@@ -29,6 +30,7 @@ struct pg_udp {
     _Alignas(struct cmsghdr) uint8_t controls[PG_UDP_BATCH_MAX][CONTROL_BYTES];
 };
 
+// Where a failure only costs speed, it is no failure.
 static void options_set(pg_udp *udp)
 {
     int fd = pg_watch_fd(udp->watch);
@@ -48,41 +50,120 @@ static void options_set(pg_udp *udp)
     }
 }
 
-pg_err pg_real_udp_bind(pg_world *world, const pg_endpoint *at, pg_udp **out_udp)
+static pg_err socket_make(pg_world *world, const pg_endpoint *at, pg_udp **out_udp)
 {
-    struct sockaddr_storage address;
-    socklen_t len = pg_sockaddr_make(at, &address);
     pg_udp *udp = PG_NEW(pg_udp);
-    pg_err err = PG_OK;
     if (udp != NULL) {
         udp->buffers = pg_malloc((size_t) PG_UDP_BATCH_MAX * PG_UDP_BUFFER_BYTES);
     }
     if (udp == NULL || udp->buffers == NULL) {
-        err = pg_fail(PG_ERR_NOMEM, "cannot make a UDP socket");
-        goto out;
+        pg_mfree(udp);
+        return pg_fail(PG_ERR_NOMEM, "cannot make a UDP socket");
     }
     udp->is_v6 = at->family == PG_IP_FAMILY_V6;
     udp->can_segment = true;
-    err =
-        pg_watch_new_socket((pg_real *) (void *) world, address.ss_family, SOCK_DGRAM, &udp->watch);
+    pg_err err = pg_watch_new_socket((pg_real *) (void *) world, udp->is_v6 ? AF_INET6 : AF_INET,
+                                     SOCK_DGRAM, &udp->watch);
     if (err != PG_OK) {
-        goto out;
+        pg_real_udp_free(udp);
+        return err;
     }
-    options_set(udp);
+    *out_udp = udp;
+    return PG_OK;
+}
+
+static pg_err socket_bind(const pg_udp *udp, const pg_endpoint *at)
+{
+    struct sockaddr_storage address;
+    socklen_t len = pg_sockaddr_make(at, &address);
     if (bind(pg_watch_fd(udp->watch), (const struct sockaddr *) &address, len) != 0) {
         char text[PG_ENDPOINT_TEXT_BYTES];
         int number = errno;
         pg_endpoint_format(at, text);
-        err = pg_fail_errno(number, "bind", text);
-        goto out;
+        return pg_fail_errno(number, "bind", text);
+    }
+    return PG_OK;
+}
+
+pg_err pg_real_udp_bind(pg_world *world, const pg_endpoint *at, pg_udp **out_udp)
+{
+    pg_udp *udp = NULL;
+    PG_TRY(socket_make(world, at, &udp));
+    options_set(udp);
+    pg_err err = socket_bind(udp, at);
+    if (err != PG_OK) {
+        pg_real_udp_free(udp);
+        return err;
     }
     *out_udp = udp;
     return PG_OK;
-out:
-    if (udp != NULL) {
-        pg_real_udp_free(udp);
+}
+
+// ---- Multicast
+
+static pg_err option_set(const pg_udp *udp, int level, int name, pg_bytes value)
+{
+    if (setsockopt(pg_watch_fd(udp->watch), level, name, value.ptr, (socklen_t) value.len) != 0) {
+        return pg_fail_errno(errno, "set up multicast", NULL);
     }
-    return err;
+    return PG_OK;
+}
+
+static pg_err number_set(const pg_udp *udp, int level, int name, int value)
+{
+    return option_set(udp, level, name, pg_bytes_make(&value, sizeof(value)));
+}
+
+// Programs of this machine share the port: some set the one option, some the other.
+static pg_err group_share(const pg_udp *udp)
+{
+    PG_TRY(number_set(udp, SOL_SOCKET, SO_REUSEADDR, 1));
+    return number_set(udp, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+static pg_err group_join_v4(const pg_udp *udp, const pg_endpoint *group, uint32_t interface)
+{
+    struct ip_mreqn join = {.imr_ifindex = (int) interface};
+    memcpy(&join.imr_multiaddr, group->ip, sizeof(join.imr_multiaddr));
+    PG_TRY(number_set(udp, IPPROTO_IP, IP_MULTICAST_ALL, 0)); // only what we joined, only there
+    PG_TRY(number_set(udp, IPPROTO_IP, IP_MULTICAST_TTL, MULTICAST_HOPS));
+    PG_TRY(number_set(udp, IPPROTO_IP, IP_MULTICAST_LOOP, 1));
+    PG_TRY(option_set(udp, IPPROTO_IP, IP_MULTICAST_IF, pg_bytes_make(&join, sizeof(join))));
+    return option_set(udp, IPPROTO_IP, IP_ADD_MEMBERSHIP, pg_bytes_make(&join, sizeof(join)));
+}
+
+static pg_err group_join_v6(const pg_udp *udp, const pg_endpoint *group, uint32_t interface)
+{
+    struct ipv6_mreq join = {.ipv6mr_interface = interface};
+    memcpy(&join.ipv6mr_multiaddr, group->ip, sizeof(join.ipv6mr_multiaddr));
+    PG_TRY(number_set(udp, IPPROTO_IPV6, IPV6_V6ONLY, 1));
+    PG_TRY(number_set(udp, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, MULTICAST_HOPS));
+    PG_TRY(number_set(udp, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 1));
+    PG_TRY(number_set(udp, IPPROTO_IPV6, IPV6_MULTICAST_IF, (int) interface));
+    return option_set(udp, IPPROTO_IPV6, IPV6_JOIN_GROUP, pg_bytes_make(&join, sizeof(join)));
+}
+
+pg_err pg_real_udp_join(pg_world *world, const pg_endpoint *group, uint32_t interface,
+                        pg_udp **out_udp)
+{
+    pg_udp *udp = NULL;
+    pg_endpoint at = *group;
+    at.scope_id = group->family == PG_IP_FAMILY_V6 ? interface : 0; // binds to the interface too
+    PG_TRY(socket_make(world, group, &udp));
+    pg_err err = group_share(udp);
+    if (err == PG_OK) {
+        err = udp->is_v6 ? group_join_v6(udp, group, interface)
+                         : group_join_v4(udp, group, interface);
+    }
+    if (err == PG_OK) {
+        err = socket_bind(udp, &at);
+    }
+    if (err != PG_OK) {
+        pg_real_udp_free(udp);
+        return err;
+    }
+    *out_udp = udp;
+    return PG_OK;
 }
 
 pg_endpoint pg_real_udp_endpoint(const pg_udp *udp)

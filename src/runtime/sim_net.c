@@ -179,15 +179,18 @@ pg_sim_machine *pg_sim_net_reach(pg_sim_machine *machine, const pg_endpoint *fro
     if (from->family == PG_IP_FAMILY_NONE || pg_sim_net_is_loopback(to)) {
         return machine;
     }
-    if (!is_same_ip(from, &machine->address)) {
-        return NULL; // it has moved
-    }
     pg_sim_machine *other = machine_at(machine->world, to);
-    if (other == NULL || other->is_down) {
-        return NULL;
+    return other != NULL && pg_sim_net_gets_to(machine, from, other) ? other : NULL;
+}
+
+bool pg_sim_net_gets_to(const pg_sim_machine *machine, const pg_endpoint *from,
+                        const pg_sim_machine *other)
+{
+    if (!is_same_ip(from, &machine->address) || other->is_down) {
+        return false; // it has moved, or nobody is there
     }
     const pg_sim_path *path = other == machine ? NULL : path_find(machine, other);
-    return path != NULL && path->is_cut ? NULL : other;
+    return path == NULL || !path->is_cut;
 }
 
 pg_time pg_sim_net_departure(pg_sim_machine *from, const pg_sim_machine *to, size_t bytes,
@@ -258,15 +261,26 @@ static pg_err on_resolve(pg_world *base, const char *name, pg_ip_family family, 
     return PG_OK;
 }
 
-static size_t on_interfaces(pg_world *base, pg_endpoint *out_endpoints)
+// All machines are on one link.
+static size_t on_interfaces(pg_world *base, pg_interface *out_interfaces)
 {
     pg_sim_machine *self = NULL;
     (void) base;
-    out_endpoints[0] = (pg_endpoint){.family = PG_IP_FAMILY_V4, .ip = {127, 0, 0, 1}};
+    out_interfaces[0] = (pg_interface){
+        .at = {.family = PG_IP_FAMILY_V4, .ip = {127, 0, 0, 1}},
+        .number = PG_SIM_INTERFACE_LOOPBACK,
+        .prefix_bits = 8,
+        .is_loopback = true,
+    };
     if (pg_sim_machine_self(&self) != PG_OK) {
         return 1;
     }
-    out_endpoints[1] = self->address;
+    out_interfaces[1] = (pg_interface){
+        .at = self->address,
+        .number = PG_SIM_INTERFACE_LINK,
+        .prefix_bits = self->address.family == PG_IP_FAMILY_V4 ? 8 : 64,
+        .has_multicast = true,
+    };
     return 2;
 }
 
@@ -306,6 +320,7 @@ const pg_socket_ops pg_sim_socket_ops = {
     .listener_accept = pg_sim_listener_accept,
     .listener_free = pg_sim_listener_free,
     .udp_bind = pg_sim_udp_bind,
+    .udp_join = pg_sim_udp_join,
     .udp_endpoint = pg_sim_udp_endpoint,
     .udp_send = pg_sim_udp_send,
     .udp_recv = pg_sim_udp_recv,

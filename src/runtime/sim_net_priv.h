@@ -33,6 +33,10 @@
 #define PG_SIM_SYN_TRIES_MAX 6u        // about two minutes
 #define PG_SIM_TRIES_MAX 15u           // about a quarter of an hour
 
+/** Numbers of the interfaces every machine has. */
+#define PG_SIM_INTERFACE_LOOPBACK 1u
+#define PG_SIM_INTERFACE_LINK 2u
+
 /** What is particular about two machines. */
 typedef struct pg_sim_path {
     pg_sim_link link;
@@ -124,6 +128,10 @@ pg_sim_machine *pg_sim_net_find(pg_sim_machine *from, const pg_endpoint *to);
 pg_sim_machine *pg_sim_net_reach(pg_sim_machine *machine, const pg_endpoint *from,
                                  const pg_endpoint *to);
 
+/** Return true when a packet from `from` on `machine` gets to the machine `other` now, whatever it is addressed to. */
+bool pg_sim_net_gets_to(const pg_sim_machine *machine, const pg_endpoint *from,
+                        const pg_sim_machine *other);
+
 /** Return the settings between two machines. Borrowed until they change. */
 const pg_sim_link *pg_sim_net_link(const pg_sim_machine *a, const pg_sim_machine *b);
 
@@ -211,9 +219,9 @@ void pg_sim_tcp_endpoints(const pg_stream *stream, pg_endpoint *out_local, pg_en
 typedef struct pg_sim_udp {
     pg_list node;            // in pg_sim_machine.sockets
     pg_sim_machine *machine; // NULL when closed or crashed
-    pg_endpoint at;
-    pg_list in;   // of datagrams received
-    pg_list lent; // those the last receive gave out
+    pg_endpoint at;          // of a group, when it has joined one
+    pg_list in;              // of datagrams received
+    pg_list lent;            // those the last receive gave out
     size_t in_bytes;
     uint32_t waiters; // fibers in receive
     bool is_freed;    // by its owner; the last waiter frees the memory
@@ -227,6 +235,8 @@ void pg_sim_udp_crash(pg_sim_udp *udp);
 void pg_sim_udp_deinit(pg_sim_world *world);
 
 PG_NODISCARD pg_err pg_sim_udp_bind(pg_world *world, const pg_endpoint *at, pg_udp **out_udp);
+PG_NODISCARD pg_err pg_sim_udp_join(pg_world *world, const pg_endpoint *group, uint32_t interface,
+                                    pg_udp **out_udp);
 pg_endpoint pg_sim_udp_endpoint(const pg_udp *udp);
 PG_NODISCARD pg_err pg_sim_udp_send(pg_udp *udp, const pg_udp_msg *msg, pg_time deadline);
 PG_NODISCARD pg_err pg_sim_udp_recv(pg_udp *udp, pg_time deadline, pg_udp_msg *out_msgs,

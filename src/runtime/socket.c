@@ -20,6 +20,14 @@ bool pg_endpoint_equal(const pg_endpoint *a, const pg_endpoint *b)
                                               a->port == b->port && a->scope_id == b->scope_id);
 }
 
+bool pg_endpoint_is_group(const pg_endpoint *endpoint)
+{
+    if (endpoint->family == PG_IP_FAMILY_V4) {
+        return (endpoint->ip[0] & 0xf0U) == 0xe0;
+    }
+    return endpoint->family == PG_IP_FAMILY_V6 && endpoint->ip[0] == 0xff;
+}
+
 void pg_endpoint_format(const pg_endpoint *endpoint, char out_text[PG_ENDPOINT_TEXT_BYTES])
 {
     char ip[INET6_ADDRSTRLEN] = "";
@@ -132,6 +140,17 @@ pg_err pg_udp_bind(const pg_endpoint *at, pg_udp **out_udp)
     return ops->udp_bind(world, at, out_udp);
 }
 
+pg_err pg_udp_join(const pg_endpoint *group, uint32_t interface, pg_udp **out_udp)
+{
+    pg_world *world = NULL;
+    const pg_socket_ops *ops = NULL;
+    if (!pg_endpoint_is_group(group)) {
+        return pg_fail(PG_ERR_INVALID, "not the address of a multicast group");
+    }
+    PG_TRY(enter(&world, &ops));
+    return ops->udp_join(world, group, interface, out_udp);
+}
+
 pg_endpoint pg_udp_endpoint(const pg_udp *udp)
 {
     return ops_get()->udp_endpoint(udp);
@@ -170,7 +189,17 @@ pg_err pg_resolve(const char *name, pg_ip_family family, pg_time deadline,
     return ops->resolve(world, name, family, deadline, out_endpoints, out_count);
 }
 
+size_t pg_interfaces_list(pg_interface out_interfaces[PG_INTERFACES_MAX])
+{
+    return ops_get()->interfaces(pg_world_current(), out_interfaces);
+}
+
 size_t pg_interfaces(pg_endpoint out_endpoints[PG_INTERFACES_MAX])
 {
-    return ops_get()->interfaces(pg_world_current(), out_endpoints);
+    pg_interface found[PG_INTERFACES_MAX];
+    size_t count = pg_interfaces_list(found);
+    for (size_t i = 0; i < count; i++) {
+        out_endpoints[i] = found[i].at;
+    }
+    return count;
 }

@@ -31,6 +31,9 @@ typedef struct pg_endpoint {
 /** Return true when both are the same address and port. */
 bool pg_endpoint_equal(const pg_endpoint *a, const pg_endpoint *b);
 
+/** Return true for the address of a multicast group. */
+bool pg_endpoint_is_group(const pg_endpoint *endpoint);
+
 #define PG_ENDPOINT_TEXT_BYTES 64
 
 /** Write `1.2.3.4:80` or `[::1]:80` and a NUL. */
@@ -85,6 +88,13 @@ typedef struct pg_udp_msg {
 
 /** Bind a UDP socket; port 0 takes a free one. Errors as pg_tcp_listen. Parks: no. */
 PG_NODISCARD pg_err pg_udp_bind(const pg_endpoint *at, pg_udp **out_udp);
+
+/** Make a UDP socket that hears what is sent to a multicast group on one interface, by programs of this machine and itself too, and
+ *  nothing else; what it sends to the group leaves by that interface, with a hop limit of 255. Any number of sockets may join.
+ *  group      the group's address and its port, not 0
+ *  interface  its number (interfaces.h)
+ *  Errors: PG_ERR_INVALID (no group), PG_ERR_UNREACHABLE (no such interface), and as pg_udp_bind. Parks: no. */
+PG_NODISCARD pg_err pg_udp_join(const pg_endpoint *group, uint32_t interface, pg_udp **out_udp);
 
 /** Return the address bound, with the real port. */
 pg_endpoint pg_udp_endpoint(const pg_udp *udp);

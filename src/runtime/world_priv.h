@@ -21,6 +21,7 @@
 #include "base/list.h"
 #include "runtime/fiber.h"
 #include "runtime/file.h"
+#include "runtime/interfaces.h"
 #include "runtime/offload.h"
 #include "runtime/resolve.h"
 #include "runtime/socket.h"
@@ -43,13 +44,15 @@ typedef struct pg_socket_ops {
                               pg_endpoint *out_peer); // out_peer is never NULL here
     void (*listener_free)(pg_listener *listener);     // never NULL here
     pg_err (*udp_bind)(pg_world *world, const pg_endpoint *at, pg_udp **out_udp);
+    pg_err (*udp_join)(pg_world *world, const pg_endpoint *group, uint32_t interface,
+                       pg_udp **out_udp);
     pg_endpoint (*udp_endpoint)(const pg_udp *udp);
     pg_err (*udp_send)(pg_udp *udp, const pg_udp_msg *msg, pg_time deadline);
     pg_err (*udp_recv)(pg_udp *udp, pg_time deadline, pg_udp_msg *out_msgs, size_t *out_count);
     void (*udp_free)(pg_udp *udp);
     pg_err (*resolve)(pg_world *world, const char *name, pg_ip_family family, pg_time deadline,
                       pg_endpoint *out_endpoints, size_t *out_count);
-    size_t (*interfaces)(pg_world *world, pg_endpoint *out_endpoints);
+    size_t (*interfaces)(pg_world *world, pg_interface *out_interfaces);
 } pg_socket_ops;
 
 /** Files; as the functions of file.h. Called on a fiber, which they may park, or inside a job (pg_job_is_running), where

@@ -4,7 +4,7 @@
 //
 //      api_server FOLDER [bare]    FOLDER is there, and gets the socket; bare: a node without files
 //
-// It prints one JSON object: the ready document of a node and "token", "peer_addr", "routes" (method, path and parameters of each). Beside the
+// It prints one JSON object: the ready document of a node and "token", "peer_addr", "peer_invite", "routes" (method, path and parameters of each). Beside the
 // routes of the API it has
 //
 //      GET  /test/counters     what the fake was asked for
@@ -25,6 +25,7 @@
 #include "crypto/identity.h"
 #include "dht/pair.h"
 #include "fake_files.h"
+#include "net/invite.h"
 #include "net/perf.h"
 #include "runtime/process.h"
 #include "runtime/random.h"
@@ -153,7 +154,7 @@ static pg_err blocks_open(void)
 
 static pg_err api_start(void)
 {
-    static const pg_api_route *tables[12] = {test_routes};
+    static const pg_api_route *tables[16] = {test_routes};
     const pg_endpoint tcp = {.family = PG_IP_FAMILY_V4, .ip = {127, 0, 0, 1}};
     for (size_t i = 0; pg_api_tables[i] != NULL; i++) {
         tables[i + 1] = pg_api_tables[i];
@@ -203,6 +204,16 @@ static json_object *routes_make(void)
     return list;
 }
 
+static pg_err invite_tell(json_object *ready, const pg_multiaddr *addr)
+{
+    char text[PG_INVITE_TEXT_BYTES];
+    const pg_invite invite = {
+        .peer = *pg_host_id(self.hosts[1]), .addrs = {*addr}, .addr_count = 1};
+    PG_TRY(pg_invite_format(&invite, text));
+    pg_field_add_text(ready, "peer_invite", text);
+    return PG_OK;
+}
+
 static pg_err ready_tell(void)
 {
     pg_multiaddr addrs[PG_NET_ADVERTISED_MAX];
@@ -213,6 +224,7 @@ static pg_err ready_tell(void)
     json_object *ready = json_tokener_parse((const char *) text.ptr);
     pg_buf_deinit(&text);
     (void) pg_host_addrs(self.hosts[1], addrs);
+    PG_TRY(invite_tell(ready, &addrs[0]));
     PG_TRY(pg_multiaddr_append(&addrs[0], PG_MULTIADDR_CODE_P2P,
                                pg_peer_id_bytes(pg_host_id(self.hosts[1]))));
     pg_multiaddr_format(&addrs[0], addr);

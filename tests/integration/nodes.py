@@ -65,6 +65,7 @@ class Node:
         self.ready_file.unlink(missing_ok=True)
         words = [PANGEA, "run", "--data", str(self.folder), "--ready-file", str(self.ready_file)]
         words += ["--listen", self.source or "/ip4/127.0.0.1/tcp/0", *self.more]
+        words += ["--set", "net.mdns=false"]  # the nodes of other tests run on this machine too
         for setting in (*self.settings, *settings):
             words += ["--set", setting]
         with open(self.log_file, "ab") as log:

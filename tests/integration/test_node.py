@@ -186,6 +186,86 @@ class Commands(NodeTest):
             self.assertIn(f'event: peer\ndata: {{"peer_id":"{b.peer_id}","event":"connected"}}'.encode(), data)
 
 
+class Invitations(NodeTest):
+    def private(self, name, *settings):
+        """A node of a private network of its own."""
+        folder = self.work / name
+        folder.mkdir()
+        key = "/key/swarm/psk/1.0.0/\n/base16/\n" + os.urandom(32).hex() + "\n"
+        (folder / "swarm.key").write_text(key, encoding="ascii")
+        return self.node(name, "net.swarm_key=swarm.key", *settings), key
+
+    def test_join_a_private_network(self):
+        a, key = self.private("a")
+        stranger, _ = self.private("s")
+        made = a.answer("invite", "--expires", "12h")
+        self.assertEqual((made["peer_id"], made["private"]), (a.peer_id, True))
+        self.assertIn(made["addrs"][0], a.addr)
+        self.assertAlmostEqual(made["expires_s"], time.time() + 12 * 3600, delta=120)
+        plain = run("invite", "--data", a.folder, "--qr")
+        self.assertIn("key of your private network", plain.stderr)
+        self.assertIn("\u2588", plain.stdout)
+        quiet = run("invite", "--data", a.folder, "-q")
+        self.assertEqual(quiet.stdout.count("\n"), 1)
+
+        data = self.work / "b"
+        joined = json.loads(run("join", made["invite"].upper(), "--data", data, "--json").stdout)
+        self.assertEqual((joined["peer_id"], joined["private"]), (a.peer_id, True))
+        self.assertEqual((data / "swarm.key").read_text(encoding="ascii"), key)
+        for name in ("swarm.key", "pangea.conf"):
+            self.assertEqual(stat.S_IMODE((data / name).stat().st_mode), 0o600)
+        b = self.node("b")  # with what was written, nothing else
+        self.wait_for(lambda: b.stats()["connections"] == 1, "b comes to a")
+        self.assertEqual(b.answer("peers")["peers"][0]["peer_id"], a.peer_id)
+        self.assertNotEqual(b.command("dial", stranger.addr).returncode, 0)
+        self.assertEqual(stranger.stats()["connections"], 0)
+        # one that is in the network already just connects
+        self.assertEqual(b.answer("join", made["invite"])["peer_id"], a.peer_id)
+        self.fails(b.command("join", stranger.answer("invite")["invite"]), KEY, "another private network")
+
+    def test_join_in_public(self):
+        a, b = self.node("a"), self.node("b")
+        invite = a.answer("invite", "--expires", "never")
+        self.assertEqual((invite["private"], invite["expires_s"]), (False, 0))
+        self.assertNotIn("key of your", run("invite", "--data", a.folder).stderr)
+        self.assertEqual(b.answer("join", invite["invite"])["peer_id"], a.peer_id)
+        c = self.work / "c"
+        words = [PANGEA, "join", "-", "--data", str(c)]
+        subprocess.run(words, input=invite["invite"] + "\n", text=True, check=True, capture_output=True, timeout=60)
+        self.assertFalse((c / "swarm.key").exists())
+        node = self.node("c")
+        self.wait_for(lambda: node.stats()["connections"] == 1, "c comes to a")
+        private, _ = self.private("p")
+        self.fails(a.command("join", private.answer("invite")["invite"]), KEY, "this node is in none", "--data")
+        self.fails(private.command("join", invite["invite"]), KEY, "no private network")
+
+    def test_trouble(self):
+        a, _ = self.private("a")
+        invite = a.answer("invite")["invite"]
+        b = self.work / "b"
+        self.fails(run("join", "nonsense", "--data", b), USAGE, "not an invitation")
+        self.fails(run("join", invite[:-3], "--data", b), 21, "mistyped or cut off")
+        self.fails(run("join", "pangea-invite:", "--data", b), 20)
+        self.fails(run("join", invite + "a" * 400, "--data", b), 21)
+        self.fails(run("invite", "--data", self.work / "none"), NO_NODE)
+        for expires in ("soon", "0d", "d", "4000d", "-1d", "7"):
+            self.fails(a.command("invite", "--expires", expires), USAGE, "--expires")
+        self.assertFalse(b.exists())
+        b.mkdir()
+        (b / "pangea.conf").write_text("[log]\nlevel = debug\n", encoding="ascii")
+        self.fails(run("join", invite, "--data", b), EXISTS, "pangea.conf", "--data")
+        (b / "pangea.conf").unlink()
+        (b / "swarm.key").write_text("/key/swarm/psk/1.0.0/\n/base16/\n" + "00" * 32 + "\n", encoding="ascii")
+        self.fails(run("join", invite, "--data", b), EXISTS, "swarm.key", "another key")
+        self.assertFalse((b / "pangea.conf").exists())
+        (b / "swarm.key").write_bytes((a.folder / "swarm.key").read_bytes())  # of an attempt that was interrupted
+        self.assertEqual(run("join", invite, "--data", b).returncode, 0)
+        for body in (b"{}", b'{"invite": 1}', b'{"invite": "x"}'):
+            self.assertEqual(a.post("/api/v1/join", body)[0], 400)
+        self.assertEqual(a.post("/api/v1/invite", b'{"expires_s": -1}')[0], 400)
+        self.fails(a.command("join", invite), USAGE, "this node itself")
+
+
 class Start(NodeTest):
     def test_second_node_on_the_directory(self):
         a = self.node("a")
@@ -207,7 +287,9 @@ class Start(NodeTest):
         (data / "pangea.conf").unlink()
         self.fails(run("run", "--data", data, "--set", "limits.streams=1"), USAGE, "limits.streams")
         self.fails(run("run", "--data", data, "--listen", "here"), USAGE, "net.listen: 'here'")
-        self.fails(run("run", "--data", data, "--set", "net.peers=/ip4/127.0.0.1/tcp/1"), USAGE, "needs /p2p/ID")
+        for key in ("peers", "bootstrap"):
+            setting = f"net.{key}=/ip4/127.0.0.1/tcp/1"
+            self.fails(run("run", "--data", data, "--set", setting), USAGE, f"net.{key}", "/p2p/ID at its end")
         (data / "swarm.key").write_text("no key\n", encoding="ascii")
         self.fails(run("run", "--data", data, "--set", f"net.swarm_key={data}/swarm.key"), USAGE, "swarm.key")
 
@@ -243,6 +325,25 @@ class Start(NodeTest):
         a.process.send_signal(signal.SIGHUP)
         self.wait_for(lambda: "node.config.refused" in a.log(), "bad settings are refused")
         a.answer("peers")
+
+    def test_reload_of_peers(self):
+        a, b = self.node("a"), self.node("b")
+        conf = a.folder / "pangea.conf"
+        for key in ("peers", "bootstrap"):
+            conf.write_text(f"[net]\n{key} = {b.addr}\n", encoding="ascii")
+            a.process.send_signal(signal.SIGHUP)
+            self.wait_for(lambda: a.stats()["connections"] == 1, f"a comes to b by net.{key}")
+            conf.write_text(f"[net]\n{key} = {b.addr}x\n", encoding="ascii")
+            before = a.log().count("node.config.refused")
+            a.process.send_signal(signal.SIGHUP)
+            self.wait_for(lambda: a.log().count("node.config.refused") > before, "a bad list is refused")
+            conf.write_text("", encoding="ascii")
+            before = a.log().count("node.config.reread")
+            a.process.send_signal(signal.SIGHUP)
+            self.wait_for(lambda: a.log().count("node.config.reread") > before, "no list any more")
+            b.stop()
+            self.wait_for(lambda: a.stats()["connections"] == 0, "b is gone")
+            b = self.node("b", source=f"/ip4/127.0.0.1/tcp/{b.port}")
 
     def test_log_as_json(self):
         a = self.node("a", "log.format=json", "log.level=debug")

@@ -183,6 +183,13 @@ class Answers(unittest.TestCase):
         self.ask("POST", "/api/v1/perf", 200, body=asked)
         self.ask("POST", "/api/v1/perf", 400, body={"target": addr, "up_bytes": -1})
 
+    def invitations(self):
+        made = self.ask("POST", "/api/v1/invite", 200, body={"expires_s": 60})
+        self.ask("POST", "/api/v1/invite", 400, body={"expires_s": 316224001})
+        joined = self.ask("POST", "/api/v1/join", 200, body={"invite": self.server.ready["peer_invite"], "timeout_ms": 30000})
+        self.assertIn(joined["peer_id"], self.server.ready["peer_addr"])
+        self.ask("POST", "/api/v1/join", 400, body={"invite": made["invite"]})  # to itself
+
     def files(self):
         transfer = {"Pangea-Transfer": "transfer-1"}
         query = "?name=pattern&kind=folder&code=4%2B2&no_compress=true&ttl_s=60&total_bytes=3"
@@ -242,9 +249,9 @@ class Answers(unittest.TestCase):
         for name, body in good.items():
             self.ask("POST", f"/api/v1/dht/{name}", 200, body=body)
             self.ask("POST", f"/api/v1/dht/{name}", 400, body={})
-        for key in ("/test/b", peer, cid):  # what is here already asks nobody
+        for key in ("/test/b", peer, cid):
             steps = self.ask("POST", "/api/v1/dht/explain", 200, body={"key": key, "timeout_ms": 30000})["steps"]
-            self.assertTrue(steps)
+            self.assertTrue(steps or key == peer)  # who is connected needs no asking
         self.ask("POST", "/api/v1/dht/explain", 400, body={})
 
     def events(self):
@@ -264,6 +271,7 @@ class Answers(unittest.TestCase):
 
     def test_all(self):
         self.nodes_and_peers()
+        self.invitations()
         self.files()
         self.blocks_and_stat()
         self.dhts()

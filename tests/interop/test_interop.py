@@ -81,7 +81,7 @@ class Node:
         self.dir = tempfile.mkdtemp(prefix="pangea-interop-")
         self.config = os.path.join(self.dir, "conf")
         with open(self.config, "w", encoding="utf-8") as conf:
-            conf.write("[net]\necho = true\n")
+            conf.write("[net]\nmdns = false\necho = true\n")
         with open(os.path.join(self.dir, "log"), "wb") as log:
             self.process = subprocess.Popen(
                 [PANGEA, "run", "--data", os.path.join(self.dir, "data"), "--config", self.config,

@@ -317,6 +317,98 @@ static void test_udp__freed_while_receiving__ends_with_closed(void **state)
     sim_seeds(&(pg_sim_config){.seed = 1}, 1, local_script, &fn);
 }
 
+// ---- Groups
+
+#define MEMBERS 4
+
+/** Machines that have joined a group and one that has not, and what each has heard. */
+struct group {
+    pg_sim_machine *machines[MEMBERS + 1];
+    uint32_t heard[MEMBERS + 1];
+    bool stop;
+};
+
+struct group_end {
+    struct group *group;
+    size_t index;
+};
+
+static const pg_endpoint group_at = {
+    .family = PG_IP_FAMILY_V4, .ip = {224, 0, 0, 251}, .port = 5353};
+
+static pg_err member_main(void *arg)
+{
+    const struct group_end *self = arg;
+    pg_udp *udps[2] = {NULL, NULL};
+    pg_udp_msg msgs[PG_UDP_BATCH_MAX];
+    SIM_CHECK(pg_udp_join(&group_at, 1, &udps[0]) == PG_ERR_UNREACHABLE); // loopback
+    for (size_t i = 0; i < 2; i++) { // two programs on a machine may be members
+        PG_TRY(pg_udp_join(&group_at, 2, &udps[i]));
+    }
+    pg_err err = PG_OK;
+    for (size_t i = 0; !self->group->stop && err != PG_ERR_CANCELLED; i = 1 - i) {
+        size_t count = 0;
+        err = pg_udp_recv(udps[i], pg_after(PG_MS(10)), msgs, &count);
+        self->group->heard[self->index] += err == PG_OK ? (uint32_t) count : 0;
+    }
+    pg_udp_free(&udps[0]);
+    pg_udp_free(&udps[1]);
+    return PG_OK;
+}
+
+static pg_err outsider_main(void *arg)
+{
+    const struct group_end *self = arg;
+    pg_udp *udp = NULL;
+    pg_udp *member = NULL;
+    pg_udp_msg msgs[PG_UDP_BATCH_MAX];
+    size_t count = 0;
+    PG_TRY(bind_here(group_at.port, &udp));
+    SIM_CHECK(pg_udp_join(&group_at, 2, &member) == PG_ERR_BUSY); // shared among members only
+    const pg_udp_msg msg = {.peer = group_at, .data = PG_BYTES_LIT("to all")};
+    PG_TRY(pg_udp_send(udp, &msg, PG_FOREVER));
+    pg_err err = pg_udp_recv(udp, pg_after(PG_SECONDS(1)), msgs, &count);
+    self->group->heard[self->index] += err == PG_OK ? 1U : 0U;
+    pg_udp_free(&udp);
+    return PG_OK;
+}
+
+static pg_err group_script(void *arg)
+{
+    struct group *group = arg;
+    static struct group_end ends[MEMBERS + 1];
+    memset(group, 0, sizeof(*group));
+    for (size_t i = 0; i <= MEMBERS; i++) {
+        ends[i] = (struct group_end){group, i};
+        PG_TRY(pg_sim_machine_new(&group->machines[i]));
+        if (i < MEMBERS) {
+            PG_TRY(pg_sim_machine_start(group->machines[i], "test.member", member_main, &ends[i]));
+        }
+    }
+    PG_TRY(pg_sleep_until(pg_after(PG_MS(10))));
+    pg_sim_machine *outsider = group->machines[MEMBERS];
+    pg_sim_partition(outsider, group->machines[0], true);
+    PG_TRY(pg_sim_machine_start(outsider, "test.outsider", outsider_main, &ends[MEMBERS]));
+    PG_TRY(pg_sim_machine_join(outsider, PG_FOREVER));
+    pg_sim_partition(outsider, group->machines[0], false);
+    SIM_CHECK(group->heard[0] == 0 && group->heard[MEMBERS] == 0);
+    for (size_t i = 1; i < MEMBERS; i++) {
+        SIM_CHECK(group->heard[i] == 2); // both sockets
+    }
+    PG_TRY(pg_sim_machine_start(outsider, "test.outsider", outsider_main, &ends[MEMBERS]));
+    PG_TRY(pg_sim_machine_join(outsider, PG_FOREVER));
+    SIM_CHECK(group->heard[0] == 2 && group->heard[1] == 4);
+    group->stop = true;
+    return pg_sleep_until(pg_after(PG_SECONDS(1)));
+}
+
+static void test_udp__group__reaches_all_members_that_are_not_cut_off(void **state)
+{
+    (void) state;
+    static struct group group;
+    sim_seeds(&(pg_sim_config){.link = {.latency_ns = PG_MS(3)}}, 2, group_script, &group);
+}
+
 int main(int argc, char **argv)
 {
     sim_arguments(argc, argv);
@@ -327,6 +419,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_udp__nobody_listens__is_lost_without_a_word),
         cmocka_unit_test(test_udp__sizes__are_split_and_limited_as_the_path_wants),
         cmocka_unit_test(test_udp__freed_while_receiving__ends_with_closed),
+        cmocka_unit_test(test_udp__group__reaches_all_members_that_are_not_cut_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

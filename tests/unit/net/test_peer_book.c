@@ -57,6 +57,34 @@ static void test_book__full__forgets_the_peer_not_seen_for_longest(void **state)
     pg_peer_book_deinit(&book);
 }
 
+static void test_book__full__strangers_make_room_for_those_that_were_met(void **state)
+{
+    (void) state;
+    pg_peer_book book;
+    pg_multiaddr addr = addr_at(1);
+    pg_peer_book_init(&book, 3);
+    pg_book_peer *reached = add(&book, 1);
+    assert_int_equal(pg_book_peer_add_addr(reached, &addr, PG_BOOK_SOURCE_SIGNED, 100, 0), PG_OK);
+    pg_book_peer_dialed(reached, &addr, true, 0, 0);
+    pg_book_peer *met = add(&book, 2);
+    met->is_hybrid = true;
+    for (uint8_t i = 3; i < 100; i++) { // heard of, one after the other
+        pg_book_peer *heard = add(&book, i);
+        assert_int_equal(pg_book_peer_add_addr(heard, &addr, PG_BOOK_SOURCE_HEARSAY, 100, 0),
+                         PG_OK);
+    }
+    pg_peer_id ids[] = {peer_named(1), peer_named(2), peer_named(99)};
+    assert_non_null(pg_peer_book_get(&book, &ids[0]));
+    assert_non_null(pg_peer_book_get(&book, &ids[1]));
+    for (uint8_t i = 100; i < 110; i++) { // called, one after the other
+        add(&book, i)->is_hybrid = true;
+    }
+    assert_non_null(pg_peer_book_get(&book, &ids[0]));
+    assert_null(pg_peer_book_get(&book, &ids[1]));
+    assert_null(pg_peer_book_get(&book, &ids[2]));
+    pg_peer_book_deinit(&book);
+}
+
 static void test_book__full_of_pinned__refuses(void **state)
 {
     (void) state;
@@ -218,6 +246,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_book__full__forgets_the_peer_not_seen_for_longest),
+        cmocka_unit_test(test_book__full__strangers_make_room_for_those_that_were_met),
         cmocka_unit_test(test_book__full_of_pinned__refuses),
         cmocka_unit_test(test_book__addresses__the_trusted_and_working_come_first),
         cmocka_unit_test(test_book__too_many_addresses__the_least_trusted_goes),

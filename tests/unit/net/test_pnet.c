@@ -43,6 +43,19 @@ static void test_swarm_key__every_encoding__gives_the_key(void **state)
     }
 }
 
+static void test_swarm_key__written__reads_back(void **state)
+{
+    (void) state;
+    char text[PG_SWARM_KEY_TEXT_BYTES];
+    pg_key key;
+    pg_key back;
+    wanted_key(&key);
+    pg_swarm_key_format(&key, text);
+    assert_string_equal(text, HEAD "/base16/\n" HEX "\n");
+    assert_int_equal(pg_swarm_key_parse(pg_bytes_cstr(text), &back), PG_OK);
+    assert_memory_equal(key.bytes, back.bytes, PG_KEY_BYTES);
+}
+
 static void test_swarm_key__anything_else__is_refused(void **state)
 {
     (void) state;
@@ -146,6 +159,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_swarm_key__every_encoding__gives_the_key),
+        cmocka_unit_test(test_swarm_key__written__reads_back),
         cmocka_unit_test(test_swarm_key__anything_else__is_refused),
         cmocka_unit_test(test_pnet__bytes_by_hand__are_those_of_the_specification),
         cmocka_unit_test(test_pnet__any_chunking__gives_the_bytes_back),

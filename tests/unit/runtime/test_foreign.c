@@ -182,6 +182,10 @@ static pg_err sim_look(void *arg)
     CHECK_ERR(pg_listener_dup(NULL, &(int){0}), PG_ERR_UNSUPPORTED);
     CHECK(pg_interfaces(found) == 2);
     CHECK(found[1].ip[0] == 10);
+    pg_interface list[PG_INTERFACES_MAX];
+    CHECK(pg_interfaces_list(list) == 2);
+    CHECK(list[0].is_loopback && !list[1].is_loopback && list[1].has_multicast);
+    CHECK(pg_endpoint_equal(&list[1].at, &found[1]) && list[1].number != list[0].number);
     return PG_OK;
 }
 

@@ -6,6 +6,7 @@
 
 #include "in_fiber.h"
 #include "runtime/fiber.h"
+#include "runtime/interfaces.h"
 #include "runtime/real_priv.h"
 #include "runtime/socket.h"
 
@@ -199,6 +200,85 @@ static void test_udp__cancelled_or_freed__ends_the_wait(void **state)
     in_fiber(body_waits, NULL);
 }
 
+static uint32_t loopback_number(void)
+{
+    pg_interface found[PG_INTERFACES_MAX];
+    size_t count = pg_interfaces_list(found);
+    for (size_t i = 0; i < count; i++) {
+        if (found[i].is_loopback && found[i].at.family == PG_IP_FAMILY_V4) {
+            CHECK(found[i].prefix_bits == 8 && found[i].number > 0);
+            return found[i].number;
+        }
+    }
+    CHECK(false);
+    return 0;
+}
+
+static void receive_one(pg_udp *udp, uint16_t from_port, const char *text)
+{
+    pg_udp_msg msgs[PG_UDP_BATCH_MAX];
+    size_t count = 0;
+    CHECK_OK(pg_udp_recv(udp, SOON, msgs, &count));
+    CHECK(count == 1 && msgs[0].peer.port == from_port);
+    CHECK(pg_bytes_equal(msgs[0].data, pg_bytes_cstr(text)));
+}
+
+// On the loopback interface, so nothing leaves the machine; the port is one that was free a moment ago.
+static pg_err body_group(void *arg)
+{
+    (void) arg;
+    pg_udp *a = NULL;
+    pg_udp *b = NULL;
+    pg_udp *other = NULL;
+    pg_udp_msg msgs[PG_UDP_BATCH_MAX];
+    size_t count = 0;
+    uint32_t number = loopback_number();
+    CHECK_OK(pg_udp_bind(&loopback4, &other));
+    pg_endpoint group = {.family = PG_IP_FAMILY_V4, .ip = {224, 0, 0, 251}};
+    group.port = pg_udp_endpoint(other).port;
+    CHECK_OK(pg_udp_join(&group, number, &a));
+    CHECK_OK(pg_udp_join(&group, number, &b));
+    pg_udp_msg msg = {.peer = group, .data = PG_BYTES_LIT("to all")};
+    CHECK_OK(pg_udp_send(a, &msg, SOON));
+    receive_one(a, group.port, "to all");
+    receive_one(b, group.port, "to all");
+    msg.peer = pg_udp_endpoint(other);
+    CHECK_OK(pg_udp_send(b, &msg, SOON)); // sent to one address: the members do not hear it
+    receive_one(other, group.port, "to all");
+    CHECK_ERR(pg_udp_recv(a, pg_after(PG_MS(1)), msgs, &count), PG_ERR_TIMEOUT);
+    pg_udp_free(&a);
+    pg_udp_free(&b);
+    pg_udp_free(&other);
+    return PG_OK;
+}
+
+static void test_udp__group__is_heard_by_its_members_only(void **state)
+{
+    (void) state;
+    in_fiber(body_group, NULL);
+}
+
+static pg_err body_group_refusals(void *arg)
+{
+    (void) arg;
+    pg_udp *udp = NULL;
+    pg_endpoint group4 = {.family = PG_IP_FAMILY_V4, .ip = {224, 0, 0, 251}, .port = 45353};
+    pg_endpoint group6 = {.family = PG_IP_FAMILY_V6, .ip = {0xff, 2, [15] = 0xfb}, .port = 45353};
+    CHECK(pg_endpoint_is_group(&group4) && pg_endpoint_is_group(&group6));
+    CHECK(!pg_endpoint_is_group(&loopback4) && !pg_endpoint_is_group(&loopback6));
+    CHECK_ERR(pg_udp_join(&loopback4, loopback_number(), &udp), PG_ERR_INVALID);
+    CHECK_ERR(pg_udp_join(&group4, 1 << 20, &udp), PG_ERR_UNREACHABLE);
+    CHECK(pg_udp_join(&group6, 1 << 20, &udp) != PG_OK); // where there is no IPv6, for that
+    CHECK(udp == NULL);
+    return PG_OK;
+}
+
+static void test_udp__no_group_or_interface__is_refused(void **state)
+{
+    (void) state;
+    in_fiber(body_group_refusals, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +286,8 @@ int main(void)
         cmocka_unit_test(test_udp__too_large_or_in_use__is_refused),
         cmocka_unit_test(test_udp__kernel_refuses_runs__datagrams_go_one_by_one),
         cmocka_unit_test(test_udp__cancelled_or_freed__ends_the_wait),
+        cmocka_unit_test(test_udp__group__is_heard_by_its_members_only),
+        cmocka_unit_test(test_udp__no_group_or_interface__is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the node comes to its peers, in one place: the peers of net.peers, the list of net.bootstrap, those on the local network, those
+// remembered from earlier runs, and the manager that decides whom of them to be connected with.
+//
+// Layer: node.  Thread: loop thread only.
+#pragma once
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "net/conn_manager.h"
+#include "net/host.h"
+#include "node/config.h"
+#include "store/db.h"
+
+typedef struct pg_finder pg_finder;
+
+/** Begin as the configuration says. Parks: yes.
+ *  db   with pg_peer_store_schema_1 among its steps, outlives the finder; NULL: nothing is remembered
+ *  Errors: PG_ERR_INVALID (the detail names the key and the entry), PG_ERR_LIMIT, PG_ERR_NOMEM, and those of pg_peer_store_open */
+PG_NODISCARD pg_err pg_finder_new(pg_host *host, const pg_config *config, pg_db *db,
+                                  pg_finder **out_finder);
+
+/** Go on as a changed configuration says. Parks: yes, briefly. Errors as pg_finder_new; a list with an invalid entry is not taken over. */
+PG_NODISCARD pg_err pg_finder_reload(pg_finder *finder, const pg_config *config);
+
+/** Return the connection manager, for services to tell it of peers. Borrowed. */
+pg_conn_manager *pg_finder_manager(const pg_finder *finder);
+
+/** Stop, save what is remembered, free, and set *finder to NULL; connections stay. NULL is fine. Parks: yes. */
+void pg_finder_free(pg_finder **finder);
