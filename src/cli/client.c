@@ -212,6 +212,7 @@ pg_err pg_client_turn(pg_client *client)
             client->result = message->data.result;
         } else if (message->msg == CURLMSG_DONE && message->easy_handle == client->question) {
             client->question_runs = false;
+            client->is_gone = message->data.result == CURLE_COULDNT_CONNECT;
         }
     }
     return PG_OK;
@@ -300,6 +301,7 @@ void pg_client_end(pg_client *client)
     pg_buf_deinit(&client->question_answer);
     client->inbox_begin = 0;
     client->is_done = client->pauses = client->is_paused = client->question_runs = false;
+    client->is_gone = false;
     client->result = CURLE_OK;
     client->callback_err = PG_OK;
     client->upload = NULL;
@@ -327,6 +329,9 @@ pg_err pg_client_problem(json_object *problem)
         return pg_fail(PG_ERR_PROTOCOL, "the node failed without saying why");
     }
     pg_err err = err_from_name(json_object_get_string(code));
+    if (err == PG_ERR_CANCELLED) { // not by us
+        return pg_fail(PG_ERR_CLOSED, "the node has stopped, or broke it off");
+    }
     return pg_fail(err == PG_OK ? PG_ERR_PROTOCOL : err, "%s", json_object_get_string(detail));
 }
 

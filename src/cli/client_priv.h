@@ -43,6 +43,7 @@ struct pg_client {
     pg_buf question_url;
     pg_buf question_answer;
     bool question_runs;
+    bool is_gone; // the node did not even take the question
     pg_time question_next;
 
     // A download.

@@ -151,11 +151,25 @@ static void question_turn(pg_client *client)
     }
 }
 
+// While there is nothing to send libcurl does not look at the connection: it would not see that the node went away.
+static pg_err gone_look(pg_client *client)
+{
+    if (!client->is_gone) {
+        return PG_OK;
+    }
+    (void) curl_easy_pause(client->easy, CURLPAUSE_CONT);
+    PG_TRY(pg_client_turn(client));
+    return client->is_done ? PG_OK : pg_fail(PG_ERR_CLOSED, "the node went away");
+}
+
 static pg_err upload_run(pg_client *client, const pg_upload *upload)
 {
     question_make(client);
     for (;;) {
         PG_TRY(pg_client_turn(client));
+        if (!client->is_done) {
+            PG_TRY(gone_look(client));
+        }
         if (client->is_done) {
             return PG_OK;
         }
