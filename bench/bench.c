@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench.h"
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define ROUNDS 9     // odd, for the median
 #define RUN_MS 500.0 // a case, all rounds together
@@ -213,4 +215,24 @@ void *bench_alloc(size_t len)
         fail("out of memory");
     }
     return memory;
+}
+
+void bench_folder_remove(const char *path)
+{
+    char inside[512];
+    DIR *folder = opendir(path);
+    if (folder == NULL) {
+        return;
+    }
+    for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
+            continue;
+        }
+        (void) snprintf(inside, sizeof(inside), "%s/%s", path, entry->d_name);
+        if (unlink(inside) != 0) {
+            bench_folder_remove(inside);
+        }
+    }
+    (void) closedir(folder);
+    (void) rmdir(path);
 }

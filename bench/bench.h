@@ -39,3 +39,6 @@ void bench_fill_text(uint8_t *out, size_t len, uint64_t seed);
 
 /** Allocate, or end the program. */
 void *bench_alloc(size_t len);
+
+/** Remove a folder and all in it. */
+void bench_folder_remove(const char *path);

@@ -96,6 +96,12 @@ class Rows:
         self.rows.append({"row": name, "value": round(value, 3), "unit": unit, "reach": reach})
         print(f"{name:<58} {value:>10.2f} {unit:<14} {reach}", flush=True)
 
+    def write(self):
+        out = os.environ.get("PANGEA_BENCH_JSON")
+        if out:
+            with open(out, "w", encoding="utf-8") as file:
+                json.dump(self.rows, file, indent=1)
+
 
 def bench_start(rows, program):
     nodes = []
@@ -230,10 +236,7 @@ def main():
     bench_crowd(rows, program, peer)
     bench_connect(rows, program)
     bench_perf(rows, program)
-    out = os.environ.get("PANGEA_BENCH_JSON")
-    if out:
-        with open(out, "w", encoding="utf-8") as file:
-            json.dump(rows.rows, file, indent=1)
+    rows.write()
 
 
 if __name__ == "__main__":

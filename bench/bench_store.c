@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The block store against the least work there is, appending to a file with the same syncs and one digest, and against RocksDB where its
 // development package is installed; and how long opening takes. Runs in a new folder below the present one.
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -247,26 +246,6 @@ static void rocksdb_end(store_state *state)
 
 // ---- All
 
-static void folder_remove(const char *path)
-{
-    char inside[512];
-    DIR *folder = opendir(path);
-    if (folder == NULL) {
-        return;
-    }
-    for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
-            continue;
-        }
-        (void) snprintf(inside, sizeof(inside), "%s/%s", path, entry->d_name);
-        if (unlink(inside) != 0) {
-            folder_remove(inside);
-        }
-    }
-    (void) closedir(folder);
-    (void) rmdir(path);
-}
-
 static void begin(store_state *state)
 {
     char path[96];
@@ -337,7 +316,7 @@ static pg_err run(void *arg)
     pg_block_store_close(&state.store);
     (void) close(state.plain);
     free(state.bytes);
-    folder_remove(state.folder);
+    bench_folder_remove(state.folder);
     return PG_OK;
 }
 

@@ -101,13 +101,12 @@ uint64_t pg_api_body_bytes(const pg_api_call *call)
 pg_err pg_api_read(pg_api_call *call, pg_mut_bytes space, size_t *out_len)
 {
     pg_err err = PG_OK;
-    size_t seen = 0;
     call->is_wanted = true;
     call->space = space;
     call->space_len = 0;
     call_poke(call);
     while (err == PG_OK && call->space_len < space.len && call->state < CALL_STATE_WHOLE) {
-        seen = call->space_len;
+        size_t seen = call->space_len;
         err = call->connection == NULL
                   ? pg_fail(PG_ERR_RESET, "the client is gone")
                   : pg_waitq_wait(&call->reader, pg_after(PG_MS(PG_API_STREAM_IDLE_MS)));
@@ -219,7 +218,7 @@ static pg_err body_read(pg_api_call *call, json_object **out_body)
     } else if (err == PG_OK) {
         err = json_parse(pg_bytes_make(text, len), out_body);
     }
-    pg_wipe(text, len);
+    pg_wipe(text, max + 1); // it may have held a link
     pg_mfree(text);
     return err;
 }
@@ -490,18 +489,20 @@ static struct MHD_Response *document_make(pg_api_call *call)
 // The methods of a path, which a refused one must be told.
 static void allow_add(const pg_api_call *call, struct MHD_Response *response)
 {
-    char text[64] = "";
+    pg_buf text = {0};
+    pg_err err = PG_OK;
     for (const pg_api_route *const *table = call->api->config.tables; *table != NULL; table++) {
         for (const pg_api_route *route = *table; route->path != NULL; route++) {
             const char *param = NULL;
-            size_t len = strlen(text);
-            if (pg_uri_match(call->uri.path, route->path, &param)) {
-                (void) snprintf(text + len, sizeof(text) - len, "%s%s", len == 0 ? "" : ", ",
-                                route->method);
+            if (err == PG_OK && pg_uri_match(call->uri.path, route->path, &param)) {
+                err = pg_buf_printf(&text, "%s%s", text.len == 0 ? "" : ", ", route->method);
             }
         }
     }
-    (void) MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, text);
+    if (err == PG_OK) {
+        (void) MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, (const char *) text.ptr);
+    }
+    pg_buf_deinit(&text);
 }
 
 static enum MHD_Result answer_send(pg_api_call *call)

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/mem.h"
+#include "base/str.h"
 #include "crypto/peer_id_text.h"
 #include "crypto/secret.h"
 
@@ -101,11 +103,22 @@ void pg_field_add_peer(json_object *object, const char *name, const pg_peer_id *
     pg_field_add_text(object, name, text);
 }
 
-void pg_field_add_bytes(json_object *object, const char *name, pg_bytes text)
+void pg_field_add_name(json_object *object, const char *name, pg_bytes value)
 {
-    json_object *value =
+    pg_buf text = {0};
+    pg_str rest = pg_str_make_len((const char *) value.ptr, value.len);
+    pg_err err = PG_OK;
+    while (rest.len > 0 && err == PG_OK) {
+        size_t len = pg_str_printable_len(rest);
+        err = pg_buf_append(&text,
+                            len > 0 ? pg_bytes_make(rest.ptr, len) : PG_BYTES_LIT("\xef\xbf\xbd"));
+        len = pg_max_size(len, 1);
+        rest = pg_str_make_len(rest.ptr + len, rest.len - len);
+    }
+    json_object *made =
         text.len == 0 ? NULL : json_object_new_string_len((const char *) text.ptr, (int) text.len);
-    (void) json_object_object_add(object, name, value);
+    (void) json_object_object_add(object, name, made);
+    pg_buf_deinit(&text);
 }
 
 void pg_field_add_cid(json_object *object, const char *name, const pg_cid *cid)

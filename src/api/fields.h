@@ -46,8 +46,8 @@ void pg_field_add_bool(json_object *object, const char *name, bool value);
 /** Add a PeerId as text. */
 void pg_field_add_peer(json_object *object, const char *name, const pg_peer_id *peer);
 
-/** Add bytes as text; empty adds null. What is no UTF-8 is not checked here. */
-void pg_field_add_bytes(json_object *object, const char *name, pg_bytes text);
+/** Add a name that a stranger gave; empty adds null. What is no UTF-8, or controls a terminal, becomes U+FFFD. */
+void pg_field_add_name(json_object *object, const char *name, pg_bytes value);
 
 /** Add a CID as text. */
 void pg_field_add_cid(json_object *object, const char *name, const pg_cid *cid);

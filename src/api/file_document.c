@@ -64,7 +64,7 @@ json_object *pg_file_document(const pg_file_entry *entry, bool with_hosts)
     pg_field_add_text(object, "link", link);
     pg_wipe(link, sizeof(link));
     pg_field_add_cid(object, "root", &entry->link.root);
-    pg_field_add_bytes(object, "name", pg_buf_bytes(&entry->name));
+    pg_field_add_name(object, "name", pg_buf_bytes(&entry->name));
     pg_field_add_text(object, "kind", kind_names[entry->kind]);
     pg_field_add_text(object, "state", state_names[entry->state]);
     pg_field_add_u64(object, "size_bytes", entry->size_bytes);

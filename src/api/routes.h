@@ -14,6 +14,7 @@
 //                        POST /api/v1/links/inspect    who holds what of a file
 //      routes_blocks.c   POST /api/v1/blocks, GET /api/v1/blocks/{cid}
 //      routes_stat.c     GET  /api/v1/stat             what the parts of the node hold and did
+//      routes_dht.c      /api/v1/dht, /api/v1/dht/...  peers, records and providers of the DHTs
 //
 // A target is a PeerId or a multiaddr, with or without "/p2p/ID". Links are secrets: they stand in bodies, never in a path or a log.
 //
@@ -27,6 +28,7 @@
 #include "api/transfers.h"
 #include "base/bytes.h"
 #include "crypto/peer_id.h"
+#include "dht/pair.h"
 #include "exchange/bitswap.h"
 #include "exchange/place_server.h"
 #include "files/service.h"
@@ -37,6 +39,7 @@
 /** What the routes speak for. Lives as long as the server. */
 typedef struct pg_api_context {
     pg_host *host;
+    const pg_dht_pair *dhts;  // members NULL: switched off
     const pg_peer_id *person; // whose device this is
     const char *version;      // of the program
     pg_time started_at;
@@ -69,6 +72,7 @@ extern const pg_api_route pg_api_event_routes[];
 extern const pg_api_route pg_api_file_routes[];
 extern const pg_api_route pg_api_block_routes[];
 extern const pg_api_route pg_api_stat_routes[];
+extern const pg_api_route pg_api_dht_routes[];
 
 /** Tell of a transfer: an event with the document that GET /api/v1/transfers/{id} gives. Parks: no. */
 void pg_api_transfer_tell(pg_api_context *context, const pg_transfer *transfer);

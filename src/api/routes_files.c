@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <stdio.h>
-
 #include "api/fields.h"
 #include "api/file_document.h"
 #include "api/limits.h"
@@ -74,6 +72,20 @@ static void on_files_progress(const pg_transfer_progress *progress, void *user)
 
 // ---- Put
 
+// A root may carry more, but what is shown to people, and stands in JSON, is text.
+static pg_err name_check(pg_bytes name)
+{
+    pg_str rest = pg_str_make_len((const char *) name.ptr, name.len);
+    while (rest.len > 0) {
+        size_t len = pg_str_printable_len(rest);
+        if (len == 0) {
+            return pg_fail(PG_ERR_INVALID, "no UTF-8, or with control characters");
+        }
+        rest = pg_str_make_len(rest.ptr + len, rest.len - len);
+    }
+    return pg_root_check_name(name);
+}
+
 static pg_err put_options_read(const pg_api_request *request, pg_put_options *options)
 {
     const pg_uri *uri = request->uri;
@@ -82,7 +94,7 @@ static pg_err put_options_read(const pg_api_request *request, pg_put_options *op
     uint64_t length = pg_api_body_bytes(request->call);
     if (name != NULL && name[0] != '\0') {
         options->name = pg_bytes_cstr(name);
-        PG_TRY(pg_error_wrap(pg_root_check_name(options->name), "name"));
+        PG_TRY(pg_error_wrap(name_check(options->name), "name"));
     }
     options->code = PG_CODE_DEFAULT;
     if (code != NULL) {
@@ -131,33 +143,32 @@ out:
 
 // ---- Get
 
-static pg_err name_header_add(pg_api_call *call, pg_bytes name)
+static pg_err get_headers_add(pg_api_call *call, const pg_root *root, pg_buf *text)
 {
-    pg_buf text = {0};
-    pg_err err = pg_uri_escape(name, &text);
-    if (err == PG_OK) {
-        err = pg_buf_append(&text, PG_BYTES_LIT("\0"));
+    PG_TRY(pg_buf_printf(text, "%llu", (unsigned long long) root->size_bytes));
+    PG_TRY(pg_api_answer_header(call, "Pangea-Size", (const char *) text->ptr));
+    PG_TRY(pg_api_answer_header(call, "Pangea-Kind", pg_file_kind_name(root->kind)));
+    if (root->name.len == 0) {
+        return PG_OK;
     }
-    if (err == PG_OK) {
-        err = pg_api_answer_header(call, "Pangea-Name", (const char *) text.ptr);
-    }
-    pg_buf_deinit(&text);
-    return err;
+    pg_buf_clear(text);
+    PG_TRY(pg_uri_escape(pg_buf_bytes(&root->name), text));
+    PG_TRY(pg_buf_append(text, PG_BYTES_LIT("\0")));
+    return pg_api_answer_header(call, "Pangea-Name", (const char *) text->ptr);
 }
 
 static pg_err on_get_begin(const pg_root *root, void *user)
 {
     const transfer_job *job = user;
-    char size[24];
+    pg_buf text = {0};
     if (job->start > root->size_bytes) {
         return pg_fail(PG_ERR_INVALID, "start is %llu, the file has %llu bytes",
                        (unsigned long long) job->start, (unsigned long long) root->size_bytes);
     }
     pg_api_answer(job->call, "application/octet-stream", root->size_bytes - job->start);
-    (void) snprintf(size, sizeof(size), "%llu", (unsigned long long) root->size_bytes);
-    PG_TRY(pg_api_answer_header(job->call, "Pangea-Size", size));
-    PG_TRY(pg_api_answer_header(job->call, "Pangea-Kind", pg_file_kind_name(root->kind)));
-    return root->name.len == 0 ? PG_OK : name_header_add(job->call, pg_buf_bytes(&root->name));
+    pg_err err = get_headers_add(job->call, root, &text);
+    pg_buf_deinit(&text);
+    return err;
 }
 
 static pg_err on_get_write(pg_bytes bytes, void *user)
@@ -282,7 +293,7 @@ typedef struct inspection {
 static void on_inspect_root(const pg_link_info *info, void *user)
 {
     inspection *found = user;
-    pg_field_add_bytes(found->document, "name", info->name);
+    pg_field_add_name(found->document, "name", info->name);
     pg_field_add_text(found->document, "kind", pg_file_kind_name(info->kind));
     pg_field_add_u64(found->document, "size_bytes", info->size_bytes);
     pg_field_add_bool(found->document, "is_inline", info->is_inline);

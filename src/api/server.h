@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The local doors: HTTP/1.1 on a Unix socket (mode 0600) and, if wanted, on TCP of this machine, by libmicrohttpd, whose descriptor our
 // loop waits on. Each request is served in a fiber of its own. Bodies and answers of any length stream with back pressure: the library
-// is made to wait as long as the fiber does. A client that goes away cancels its fiber. Errors are problem+json (RFC 9457) made of the
-// error record, as long as nothing was sent; later the connection is closed early, so that the client sees it too.
-// Not for: what a route does (routes.h), who may come in (door.h).
+// is made to wait as long as the fiber does. A client that closes its connection, or its half of it, cancels its fiber. Errors are
+// problem+json (RFC 9457) made of the error record, as long as nothing was sent; later the connection is closed early, so that the
+// client sees it too. Not for: what a route does (routes.h), who may come in (door.h).
 //
 // Layer: api.  Thread: loop thread only.  Not in a simulated run.
 #pragma once

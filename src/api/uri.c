@@ -20,7 +20,7 @@ static pg_err part_decode(pg_str raw, char **write)
         } else if (c == '+') {
             c = ' ';
         }
-        if (c == '\0') {
+        if (c == '\0') { // as it came, or as %00
             return pg_fail(PG_ERR_INVALID, "the query has a zero byte");
         }
         *to++ = c;
@@ -57,13 +57,15 @@ pg_err pg_uri_decode(pg_str in, pg_uri *out_uri)
     }
     pg_str path;
     pg_str rest = pg_str_split(in, '?', &path);
-    if (memchr(in.ptr, '\0', in.len) != NULL) {
+    if (path.len > 0 && memchr(path.ptr, '\0', path.len) != NULL) {
         return pg_fail(PG_ERR_INVALID, "the path has a zero byte");
     }
     out_uri->param_count = 0;
     out_uri->path = out_uri->text;
     char *write = out_uri->text;
-    memcpy(write, path.ptr, path.len);
+    if (path.len > 0) {
+        memcpy(write, path.ptr, path.len);
+    }
     write[path.len] = '\0';
     write += path.len + 1;
     while (rest.len > 0) {

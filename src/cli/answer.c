@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/attr.h"
+#include "crypto/secret.h"
 
 const char *pg_answer_text(json_object *object, const char *name)
 {
@@ -42,6 +43,15 @@ json_object *pg_answer_object(json_object *object, const char *name)
 size_t pg_answer_count(json_object *list)
 {
     return json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+}
+
+void pg_answer_wipe(json_object *object, const char *name)
+{
+    json_object *field = pg_answer_object(object, name);
+    if (json_object_is_type(field, json_type_string)) {
+        pg_wipe((void *) (uintptr_t) json_object_get_string(field),
+                (size_t) json_object_get_string_len(field));
+    }
 }
 
 void pg_span_format(int64_t seconds, char out_text[PG_SPAN_TEXT_BYTES])

@@ -28,6 +28,9 @@ json_object *pg_answer_object(json_object *object, const char *name);
 /** Return the number of items of a list; 0 for NULL and what is no list. */
 size_t pg_answer_count(json_object *list);
 
+/** Overwrite a text that is a secret, before the object is put. */
+void pg_answer_wipe(json_object *object, const char *name);
+
 #define PG_SPAN_TEXT_BYTES 32
 
 /** Write a span of time as people say it: "40 s", "12 min", "3 h", "29 d". */

@@ -212,7 +212,6 @@ pg_err pg_client_turn(pg_client *client)
             client->result = message->data.result;
         } else if (message->msg == CURLMSG_DONE && message->easy_handle == client->question) {
             client->question_runs = false;
-            client->is_gone = message->data.result == CURLE_COULDNT_CONNECT;
         }
     }
     return PG_OK;
@@ -274,10 +273,9 @@ pg_err pg_client_result(const pg_client *client)
         return pg_fail(PG_ERR_NO_NODE, "no node is running on %s: start one with `pangea run`",
                        (const char *) client->folder.ptr);
     }
-    return client->result == CURLE_OUT_OF_MEMORY
-               ? pg_fail(PG_ERR_NOMEM, "cannot talk to the node")
-               : pg_fail(PG_ERR_CLOSED, "the node went away: %s",
-                         curl_easy_strerror(client->result));
+    return client->result == CURLE_OUT_OF_MEMORY ? pg_fail(PG_ERR_NOMEM, "cannot talk to the node")
+                                                 : pg_fail(PG_ERR_CLOSED, "the node went away: %s",
+                                                           curl_easy_strerror(client->result));
 }
 
 void pg_client_end(pg_client *client)
@@ -301,7 +299,6 @@ void pg_client_end(pg_client *client)
     pg_buf_deinit(&client->question_answer);
     client->inbox_begin = 0;
     client->is_done = client->pauses = client->is_paused = client->question_runs = false;
-    client->is_gone = false;
     client->result = CURLE_OK;
     client->callback_err = PG_OK;
     client->upload = NULL;

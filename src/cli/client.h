@@ -33,9 +33,10 @@ PG_NODISCARD pg_err pg_client_ask(const pg_invocation *invocation, const char *m
 /** A conversation with one node. */
 typedef struct pg_client pg_client;
 
-/** Make a client of the node of the invocation's data directory, or of `folder`. It connects when it is first used.
- *  Errors: PG_ERR_NOMEM, as pg_data_folder. */
+/** Make a client of the node of the invocation's data directory. It connects when it is first used. Errors: PG_ERR_NOMEM, as pg_data_folder. */
 PG_NODISCARD pg_err pg_client_open(const pg_invocation *invocation, pg_client **out_client);
+
+/** The same for the node of another directory. */
 PG_NODISCARD pg_err pg_client_open_folder(const char *folder, pg_client **out_client);
 
 /** Free; what is under way is broken off. NULL is fine. */

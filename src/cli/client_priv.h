@@ -36,6 +36,7 @@ struct pg_client {
     // An upload.
     const pg_upload *upload;
     bool upload_waits; // for upload->wait_fd
+    int upload_fd;     // libcurl's; -1 = not known
     pg_client_progress progress;
 
     // The question how far the node is.
@@ -43,7 +44,6 @@ struct pg_client {
     pg_buf question_url;
     pg_buf question_answer;
     bool question_runs;
-    bool is_gone; // the node did not even take the question
     pg_time question_next;
 
     // A download.

@@ -151,15 +151,20 @@ static void question_turn(pg_client *client)
     }
 }
 
-// While there is nothing to send libcurl does not look at the connection: it would not see that the node went away.
-static pg_err gone_look(pg_client *client)
+static int on_curl_socket(void *user, curl_socket_t fd, curlsocktype purpose)
 {
-    if (!client->is_gone) {
-        return PG_OK;
-    }
-    (void) curl_easy_pause(client->easy, CURLPAUSE_CONT);
-    PG_TRY(pg_client_turn(client));
-    return client->is_done ? PG_OK : pg_fail(PG_ERR_CLOSED, "the node went away");
+    pg_client *client = user;
+    (void) purpose;
+    client->upload_fd = fd;
+    return CURL_SOCKOPT_OK;
+}
+
+// libcurl sees the node close the connection, but while there is nothing to send it goes on waiting for that. After a turn of its own
+// nothing is left to read but the end.
+static bool node_is_gone(const pg_client *client)
+{
+    return client->upload_waits && client->upload_fd >= 0 &&
+           pg_fd_is_ready(client->upload_fd, false);
 }
 
 static pg_err upload_run(pg_client *client, const pg_upload *upload)
@@ -167,11 +172,11 @@ static pg_err upload_run(pg_client *client, const pg_upload *upload)
     question_make(client);
     for (;;) {
         PG_TRY(pg_client_turn(client));
-        if (!client->is_done) {
-            PG_TRY(gone_look(client));
-        }
         if (client->is_done) {
-            return PG_OK;
+            return pg_client_result(client);
+        }
+        if (node_is_gone(client)) {
+            return pg_fail(PG_ERR_CLOSED, "the node went away");
         }
         question_turn(client);
         if (upload->progress != NULL) {
@@ -192,7 +197,10 @@ static pg_err upload_start(pg_client *client, const pg_upload *upload)
     CURL *easy = client->easy;
     client->upload = upload;
     client->upload_waits = false;
+    client->upload_fd = -1;
     client->progress = (pg_client_progress){0};
+    (void) curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_curl_socket);
+    (void) curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, client);
     (void) curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
     (void) curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, SEND_BYTES);
     (void) curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_curl_send);
@@ -216,12 +224,9 @@ pg_err pg_client_upload(pg_client *client, const pg_upload *upload, json_object 
     if (err == PG_OK) {
         err = upload_run(client, upload);
     }
-    if (err == PG_OK) {
-        err = pg_client_result(client);
-        // The node may have answered and closed before all was sent; libcurl then only tells that it could not send.
-        if (err == PG_ERR_CLOSED && client->callback_err == PG_OK) {
-            err = transfer_fail(client, err);
-        }
+    // The node may have answered and closed before all was sent; libcurl then only tells that it could not send.
+    if (err == PG_ERR_CLOSED && client->callback_err == PG_OK) {
+        err = transfer_fail(client, err);
     }
     if (err == PG_OK) {
         err = pg_client_answer(client, out_answer, out_status);

@@ -56,7 +56,7 @@ typedef struct pg_command {
 /** The options of every command: --help, --json, --quiet, --data. */
 extern const pg_option pg_common_options[];
 
-/** All commands, in the order of the help; ends with NULL. */
+/** All commands, in the order of the help, which shows those of groups last; ends with NULL. */
 extern const pg_command *const pg_commands[];
 
 /** A first word that several commands share, with what the help says of it; `name` NULL ends the list. */
@@ -85,5 +85,12 @@ extern const pg_command pg_command_block_put;
 extern const pg_command pg_command_block_get;
 extern const pg_command pg_command_stat;
 extern const pg_command pg_command_devnet;
+extern const pg_command pg_command_dht_status;
+extern const pg_command pg_command_dht_find_peer;
+extern const pg_command pg_command_dht_get;
+extern const pg_command pg_command_dht_put;
+extern const pg_command pg_command_dht_provide;
+extern const pg_command pg_command_dht_providers;
+extern const pg_command pg_command_dht_explain;
 extern const pg_command pg_command_help;
 extern const pg_command pg_command_version;

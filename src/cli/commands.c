@@ -13,6 +13,7 @@ const pg_command_group pg_command_groups[] = {
     {"block", "single public blocks, as IPFS has them"},
     {"link", "what links tell"},
     {"shards", "files as encrypted pieces in folders, without a network"},
+    {"dht", "peers, records and providers, found in the network"},
     {NULL, NULL},
 };
 
@@ -32,9 +33,16 @@ const pg_command *const pg_commands[] = {
     &pg_command_dial,
     &pg_command_ping,
     &pg_command_perf,
+    &pg_command_dht_status,
+    &pg_command_dht_find_peer,
+    &pg_command_dht_get,
+    &pg_command_dht_put,
+    &pg_command_dht_provide,
+    &pg_command_dht_providers,
+    &pg_command_dht_explain,
     &pg_command_peers,
     &pg_command_stat,
-    // devnet
+    &pg_command_devnet,
     &pg_command_version,
     &pg_command_help,
     NULL,

@@ -20,7 +20,7 @@
     X(PG_ERR_BUSY, 18, "in use by another process")                                                \
     X(PG_ERR_LIMIT, 19, "larger or more than this program takes")                                  \
     X(PG_ERR_TRUNCATED, 20, "a link or block ends too early")                                      \
-    X(PG_ERR_MALFORMED, 21, "a link is mistyped, or a block breaks its format")                    \
+    X(PG_ERR_MALFORMED, 21, "a link is mistyped, or a block or archive breaks its format")         \
     X(PG_ERR_UNSUPPORTED, 22, "made by a newer version, or of a kind this program does not know")  \
     X(PG_ERR_CORRUPT, 23, "data fails its check")                                                  \
     X(PG_ERR_AUTH, 24, "authentication failed")                                                    \

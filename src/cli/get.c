@@ -194,7 +194,7 @@ static pg_err get_run_command(pg_invocation *invocation)
     pg_progress_clear(&run->progress);
     pg_target_close(&run->target);
     pg_client_free(&run->client);
-    pg_buf_wipe(&run->body);
+    pg_link_body_wipe(&run->body);
     pg_link_text_wipe(&run->link);
     pg_buf_deinit(&run->place);
     json_object_put(run->transfer);

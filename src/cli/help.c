@@ -34,12 +34,12 @@ void pg_help_program(FILE *to)
         "pangea: keeps files alive among strangers, sealed, without a company in the middle.\n"
         "\nUsage: pangea COMMAND [OPTION]... [ARGUMENT]...\n",
         to);
+    (void) fputc('\n', to);
+    put_commands(to, NULL);
     for (const pg_command_group *group = pg_command_groups; group->name != NULL; group++) {
         (void) fprintf(to, "\n%s (%s):\n", group->name, group->summary);
         put_commands(to, group->name);
     }
-    (void) fputs("\nother:\n", to);
-    put_commands(to, NULL);
     (void) fputs(
         "\n`pangea help COMMAND` explains a command, `pangea help exit-codes` what it returns.\n",
         to);

@@ -94,7 +94,7 @@ static pg_err link_info_run(pg_invocation *invocation)
     if (err == PG_OK) {
         err = info_ask(invocation, &body);
     }
-    pg_buf_wipe(&body);
+    pg_link_body_wipe(&body);
     pg_link_text_wipe(&link);
     return err;
 }

@@ -77,7 +77,7 @@ pg_err pg_link_text_body(const pg_link_text *link, pg_buf *out)
     return pg_buf_printf(out, "{\"link\": \"%s\"}", link->text);
 }
 
-void pg_buf_wipe(pg_buf *buf)
+void pg_link_body_wipe(pg_buf *buf)
 {
     if (buf->ptr != NULL) {
         pg_wipe(buf->ptr, buf->cap);

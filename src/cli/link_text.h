@@ -22,11 +22,11 @@ typedef struct pg_link_text {
 PG_NODISCARD pg_err pg_link_text_take(const pg_invocation *invocation, size_t argument,
                                       pg_link_text *out_link);
 
-/** Append the body of a request about the link, {"link": ..}. Whoever owns the buffer wipes it. Errors: PG_ERR_NOMEM. */
+/** Append the body of a request about the link, {"link": ..}. End it with pg_link_body_wipe. Errors: PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_link_text_body(const pg_link_text *link, pg_buf *out);
 
-/** Wipe and free a buffer that held a secret. */
-void pg_buf_wipe(pg_buf *buf);
+/** Wipe and free. */
+void pg_link_body_wipe(pg_buf *buf);
 
 /** Overwrite. */
 void pg_link_text_wipe(pg_link_text *link);

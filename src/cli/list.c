@@ -12,20 +12,26 @@
 
 #define PATH_BYTES 256
 
+// The stored name; empty when there is none.
+static const char *name_of(json_object *file)
+{
+    json_object *name = pg_answer_object(file, "name");
+    return name == NULL ? "" : json_object_get_string(name);
+}
+
 static void file_tell(const pg_output *output, json_object *file, bool with_link)
 {
     char size[PG_SIZE_TEXT_BYTES];
     char age[PG_SPAN_TEXT_BYTES];
     char left[PG_SPAN_TEXT_BYTES];
     int64_t now_s = pg_wall_ms() / 1000;
-    const char *name = pg_answer_text(file, "name");
     bool is_folder = strcmp(pg_answer_text(file, "kind"), "folder") == 0;
     uint64_t expiry_s = pg_answer_u64(file, "expiry_s");
     pg_size_format(pg_answer_u64(file, "size_bytes"), size);
     pg_span_format(now_s - (int64_t) pg_answer_u64(file, "put_ms") / 1000, age);
     pg_span_format((int64_t) expiry_s - now_s, left);
     char shown[PG_ERROR_TEXT_BYTES_MAX];
-    pg_text_printable(strcmp(name, "?") == 0 ? "" : name, shown, sizeof(shown));
+    pg_text_printable(name_of(file), shown, sizeof(shown));
     pg_output_line(output, "%-9s %10s  %8s ago  %8s left  %s  %s%s", pg_answer_text(file, "state"),
                    size, age, expiry_s == 0 ? "-" : left,
                    pg_answer_text(file, with_link ? "link" : "root"),
@@ -60,7 +66,7 @@ static pg_err root_of_name(const pg_invocation *invocation, const char *name,
     json_object *files = pg_answer_object(answer, "files");
     for (size_t i = 0; i < pg_answer_count(files); i++) {
         json_object *file = json_object_array_get_idx(files, i);
-        if (strcmp(pg_answer_text(file, "name"), name) == 0) {
+        if (name[0] != '\0' && strcmp(name_of(file), name) == 0) {
             matches++;
             found = file;
         }

@@ -75,6 +75,14 @@ static pg_err query_add_u64(pg_buf *query, const char *name, uint64_t value)
     return query_add(query, name, pg_str_make(text));
 }
 
+// What is shown to people on the other side: text, without what controls their terminals.
+static bool name_is_good(const char *name)
+{
+    char shown[PG_NAME_BYTES_MAX + 2];
+    pg_text_printable(name, shown, sizeof(shown));
+    return strcmp(name, shown) == 0 && pg_root_check_name(pg_bytes_cstr(name)) == PG_OK;
+}
+
 // The name that is stored: the one asked for, else the file's own.
 static pg_err name_choose(const put_run *run, const char **out_name)
 {
@@ -83,13 +91,17 @@ static pg_err name_choose(const put_run *run, const char **out_name)
     if (name != NULL && hidden) {
         return pg_fail(PG_ERR_INVALID, "--name and --no-name exclude each other");
     }
-    if (name != NULL && (name[0] == '\0' || pg_root_check_name(pg_bytes_cstr(name)) != PG_OK)) {
+    if (name != NULL && (name[0] == '\0' || !name_is_good(name))) {
         return pg_fail(PG_ERR_INVALID,
-                       "--name: '%s' cannot be stored: 1 to %u bytes without '/' and control "
-                       "characters",
+                       "--name: '%s' cannot be stored: 1 to %u bytes of UTF-8 without '/' and "
+                       "control characters",
                        name, PG_NAME_BYTES_MAX);
     }
     *out_name = hidden ? "" : name != NULL ? name : run->source.name;
+    if (name == NULL && !hidden && !name_is_good(*out_name)) {
+        pg_output_note(&run->invocation->output, "its name is no plain text, and is not stored");
+        *out_name = "";
+    }
     return PG_OK;
 }
 
@@ -230,6 +242,12 @@ static pg_err put_all(put_run *run)
         return pg_fail(PG_ERR_PROTOCOL, "the node's answer has no link");
     }
     pg_link_wipe(&link);
+    uint64_t size_bytes = pg_answer_u64(run->answer, "size_bytes");
+    if (size_bytes != run->source.read_bytes) {
+        return pg_fail(PG_ERR_PROTOCOL, "the node took %llu bytes of %llu",
+                       (unsigned long long) size_bytes,
+                       (unsigned long long) run->source.read_bytes);
+    }
     tell(run);
     if (run->is_pending) {
         pg_output_told(&run->invocation->output);
@@ -250,6 +268,7 @@ static pg_err put_run_command(pg_invocation *invocation)
     pg_client_free(&run.client);
     pg_put_source_close(&run.source);
     pg_buf_deinit(&run.path);
+    pg_answer_wipe(run.answer, "link");
     json_object_put(run.answer);
     return err;
 }

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/str.h"
-#include "files/root.h"
 
 // The last component of a path; of "." and its kin that of the folder itself.
 static void name_take(pg_put_source *source)
@@ -28,9 +28,7 @@ static void name_take(pg_put_source *source)
         const char *slash = resolved == NULL ? NULL : strrchr(resolved, '/');
         name = slash == NULL ? PG_STR("") : pg_str_make(slash + 1);
     }
-    if (name.len > 0 && pg_root_check_name(pg_bytes_make(name.ptr, name.len)) == PG_OK) {
-        memcpy(source->name, name.ptr, name.len);
-    }
+    memcpy(source->name, name.ptr, pg_min_size(name.len, sizeof(source->name) - 1));
     free(resolved);
 }
 

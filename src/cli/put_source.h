@@ -29,7 +29,7 @@ typedef struct pg_put_source {
     pg_archive_sum packed; // of a folder, by measure
     int stream_fd;         // of a stream, else -1
     uint64_t read_bytes;
-    char name[PG_NAME_BYTES_MAX + 1]; // empty: it has none that could be stored
+    char name[PG_NAME_BYTES_MAX + 1]; // its own; empty: it has none
 } pg_put_source;
 
 /** Open `path`, "-" for standard input. A folder is walked over when it is measured. Parks: yes.

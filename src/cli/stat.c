@@ -10,23 +10,16 @@
 #include "cli/command.h"
 #include "cli/invocation.h"
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t len = strlen(text);
-    size_t end_len = strlen(end);
-    return len >= end_len && strcmp(text + len - end_len, end) == 0;
-}
-
-// One value: sizes and times as people read them, the rest as it is.
+// One value: sizes as people read them, the rest as it is.
 static void value_tell(const pg_output *output, const char *name, json_object *value)
 {
     char text[PG_SIZE_TEXT_BYTES];
-    if (ends_with(name, "_bytes")) {
+    const char *told = json_object_get_string(value);
+    if (strstr(name, "bytes") != NULL && json_object_is_type(value, json_type_int)) {
         pg_size_format(json_object_get_uint64(value), text);
-        pg_output_line(output, "  %-24.*s %s", (int) (strlen(name) - strlen("_bytes")), name, text);
-    } else {
-        pg_output_line(output, "  %-24s %s", name, json_object_get_string(value));
+        told = text;
     }
+    pg_output_line(output, "  %-20s %s", name, told);
 }
 
 static void section_tell(const pg_output *output, const char *name, json_object *section)

@@ -45,7 +45,11 @@ pg_err pg_target_open(pg_target *target, pg_str path, bool replace)
     char hex[2 * sizeof(id) + 1];
     pg_random_bytes(PG_MUT_BYTES_OF(id));
     pg_hex_encode(PG_BYTES_OF(id), hex);
-    PG_TRY(pg_buf_printf(&target->hidden, "%s.pangea-%s", text_of(&target->path), hex));
+    // Beside its place, so that renaming is enough; not made of its name, which may be as long as names can be.
+    const char *slash = strrchr(text_of(&target->path), '/');
+    size_t folder_len = slash == NULL ? 0 : (size_t) (slash + 1 - text_of(&target->path));
+    PG_TRY(pg_buf_printf(&target->hidden, "%.*s.pangea-%s", (int) folder_len,
+                         text_of(&target->path), hex));
     pg_err err = pg_file_open(text_of(&target->hidden),
                               PG_FILE_MODE_WRITE | PG_FILE_MODE_CREATE | PG_FILE_MODE_EXCLUSIVE,
                               &target->file);

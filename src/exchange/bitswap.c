@@ -22,10 +22,10 @@ pg_err pg_bitswap_peer_use(pg_bitswap *bitswap, const pg_peer_id *id, pg_bitswap
         pg_list_init(&peer->answers);
         pg_list_init(&peer->blocks);
         pg_list_init(&peer->ready);
-        pg_list_init(&peer->queued);
-        pg_list_init(&peer->sent);
-        pg_list_init(&peer->cancelling);
-        pg_list_init(&peer->gone);
+        for (int state = 0; state < PG_BITSWAP_ASK_STATE_COUNT; state++) {
+            pg_list_init(&peer->asks_in[state]);
+        }
+        pg_waitq_init(&peer->answered);
         pg_waitq_init(&peer->room);
         pg_waitq_init(&peer->received);
         pg_waitq_init(&peer->work);
@@ -43,8 +43,8 @@ pg_err pg_bitswap_peer_use(pg_bitswap *bitswap, const pg_peer_id *id, pg_bitswap
 void pg_bitswap_peer_unuse(pg_bitswap_peer *peer)
 {
     peer->users--;
-    bool is_known = peer->held_count > 0 || peer->live_count > 0 || peer->gone_count > 0 ||
-                    !pg_list_is_empty(&peer->ready);
+    bool is_known =
+        peer->held_count > 0 || pg_map_count(&peer->asks) > 0 || !pg_list_is_empty(&peer->ready);
     if (peer->users > 0 || is_known) {
         return;
     }
@@ -75,6 +75,39 @@ static void on_event(const pg_host_event *event, void *user)
     pg_bitswap_peer *peer = pg_map_get(&bitswap->peers, pg_peer_id_bytes(event->peer));
     if (peer != NULL) {
         peer_cut(peer, false, "the connection to the peer has ended");
+    }
+}
+
+// ---- Memory of blocks
+
+pg_buf pg_bitswap_spare_take(pg_bitswap *bitswap, size_t len)
+{
+    for (size_t i = bitswap->spare_count; i > 0; i--) {
+        pg_buf spare = bitswap->spares[i - 1];
+        if (spare.cap >= len) {
+            bitswap->spares[i - 1] = bitswap->spares[--bitswap->spare_count];
+            return spare;
+        }
+    }
+    return (pg_buf){0};
+}
+
+void pg_bitswap_spare_give(pg_bitswap *bitswap, pg_buf *buf)
+{
+    bool is_useful =
+        buf->cap > PG_BITSWAP_COPY_BYTES_MAX && buf->cap <= 2 * PG_BITSWAP_BLOCK_BYTES_MAX;
+    if (is_useful && bitswap->spare_count < PG_BITSWAP_SPARES_MAX) {
+        bitswap->spares[bitswap->spare_count++] = (pg_buf){.ptr = buf->ptr, .cap = buf->cap};
+        *buf = (pg_buf){0};
+    }
+    pg_buf_deinit(buf);
+}
+
+void pg_bitswap_spares_trim(pg_bitswap *bitswap)
+{
+    bool is_busy = bitswap->pending_bytes > 0 || bitswap->stats.fetches_running > 0;
+    while (!is_busy && bitswap->spare_count > 0) {
+        pg_buf_deinit(&bitswap->spares[--bitswap->spare_count]);
     }
 }
 
@@ -130,6 +163,7 @@ static void peers_cut(pg_bitswap *bitswap)
     pg_map_cursor cursor = {0};
     while (pg_map_next(&bitswap->peers, &cursor)) {
         pg_bitswap_peer *peer = cursor.value;
+        pg_waitq_wake_all(&peer->answered);
         pg_waitq_wake_all(&peer->room);
         pg_waitq_wake_all(&peer->received);
         peer_cut(peer, true, "the exchange of blocks ends");
@@ -158,6 +192,7 @@ void pg_bitswap_free(pg_bitswap **bitswap)
     peers_cut(it); // what came while the others left
     pg_fiber_shield(false);
     pg_assert(pg_map_count(&it->peers) == 0 && it->held_count == 0 && it->pending_bytes == 0);
+    pg_bitswap_spares_trim(it);
     pg_map_deinit(&it->peers);
     pg_map_deinit(&it->demands);
     pg_mfree(it);

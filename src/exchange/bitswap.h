@@ -43,7 +43,8 @@ PG_NODISCARD pg_err pg_bitswap_new(pg_host *host, pg_block_store *blocks, pg_bit
 
 /** Fetch one block from one peer, dialing it where there is no connection. Any number of fibers may fetch at once; what goes to one peer
  *  shares its streams. Ending early (deadline, cancellation) tells the peer that the block is no longer wanted.
- *  out      appended to, at most PG_BITSWAP_BLOCK_BYTES_MAX; unchanged on failure
+ *  out      appended to, at most PG_BITSWAP_BLOCK_BYTES_MAX; unchanged on failure. The memory of an empty one may be exchanged for that in
+ *           which the block came: fetch into an empty buffer, and again into the same one, to have no copies
  *  Errors   PG_ERR_NOT_FOUND (the peer says it does not have it), PG_ERR_CORRUPT (it sent other bytes under this CID), PG_ERR_UNSUPPORTED (it
  *           does not speak Bitswap; a CID of a hash we cannot verify), those of pg_host_open_stream, PG_ERR_TIMEOUT, PG_ERR_CANCELLED,
  *           PG_ERR_NOMEM. Parks: yes. */

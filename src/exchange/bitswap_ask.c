@@ -8,53 +8,62 @@
 
 // ---- States
 
-static void ask_set_state(pg_bitswap_peer *peer, pg_bitswap_query *ask, pg_bitswap_ask_state state)
+static pg_list *asks_in(pg_bitswap_peer *peer, pg_bitswap_ask_state state)
 {
-    pg_list *const lists[] = {
-        [PG_BITSWAP_ASK_STATE_QUEUED] = &peer->queued,
-        [PG_BITSWAP_ASK_STATE_SENT] = &peer->sent,
-        [PG_BITSWAP_ASK_STATE_CANCELLING] = &peer->cancelling,
-        [PG_BITSWAP_ASK_STATE_GONE] = &peer->gone,
-    };
+    return &peer->asks_in[state];
+}
+
+// The oldest in a state that has some.
+static pg_bitswap_query *asks_first(pg_bitswap_peer *peer, pg_bitswap_ask_state state)
+{
+    return PG_LIST_OBJECT(peer->asks_in[state].next, pg_bitswap_query, node);
+}
+
+// One less is in its state.
+static void ask_leave(pg_bitswap_peer *peer, pg_bitswap_query *ask)
+{
     pg_list_remove(&ask->node);
-    pg_list_append(lists[state], &ask->node);
-    if (ask->state == PG_BITSWAP_ASK_STATE_GONE && state != PG_BITSWAP_ASK_STATE_GONE) {
-        peer->gone_count--;
-        peer->live_count++;
-    } else if (ask->state != PG_BITSWAP_ASK_STATE_GONE && state == PG_BITSWAP_ASK_STATE_GONE) {
-        peer->gone_count++;
-        peer->live_count--;
-        pg_waitq_wake_one(&peer->room);
-    }
-    ask->state = state;
-    if (pg_list_is_empty(&peer->sent)) {
+    peer->asks_count[ask->state]--;
+    if (!pg_bitswap_has_asks(peer, PG_BITSWAP_ASK_STATE_SENT)) {
         peer->wrong = 0;
     }
+    pg_waitq_wake_one(&peer->room);
+}
+
+static void ask_enter(pg_bitswap_peer *peer, pg_bitswap_query *ask, pg_bitswap_ask_state state)
+{
+    ask->state = state;
+    pg_list_append(asks_in(peer, state), &ask->node);
+    peer->asks_count[state]++;
+}
+
+static void ask_set_state(pg_bitswap_peer *peer, pg_bitswap_query *ask, pg_bitswap_ask_state state)
+{
+    ask_leave(peer, ask);
+    ask_enter(peer, ask, state);
 }
 
 static void ask_free(pg_bitswap_peer *peer, pg_bitswap_query *ask)
 {
-    pg_list_remove(&ask->node);
+    ask_leave(peer, ask);
     (void) pg_map_take(&peer->asks, pg_cid_bytes(&ask->cid));
-    if (ask->state == PG_BITSWAP_ASK_STATE_GONE) {
-        peer->gone_count--;
-    } else {
-        peer->live_count--;
-        pg_waitq_wake_one(&peer->room);
-    }
     pg_mfree(ask);
-    if (pg_list_is_empty(&peer->sent)) {
-        peer->wrong = 0;
+}
+
+// Nothing more is to be done, but what the peer may still send is remembered.
+static void ask_bury(pg_bitswap_peer *peer, pg_bitswap_query *ask, pg_bitswap_ask_state state,
+                     uint32_t max)
+{
+    ask_set_state(peer, ask, state);
+    if (peer->asks_count[state] > max) {
+        ask_free(peer, asks_first(peer, state));
     }
 }
 
-// Nothing is wanted any more, and the peer need not be told; what it may still send is remembered.
-static void ask_bury(pg_bitswap_peer *peer, pg_bitswap_query *ask)
+// It was answered for good.
+static void ask_finish(pg_bitswap_peer *peer, pg_bitswap_query *ask)
 {
-    ask_set_state(peer, ask, PG_BITSWAP_ASK_STATE_GONE);
-    if (peer->gone_count > PG_BITSWAP_WANTS_MAX) {
-        ask_free(peer, PG_LIST_OBJECT(peer->gone.next, pg_bitswap_query, node));
-    }
+    ask_bury(peer, ask, PG_BITSWAP_ASK_STATE_DONE, PG_BITSWAP_DONE_MAX);
 }
 
 // Nobody waits for it any more. The peer holds the want if it has heard of it.
@@ -68,14 +77,9 @@ static void ask_abandon(pg_bitswap_peer *peer, pg_bitswap_query *ask)
     }
 }
 
-// It was answered for good. An answer to one of several sendings may be followed by another.
-static void ask_finish(pg_bitswap_peer *peer, pg_bitswap_query *ask)
+static bool ask_is_live(const pg_bitswap_query *ask)
 {
-    if (ask->was_repeated) {
-        ask_bury(peer, ask);
-    } else {
-        ask_free(peer, ask);
-    }
+    return ask != NULL && ask->state < PG_BITSWAP_ASK_STATE_GONE;
 }
 
 static pg_err ask_new(pg_bitswap_peer *peer, const pg_cid *cid, pg_bitswap_query **out_ask)
@@ -86,15 +90,13 @@ static pg_err ask_new(pg_bitswap_peer *peer, const pg_cid *cid, pg_bitswap_query
     }
     ask->cid = *cid;
     ask->is_have = true; // until somebody wants more
-    ask->state = PG_BITSWAP_ASK_STATE_QUEUED;
     pg_list_init(&ask->waits);
     pg_err err = pg_map_add(&peer->asks, pg_cid_bytes(cid), ask);
     if (err != PG_OK) {
         pg_mfree(ask);
         return err;
     }
-    peer->live_count++;
-    pg_list_append(&peer->queued, &ask->node);
+    ask_enter(peer, ask, PG_BITSWAP_ASK_STATE_QUEUED);
     *out_ask = ask;
     return PG_OK;
 }
@@ -129,9 +131,8 @@ static pg_err room_wait(pg_bitswap_peer *peer, const pg_cid *cid, pg_time deadli
         if (peer->bitswap->is_closing) {
             return pg_fail(PG_ERR_CLOSED, "the exchange of blocks ends");
         }
-        const pg_bitswap_query *ask = pg_map_get(&peer->asks, pg_cid_bytes(cid));
-        bool is_live = ask != NULL && ask->state != PG_BITSWAP_ASK_STATE_GONE;
-        if (is_live || peer->live_count < PG_BITSWAP_WANTS_MAX) {
+        bool is_live = ask_is_live(pg_map_get(&peer->asks, pg_cid_bytes(cid)));
+        if (is_live || pg_bitswap_asks_live(peer) < PG_BITSWAP_WANTS_MAX) {
             return PG_OK;
         }
         PG_TRY(pg_waitq_wait(&peer->room, deadline));
@@ -143,8 +144,7 @@ static pg_err wait_begin(pg_bitswap_peer *peer, const pg_cid *cid, pg_bitswap_wa
     pg_bitswap_query *ask = pg_map_get(&peer->asks, pg_cid_bytes(cid));
     if (ask == NULL) {
         PG_TRY(ask_new(peer, cid, &ask));
-    } else if (ask->state == PG_BITSWAP_ASK_STATE_CANCELLING ||
-               ask->state == PG_BITSWAP_ASK_STATE_GONE) {
+    } else if (ask->state >= PG_BITSWAP_ASK_STATE_CANCELLING) {
         ask->is_have = true;
         ask->was_resent = false;
         ask_set_state(peer, ask, PG_BITSWAP_ASK_STATE_QUEUED);
@@ -155,6 +155,7 @@ static pg_err wait_begin(pg_bitswap_peer *peer, const pg_cid *cid, pg_bitswap_wa
     }
     wait->ask = ask;
     pg_list_append(&ask->waits, &wait->node);
+    peer->unasked = 0;
     return PG_OK;
 }
 
@@ -257,7 +258,8 @@ static void on_wrong(pg_bitswap_peer *peer)
     uint32_t awaited = 0;
     peer->faults++;
     peer->wrong++;
-    for (pg_list *node = peer->sent.next; node != &peer->sent; node = node->next) {
+    pg_list *sent = asks_in(peer, PG_BITSWAP_ASK_STATE_SENT);
+    for (pg_list *node = sent->next; node != sent; node = node->next) {
         awaited += PG_LIST_OBJECT(node, pg_bitswap_query, node)->is_have ? 0U : 1U;
     }
     pg_log_limited(PG_LOG_LEVEL_DEBUG, "exchange.bitswap.wrong_block",
@@ -266,7 +268,7 @@ static void on_wrong(pg_bitswap_peer *peer)
         return;
     }
     pg_list *next = NULL;
-    for (pg_list *node = peer->sent.next; node != &peer->sent; node = next) {
+    for (pg_list *node = sent->next; node != sent; node = next) {
         pg_bitswap_query *ask = PG_LIST_OBJECT(node, pg_bitswap_query, node);
         next = node->next;
         if (!ask->is_have) {
@@ -310,15 +312,14 @@ static pg_err entry_put(const pg_bitswap_query *ask, bool is_cancel, pg_buf *ent
 
 pg_err pg_bitswap_ask_gather(pg_bitswap_peer *peer, size_t len_max, pg_buf *entries)
 {
-    while (!pg_list_is_empty(&peer->cancelling) && entries->len < len_max) {
-        pg_bitswap_query *ask = PG_LIST_OBJECT(peer->cancelling.next, pg_bitswap_query, node);
+    while (pg_bitswap_has_asks(peer, PG_BITSWAP_ASK_STATE_CANCELLING) && entries->len < len_max) {
+        pg_bitswap_query *ask = asks_first(peer, PG_BITSWAP_ASK_STATE_CANCELLING);
         PG_TRY(entry_put(ask, true, entries));
-        ask_bury(peer, ask);
+        ask_bury(peer, ask, PG_BITSWAP_ASK_STATE_GONE, PG_BITSWAP_WANTS_MAX);
     }
-    while (!pg_list_is_empty(&peer->queued) && entries->len < len_max) {
-        pg_bitswap_query *ask = PG_LIST_OBJECT(peer->queued.next, pg_bitswap_query, node);
+    while (pg_bitswap_has_asks(peer, PG_BITSWAP_ASK_STATE_QUEUED) && entries->len < len_max) {
+        pg_bitswap_query *ask = asks_first(peer, PG_BITSWAP_ASK_STATE_QUEUED);
         PG_TRY(entry_put(ask, false, entries));
-        ask->was_repeated = ask->was_sent;
         ask->was_sent = true;
         ask->message = peer->message;
         ask_set_state(peer, ask, PG_BITSWAP_ASK_STATE_SENT);
@@ -329,7 +330,8 @@ pg_err pg_bitswap_ask_gather(pg_bitswap_peer *peer, size_t len_max, pg_buf *entr
 void pg_bitswap_ask_resend(pg_bitswap_peer *peer, uint64_t message)
 {
     pg_list *next = NULL;
-    for (pg_list *node = peer->sent.next; node != &peer->sent; node = next) {
+    pg_list *sent = asks_in(peer, PG_BITSWAP_ASK_STATE_SENT);
+    for (pg_list *node = sent->next; node != sent; node = next) {
         pg_bitswap_query *ask = PG_LIST_OBJECT(node, pg_bitswap_query, node);
         next = node->next;
         if (ask->message < message && !ask->was_resent) {
@@ -341,10 +343,11 @@ void pg_bitswap_ask_resend(pg_bitswap_peer *peer, uint64_t message)
 
 // ---- The end
 
-static void list_fail(pg_bitswap_peer *peer, pg_list *list, pg_err err, const char *detail)
+static void asks_fail(pg_bitswap_peer *peer, pg_bitswap_ask_state state, pg_err err,
+                      const char *detail)
 {
-    while (!pg_list_is_empty(list)) {
-        pg_bitswap_query *ask = PG_LIST_OBJECT(list->next, pg_bitswap_query, node);
+    while (pg_bitswap_has_asks(peer, state)) {
+        pg_bitswap_query *ask = asks_first(peer, state);
         waits_fail(ask, err, detail);
         ask_free(peer, ask);
     }
@@ -352,10 +355,9 @@ static void list_fail(pg_bitswap_peer *peer, pg_list *list, pg_err err, const ch
 
 void pg_bitswap_ask_fail(pg_bitswap_peer *peer, bool all, pg_err err, const char *detail)
 {
-    list_fail(peer, &peer->sent, err, detail);
-    list_fail(peer, &peer->cancelling, err, detail);
-    list_fail(peer, &peer->gone, err, detail);
-    if (all) {
-        list_fail(peer, &peer->queued, err, detail);
+    for (int state = 0; state < PG_BITSWAP_ASK_STATE_COUNT; state++) {
+        if (all || state != PG_BITSWAP_ASK_STATE_QUEUED) {
+            asks_fail(peer, (pg_bitswap_ask_state) state, err, detail);
+        }
     }
 }

@@ -13,12 +13,15 @@ static pg_err call_begin(pg_bitswap *bitswap, pg_bitswap_call *call)
     *call = (pg_bitswap_call){.err = PG_OK};
     pg_waitq_init(&call->changed);
     bitswap->calls++;
+    bitswap->stats.fetches_running++;
     return PG_OK;
 }
 
 static void call_end(pg_bitswap *bitswap)
 {
+    bitswap->stats.fetches_running--;
     bitswap->calls--;
+    pg_bitswap_spares_trim(bitswap);
     pg_waitq_wake_all(&bitswap->left);
 }
 
@@ -30,24 +33,27 @@ static pg_err cid_check(const pg_cid *cid)
                : PG_OK;
 }
 
-// Give the block to the caller: as it is where his buffer is new.
-static pg_err block_give(pg_buf *block, pg_buf *out)
+// Give the block to the caller: as it is where his buffer is empty, whose memory serves the next block then.
+static pg_err block_give(pg_bitswap *bitswap, pg_buf *block, pg_buf *out)
 {
-    if (out->ptr != NULL || (out->max_len != 0 && block->len > out->max_len)) {
+    bool fits = out->max_len == 0 || block->len <= out->max_len;
+    if (out->len > 0 || !fits || block->len <= PG_BITSWAP_COPY_BYTES_MAX) {
         return pg_buf_append(out, pg_buf_bytes(block));
     }
-    block->max_len = out->max_len;
+    pg_buf old = *out;
     *out = *block;
+    out->max_len = old.max_len;
     *block = (pg_buf){0};
+    pg_bitswap_spare_give(bitswap, &old);
     return PG_OK;
 }
 
 // What a wait that has ended comes to.
-static pg_err wait_result(pg_bitswap_wait *wait, pg_buf *out)
+static pg_err wait_result(pg_bitswap *bitswap, pg_bitswap_wait *wait, pg_buf *out)
 {
     switch (wait->result) {
     case PG_BITSWAP_RESULT_BLOCK:
-        return block_give(&wait->block, out);
+        return block_give(bitswap, &wait->block, out);
     case PG_BITSWAP_RESULT_LACKS:
         return pg_fail(PG_ERR_NOT_FOUND, "the peer does not have the block");
     case PG_BITSWAP_RESULT_FAILED:
@@ -68,16 +74,15 @@ static pg_err fetch_one(pg_bitswap *bitswap, const pg_peer_id *peer, const pg_ci
     pg_bitswap_call call;
     PG_TRY(call_begin(bitswap, &call));
     pg_bitswap_wait wait = {.call = &call};
-    bitswap->stats.fetches_running++;
     pg_err err = pg_bitswap_ask_begin(bitswap, peer, cid, deadline, &wait);
     while (err == PG_OK && wait.result == PG_BITSWAP_RESULT_NONE) {
         err = pg_waitq_wait(&call.changed, deadline);
     }
     if (wait.result != PG_BITSWAP_RESULT_NONE) {
-        err = wait_result(&wait, out); // also where the wait ended otherwise at the same time
+        err = wait_result(bitswap, &wait,
+                          out); // also where the wait ended otherwise at the same time
     }
     pg_bitswap_ask_end(&wait);
-    bitswap->stats.fetches_running--;
     call_end(bitswap);
     return err;
 }
@@ -98,7 +103,7 @@ static pg_err answers_wait(pg_bitswap_wait *waits, size_t count, pg_time deadlin
             PG_TRY(pg_waitq_wait(&waits[i].call->changed, deadline));
         }
         if (waits[i].result == PG_BITSWAP_RESULT_FAILED) {
-            return wait_result(&waits[i], NULL);
+            return wait_result(NULL, &waits[i], NULL);
         }
     }
     return PG_OK;
@@ -115,7 +120,6 @@ pg_err pg_bitswap_ask(pg_bitswap *bitswap, const pg_peer_id *peer, const pg_cid 
     PG_TRY(call_begin(bitswap, &call));
     pg_bitswap_wait *waits = pg_calloc(cid_count, sizeof(pg_bitswap_wait));
     pg_err err = waits == NULL ? PG_ERR_NOMEM : PG_OK;
-    bitswap->stats.fetches_running++;
     for (size_t i = 0; i < cid_count && err == PG_OK; i++) {
         waits[i].call = &call;
         waits[i].is_have = true;
@@ -131,7 +135,6 @@ pg_err pg_bitswap_ask(pg_bitswap *bitswap, const pg_peer_id *peer, const pg_cid 
         pg_bitswap_ask_end(&waits[i]);
     }
     pg_mfree(waits);
-    bitswap->stats.fetches_running--;
     call_end(bitswap);
     return err;
 }
@@ -185,7 +188,7 @@ static bool candidate_look(search *it, candidate *one)
     }
     one->is_done = true;
     if (wait->result == PG_BITSWAP_RESULT_FAILED) {
-        failure_note(it, wait_result(wait, NULL));
+        failure_note(it, wait_result(it->bitswap, wait, NULL));
     } else {
         it->answers++;
     }
@@ -325,10 +328,10 @@ static void candidates_ask(search *it)
     }
 }
 
-static pg_err giver_take(candidate *giver, pg_buf *out, pg_peer_id *out_from)
+static pg_err giver_take(pg_bitswap *bitswap, candidate *giver, pg_buf *out, pg_peer_id *out_from)
 {
     bool is_block = giver->block.result == PG_BITSWAP_RESULT_BLOCK;
-    PG_TRY(wait_result(is_block ? &giver->block : &giver->have, out));
+    PG_TRY(wait_result(bitswap, is_block ? &giver->block : &giver->have, out));
     if (out_from != NULL) {
         *out_from = giver->peer;
     }
@@ -342,21 +345,19 @@ pg_err pg_bitswap_fetch_any(pg_bitswap *bitswap, const pg_peer_id *peers, size_t
     candidate *giver = NULL;
     PG_TRY(cid_check(cid));
     PG_TRY(call_begin(bitswap, &it.call));
-    bitswap->stats.fetches_running++;
     pg_err err = candidates_find(&it, peers, peer_count);
     if (err == PG_OK) {
         candidates_ask(&it);
         err = search_run(&it, &giver);
     }
     if (err == PG_OK) {
-        err = giver_take(giver, out, out_from);
+        err = giver_take(bitswap, giver, out, out_from);
     }
     for (size_t i = 0; i < it.count; i++) {
         pg_bitswap_ask_end(&it.candidates[i].have);
         pg_bitswap_ask_end(&it.candidates[i].block);
     }
     pg_mfree(it.candidates);
-    bitswap->stats.fetches_running--;
     call_end(bitswap);
     return err;
 }

@@ -79,15 +79,17 @@ typedef struct pg_bitswap_outgoing {
 // ---- What we want of a peer
 
 //      QUEUED --gathered into a message--> SENT --the last that waits has gone, or a no came--> CANCELLING --told--> GONE
-//      SENT --answered by a yes or the block--> freed
-//      SENT --the stream broke, once--> QUEUED;  CANCELLING, GONE --wanted again--> QUEUED
+//      SENT --the block or a yes came--> DONE
+//      SENT --the stream broke, once--> QUEUED;  CANCELLING, GONE, DONE --wanted again--> QUEUED
 //
-// A GONE one is remembered for a while: a block that comes too late is no fault of its sender.
+// The last ones of GONE and DONE are remembered: a block that comes too late, or once more, is no fault of its sender.
 typedef enum pg_bitswap_ask_state {
     PG_BITSWAP_ASK_STATE_QUEUED,
     PG_BITSWAP_ASK_STATE_SENT,
     PG_BITSWAP_ASK_STATE_CANCELLING,
     PG_BITSWAP_ASK_STATE_GONE,
+    PG_BITSWAP_ASK_STATE_DONE,
+    PG_BITSWAP_ASK_STATE_COUNT,
 } pg_bitswap_ask_state;
 
 /** A want of ours, in the list of one peer. */
@@ -95,12 +97,11 @@ typedef struct pg_bitswap_query {
     pg_cid cid;
     pg_bitswap_ask_state state;
     bool is_have;
-    bool was_sent;     // an answer may come
-    bool was_repeated; // more than one may come
-    bool was_resent;   // since the stream broke
-    uint64_t message;  // number of the message it was sent in
-    pg_list node;      // in the list of the peer for its state
-    pg_list waits;     // pg_bitswap_wait
+    bool was_sent;    // an answer may come
+    bool was_resent;  // since the stream broke
+    uint64_t message; // number of the message it was sent in
+    pg_list node;     // in the list of the peer for its state
+    pg_list waits;    // pg_bitswap_wait
 } pg_bitswap_query;
 
 /** A caller of ours, from its first want to its return. */
@@ -141,6 +142,7 @@ typedef struct pg_bitswap_inbound {
     uint8_t *window; // of PG_BITSWAP_WINDOW_BYTES; NULL between messages
     size_t begin;    // first byte that is not done with
     size_t end;
+    uint32_t wants; // that came on it
 } pg_bitswap_inbound;
 
 struct pg_bitswap_peer {
@@ -152,6 +154,7 @@ struct pg_bitswap_peer {
     // bitswap_serve.c
     pg_map held; // by the CID as it came
     uint32_t held_count;
+    pg_waitq answered; // woken when there may be room in it
     pg_list held_idle; // HELD, oldest first
     pg_list answers;   // ANSWER
     pg_list blocks;    // BLOCK
@@ -162,20 +165,17 @@ struct pg_bitswap_peer {
     pg_list budget_node; // in bitswap.budget_queue
 
     // bitswap_ask.c
-    pg_map asks; // by CID
-    pg_list queued;
-    pg_list sent;
-    pg_list cancelling;
-    pg_list gone;
-    uint32_t live_count; // QUEUED, SENT, CANCELLING
-    uint32_t gone_count;
-    pg_waitq room; // for more of them
+    pg_map asks;                                     // by CID
+    pg_list asks_in[PG_BITSWAP_ASK_STATE_COUNT];     // oldest first
+    uint32_t asks_count[PG_BITSWAP_ASK_STATE_COUNT]; // in each
+    pg_waitq room;                                   // for more of them
 
     // bitswap_recv.c
     uint32_t receiving; // blocks being read or verified
     pg_waitq received;
-    uint32_t wrong;  // blocks that were nothing asked for, while something was
-    uint32_t faults; // such blocks in all, on this connection
+    uint32_t wrong;   // blocks that were nothing asked for, while something was
+    uint32_t unasked; // blocks, while nothing was asked for
+    uint32_t faults;  // such blocks in all, on this connection
 
     // bitswap_send.c
     bool writer_runs;
@@ -201,11 +201,29 @@ struct pg_bitswap {
     pg_waitq left; // woken when a caller or an inbound stream has gone
 
     uint32_t held_count;
+    uint32_t holders; // peers with wants
     size_t pending_bytes;
+    pg_buf spares
+        [PG_BITSWAP_SPARES_MAX]; // empty, with memory: a fresh MiB costs as much as hashing it
+    size_t spare_count;
     pg_list budget_queue; // peers that wait for a share of it
     pg_waitq pressed;     // woken when one begins to
     pg_bitswap_stats stats;
 };
+
+/** Return true when an ask of the peer is in the state. */
+static inline bool pg_bitswap_has_asks(const pg_bitswap_peer *peer, pg_bitswap_ask_state state)
+{
+    return peer->asks_count[state] > 0;
+}
+
+/** Return how many asks the peer has heard of, or is to hear of. */
+static inline uint32_t pg_bitswap_asks_live(const pg_bitswap_peer *peer)
+{
+    return peer->asks_count[PG_BITSWAP_ASK_STATE_QUEUED] +
+           peer->asks_count[PG_BITSWAP_ASK_STATE_SENT] +
+           peer->asks_count[PG_BITSWAP_ASK_STATE_CANCELLING];
+}
 
 // bitswap.c
 
@@ -213,10 +231,23 @@ struct pg_bitswap {
 PG_NODISCARD pg_err pg_bitswap_peer_use(pg_bitswap *bitswap, const pg_peer_id *id,
                                         pg_bitswap_peer **out_peer);
 
+/** Return an empty buffer, with memory for `len` bytes where some is spare. */
+pg_buf pg_bitswap_spare_take(pg_bitswap *bitswap, size_t len);
+
+/** Keep the memory of a buffer for the next block, or free it; *buf is empty then. */
+void pg_bitswap_spare_give(pg_bitswap *bitswap, pg_buf *buf);
+
+/** Free spare memory when no blocks go either way. */
+void pg_bitswap_spares_trim(pg_bitswap *bitswap);
+
 /** One user less; the peer is freed when it has none and nothing is known of it. */
 void pg_bitswap_peer_unuse(pg_bitswap_peer *peer);
 
 // bitswap_serve.c
+
+/** Wait until there is room for a want of the peer, if need be in the place of an older one. Parks: yes.
+ *  Errors: PG_ERR_TIMEOUT (it takes none of the answers), PG_ERR_CANCELLED. */
+PG_NODISCARD pg_err pg_bitswap_serve_room(pg_bitswap_peer *peer);
 
 /** Take an entry of a wantlist that came in message `round` of the peer. */
 void pg_bitswap_serve_want(pg_bitswap_peer *peer, const pg_bitswap_want *want, uint32_t round);

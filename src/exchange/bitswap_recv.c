@@ -9,6 +9,8 @@
 #include "exchange/bitswap_priv.h"
 #include "runtime/offload.h"
 
+#define WANTS_IN_A_ROW 256
+
 /** A large block that has come, on its way to who waits for it. */
 typedef struct block_job {
     pg_bitswap_peer *peer;
@@ -54,7 +56,7 @@ static pg_err window_begin(pg_bitswap_inbound *in, size_t *out_len)
     return PG_OK;
 }
 
-// Take more of the message under way. Others run in between, so that one peer's flood is not all we do.
+// Take more of the message under way.
 static pg_err window_fill(pg_bitswap_inbound *in)
 {
     memmove(in->window, in->window + in->begin, in->end - in->begin);
@@ -62,7 +64,6 @@ static pg_err window_fill(pg_bitswap_inbound *in)
     in->begin = 0;
     size_t len = 0;
     pg_assert(in->end < PG_BITSWAP_WINDOW_BYTES);
-    PG_TRY(pg_fiber_yield());
     PG_TRY(pg_stream_read(in->stream,
                           (pg_mut_bytes){in->window + in->end, PG_BITSWAP_WINDOW_BYTES - in->end},
                           idle_deadline(), &len));
@@ -89,18 +90,20 @@ static pg_err discard(pg_bitswap_inbound *in, size_t len)
 
 // ---- Blocks
 
-// What a peer sends unasked is counted, and at last an offence. After a want was cancelled its block may come for a while.
+// What a peer sends while nothing is wanted is counted, and at last an offence: as many blocks may be late as are remembered.
 static void unasked_note(pg_bitswap_peer *peer)
 {
     peer->bitswap->stats.blocks_refused++;
-    if (pg_list_is_empty(&peer->gone) && pg_list_is_empty(&peer->cancelling)) {
+    peer->unasked++;
+    if (peer->unasked > pg_map_count(&peer->asks)) {
         peer->faults++;
     }
 }
 
 static bool is_anything_asked(const pg_bitswap_peer *peer)
 {
-    return !pg_list_is_empty(&peer->sent) || !pg_list_is_empty(&peer->queued);
+    return pg_bitswap_has_asks(peer, PG_BITSWAP_ASK_STATE_SENT) ||
+           pg_bitswap_has_asks(peer, PG_BITSWAP_ASK_STATE_QUEUED);
 }
 
 static pg_err faults_check(const pg_bitswap_peer *peer)
@@ -113,7 +116,8 @@ static pg_err faults_check(const pg_bitswap_peer *peer)
 static void block_arrived(pg_bitswap_peer *peer, const pg_cid *cid, pg_buf *data)
 {
     pg_bitswap_ask_on_block(peer, cid, data);
-    pg_buf_deinit(data);
+    pg_bitswap_spare_give(peer->bitswap, data);
+    pg_bitswap_spares_trim(peer->bitswap);
 }
 
 static pg_err block_take(pg_bitswap_peer *peer, const pg_bitswap_part *part)
@@ -154,7 +158,8 @@ static pg_err block_run(void *arg)
     return PG_OK;
 }
 
-// Read the `len` bytes of a large block, of which the window may have the first.
+// Read the `len` bytes of a large block, of which the window may have the first. The stream is given all the space that is left, so
+// that it need not keep what has come, but has to bring a piece in time.
 static pg_err block_read(pg_bitswap_inbound *in, size_t len, pg_buf *data)
 {
     uint8_t *space = NULL;
@@ -162,12 +167,18 @@ static pg_err block_read(pg_bitswap_inbound *in, size_t len, pg_buf *data)
     size_t at = pg_min_size(len, in->end - in->begin);
     memcpy(space, in->window + in->begin, at);
     in->begin += at;
-    while (at < len) {
-        size_t piece = pg_min_size(len - at, PG_BITSWAP_PIECE_BYTES);
-        pg_err err =
-            pg_stream_read_full(in->stream, (pg_mut_bytes){space + at, piece}, idle_deadline());
-        PG_TRY(err == PG_ERR_CLOSED && !in->bitswap->is_closing ? PG_ERR_TRUNCATED : err);
-        at += piece;
+    pg_time deadline = idle_deadline();
+    for (size_t piece_end = at + PG_BITSWAP_PIECE_BYTES; at < len;) {
+        size_t got = 0;
+        PG_TRY(pg_stream_read(in->stream, (pg_mut_bytes){space + at, len - at}, deadline, &got));
+        if (got == 0) {
+            return pg_fail(PG_ERR_TRUNCATED, "the stream ends inside a block");
+        }
+        at += got;
+        if (at >= piece_end) {
+            piece_end = at + PG_BITSWAP_PIECE_BYTES;
+            deadline = idle_deadline();
+        }
     }
     return window_check(in);
 }
@@ -186,6 +197,7 @@ static pg_err block_receive(pg_bitswap_inbound *in, const pg_bitswap_part *part)
     }
     job->peer = peer;
     job->prefix = part->prefix;
+    job->data = pg_bitswap_spare_take(in->bitswap, part->follow);
     peer->receiving++;
     pg_err err = block_read(in, part->follow, &job->data);
     if (err == PG_OK) {
@@ -193,7 +205,7 @@ static pg_err block_receive(pg_bitswap_inbound *in, const pg_bitswap_part *part)
     }
     if (err != PG_OK) {
         receiving_end(peer);
-        pg_buf_deinit(&job->data);
+        pg_bitswap_spare_give(in->bitswap, &job->data);
         pg_mfree(job);
         return err;
     }
@@ -214,6 +226,21 @@ static pg_err block_head_take(pg_bitswap_inbound *in, const pg_bitswap_part *par
 
 // ---- Messages
 
+// A want of the peer. Others run now and then, so that one peer's flood is not all we do.
+static pg_err want_take(pg_bitswap_inbound *in, const pg_bitswap_want *want, uint32_t round)
+{
+    in->wants++;
+    if (in->wants % WANTS_IN_A_ROW == 0) {
+        PG_TRY(pg_fiber_yield());
+    }
+    if (!want->is_cancel) {
+        PG_TRY(pg_bitswap_serve_room(in->peer));
+    }
+    PG_TRY(window_check(in));
+    pg_bitswap_serve_want(in->peer, want, round);
+    return PG_OK;
+}
+
 // Take the next part, whose views show the window.
 static pg_err part_take(pg_bitswap_inbound *in, const pg_bitswap_part *part, uint32_t round)
 {
@@ -221,8 +248,7 @@ static pg_err part_take(pg_bitswap_inbound *in, const pg_bitswap_part *part, uin
     in->begin += part->used; // what the views show stays until the window is filled
     switch (part->kind) {
     case PG_BITSWAP_PART_WANT:
-        pg_bitswap_serve_want(peer, &part->want, round);
-        return PG_OK;
+        return want_take(in, &part->want, round);
     case PG_BITSWAP_PART_WANTS_END:
         if (part->is_full) {
             pg_bitswap_serve_full(peer, round);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What peers want of us. Each has a ledger of at most PG_BITSWAP_WANTS_MAX wants; when it is full the oldest want for a block that is not
-// here makes room. Blocks are read from the disk ahead of the writer, bounded in bytes for the peer and for all; where all of that is
+// here makes room, and where all are still to be answered, no more is read from the peer. Blocks are read from the disk ahead of the writer, bounded in bytes for the peer and for all; where all of that is
 // taken, peers take turns, and who is sent a block for too long is given up.
 #include <string.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "exchange/bitswap_priv.h"
 
@@ -91,6 +90,8 @@ static void held_drop(pg_bitswap_held *held)
     (void) pg_map_take(&peer->held, pg_bytes_make(held->raw, held->raw_len));
     peer->held_count--;
     peer->bitswap->held_count--;
+    peer->bitswap->holders -= peer->held_count == 0 ? 1 : 0;
+    pg_waitq_wake_all(&peer->answered);
     if (held->state == PG_BITSWAP_HELD_STATE_READING) {
         held->is_orphan = true;
     } else {
@@ -132,26 +133,32 @@ static void held_decide(pg_bitswap_held *held)
                    held->is_have ? PG_BITSWAP_HELD_STATE_ANSWER : PG_BITSWAP_HELD_STATE_BLOCK);
 }
 
-// A place in the ledger, if need be that of the oldest want for a block that is not here.
-static bool ledger_make_room(pg_bitswap_peer *peer)
+// How many wants of a peer are held: less where many peers want something, so that nobody takes the places of others.
+static uint32_t ledger_max(const pg_bitswap *bitswap)
 {
-    if (peer->held_count < PG_BITSWAP_WANTS_MAX &&
-        peer->bitswap->held_count < PG_BITSWAP_WANTS_TOTAL_MAX) {
-        return true;
+    uint32_t holders = bitswap->holders > 0 ? bitswap->holders : 1;
+    uint32_t share = PG_BITSWAP_WANTS_TOTAL_MAX / holders;
+    return share < PG_BITSWAP_WANTS_MAX ? share + 1 : PG_BITSWAP_WANTS_MAX;
+}
+
+static bool ledger_is_full(const pg_bitswap_peer *peer)
+{
+    return peer->held_count >= ledger_max(peer->bitswap);
+}
+
+pg_err pg_bitswap_serve_room(pg_bitswap_peer *peer)
+{
+    while (ledger_is_full(peer) && pg_list_is_empty(&peer->held_idle)) {
+        pg_bitswap_serve_pump(peer);
+        PG_TRY(pg_waitq_wait(&peer->answered, pg_after(PG_MS(PG_BITSWAP_IDLE_MS))));
     }
-    if (pg_list_is_empty(&peer->held_idle)) {
-        return false;
-    }
-    held_drop(PG_LIST_OBJECT(peer->held_idle.next, pg_bitswap_held, node));
-    return true;
+    return PG_OK;
 }
 
 static pg_bitswap_held *held_new(pg_bitswap_peer *peer, const pg_bitswap_want *want)
 {
-    if (!ledger_make_room(peer)) {
-        pg_log_limited(PG_LOG_LEVEL_DEBUG, "exchange.bitswap.ledger_full",
-                       PG_LOG_U64("wants", peer->held_count));
-        return NULL;
+    while (ledger_is_full(peer) && !pg_list_is_empty(&peer->held_idle)) {
+        held_drop(PG_LIST_OBJECT(peer->held_idle.next, pg_bitswap_held, node));
     }
     pg_bitswap_held *held = pg_calloc(1, sizeof(pg_bitswap_held) + want->cid.len);
     if (held == NULL) {
@@ -170,6 +177,7 @@ static pg_bitswap_held *held_new(pg_bitswap_peer *peer, const pg_bitswap_want *w
     }
     peer->held_count++;
     peer->bitswap->held_count++;
+    peer->bitswap->holders += peer->held_count == 1 ? 1 : 0;
     return held;
 }
 
@@ -216,7 +224,7 @@ void pg_bitswap_serve_want(pg_bitswap_peer *peer, const pg_bitswap_want *want, u
     }
     held->round = round;
     held->is_have = held->is_have && want->is_have;
-    held->send_dont_have = want->send_dont_have;
+    held->send_dont_have = held->send_dont_have || want->send_dont_have;
     if (held->state != PG_BITSWAP_HELD_STATE_READING) {
         held_decide(held);
     }
@@ -242,6 +250,7 @@ void pg_bitswap_serve_answered(pg_bitswap_held *held)
         return;
     }
     stats->wants_unserved++;
+    pg_waitq_wake_all(&held->peer->answered);
     if (held->demand != NULL) {
         held_set_state(held, PG_BITSWAP_HELD_STATE_HELD);
     } else {
@@ -285,16 +294,17 @@ static void discharge(pg_bitswap_peer *peer, size_t len)
     peer->bitswap->pending_bytes -= len;
 }
 
-static void outgoing_free(pg_bitswap_outgoing *outgoing)
+static void outgoing_free(pg_bitswap *bitswap, pg_bitswap_outgoing *outgoing)
 {
-    pg_buf_deinit(&outgoing->data);
+    pg_bitswap_spare_give(bitswap, &outgoing->data);
+    pg_bitswap_spares_trim(bitswap);
     pg_mfree(outgoing);
 }
 
 void pg_bitswap_serve_release(pg_bitswap_peer *peer, pg_bitswap_outgoing *outgoing)
 {
     discharge(peer, outgoing->data.len);
-    outgoing_free(outgoing);
+    outgoing_free(peer->bitswap, outgoing);
     pg_bitswap_serve_pump(peer);
     budget_release(peer->bitswap);
 }
@@ -318,7 +328,7 @@ static void read_settle(read_job *job, pg_err err)
         pg_bitswap_send_kick(peer);
     } else {
         discharge(peer, job->len);
-        outgoing_free(job->outgoing);
+        outgoing_free(peer->bitswap, job->outgoing);
     }
 }
 
@@ -346,12 +356,15 @@ static pg_err read_start(pg_bitswap_held *held, size_t len)
     pg_err err = PG_ERR_NOMEM;
     if (job != NULL && outgoing != NULL) {
         outgoing->cid = held->cid;
+        outgoing->data = pg_bitswap_spare_take(peer->bitswap, len);
         *job = (read_job){peer, held, outgoing, len};
         err = pg_scope_spawn(&peer->bitswap->scope, "exchange.read", read_run, job);
     }
     if (err != PG_OK) {
         pg_mfree(job);
-        pg_mfree(outgoing);
+        if (outgoing != NULL) {
+            outgoing_free(peer->bitswap, outgoing);
+        }
         return err;
     }
     held_set_state(held, PG_BITSWAP_HELD_STATE_READING);
@@ -435,7 +448,7 @@ void pg_bitswap_serve_clear(pg_bitswap_peer *peer)
     for (pg_list *node = NULL; (node = pg_list_pop(&peer->ready)) != NULL;) {
         pg_bitswap_outgoing *outgoing = PG_LIST_OBJECT(node, pg_bitswap_outgoing, node);
         discharge(peer, outgoing->data.len);
-        outgoing_free(outgoing);
+        outgoing_free(peer->bitswap, outgoing);
     }
     budget_release(peer->bitswap);
 }

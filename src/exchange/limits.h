@@ -16,11 +16,15 @@
 /** A CID in a message, bytes: what others take, four varints and a digest of 128 bytes. */
 #define PG_BITSWAP_CID_BYTES_MAX 168U
 
-/** Wants of all peers held at once: about 16 MiB. */
-#define PG_BITSWAP_WANTS_TOTAL_MAX 32768U
+/** Wants of all peers held at once, shared by those who want something: 8 MiB. As peers come they may be a few times as many, until the
+ *  first ones have made room. */
+#define PG_BITSWAP_WANTS_TOTAL_MAX 16384U
 
 /** Streams of one connection on which we read messages at once: some open one for each message. */
 #define PG_BITSWAP_STREAMS_MAX 128U
+
+/** Blocks of one peer that came lately and are remembered, so that a second copy is no fault. */
+#define PG_BITSWAP_DONE_MAX 64U
 
 /** Bytes of blocks on their way to one peer, beyond which its further wants wait. */
 #define PG_BITSWAP_PENDING_BYTES_MAX (4U << 20)
@@ -53,6 +57,9 @@
 
 /** A stream of a peer with no message is closed after so long, milliseconds: others keep theirs open. */
 #define PG_BITSWAP_STREAM_QUIET_MS 600000
+
+/** Buffers kept for the next blocks while some are on their way. */
+#define PG_BITSWAP_SPARES_MAX 8U
 
 /** Blocks of one peer being verified at once; more are not read meanwhile. */
 #define PG_BITSWAP_VERIFY_MAX 4U

@@ -71,10 +71,11 @@ static bool removed_apply(pg_held *held, pg_bytes names, bool as_strays)
             continue;
         }
         pg_held_block *block = pg_held_at(held, number);
-        block->is_doomed = !as_strays;
-        block->is_changed = true;
-        block->used_s = pg_place_now_s();
-        has_doomed = has_doomed || !as_strays;
+        if (as_strays) {
+            block->is_doomed = false;
+            block->used_s = pg_place_now_s();
+        }
+        has_doomed = has_doomed || block->is_doomed;
         pg_held_settle(held, number);
     }
     return has_doomed;
@@ -122,6 +123,14 @@ pg_err pg_place_lose(pg_place_server *server, const pg_held_name *name)
 
 // ---- What was signed
 
+// What a decoder says of foreign bytes: they are wrong, or we are out of memory.
+static pg_place_status decoded(pg_err err)
+{
+    return err == PG_OK          ? PG_PLACE_STATUS_OK
+           : err == PG_ERR_NOMEM ? PG_PLACE_STATUS_BUSY
+                                 : PG_PLACE_STATUS_BAD_GRANT;
+}
+
 static pg_place_status grant_check(const commit_work *work)
 {
     const pg_lease_grant *grant = &work->grant;
@@ -162,8 +171,8 @@ static pg_err job_receipts(void *arg)
 
 static pg_place_status receipts_check(commit_work *work)
 {
-    bool is_good = work->job->request.receipt_count == 0 || pg_offload(job_receipts, work) == PG_OK;
-    return is_good ? PG_PLACE_STATUS_OK : PG_PLACE_STATUS_BAD_GRANT;
+    return work->job->request.receipt_count == 0 ? PG_PLACE_STATUS_OK
+                                                 : decoded(pg_offload(job_receipts, work));
 }
 
 // ---- Which blocks it takes
@@ -248,9 +257,9 @@ static pg_place_status extent_read(commit_work *work)
     if (err == PG_ERR_CORRUPT) {
         pg_place_server_lost(server, &work->grant.descriptor);
     }
-    pg_place_status status = err == PG_OK ? PG_PLACE_STATUS_OK : PG_PLACE_STATUS_NOT_FOUND;
-    if (err == PG_OK && server->config.format->read(pg_buf_bytes(&block), &view) != PG_OK) {
-        status = PG_PLACE_STATUS_BAD_GRANT;
+    pg_place_status status = err == PG_ERR_NOMEM ? PG_PLACE_STATUS_BUSY : PG_PLACE_STATUS_NOT_FOUND;
+    if (err == PG_OK) {
+        status = decoded(server->config.format->read(pg_buf_bytes(&block), &view));
     }
     if (view != NULL) {
         status = extent_plan(work, view, (uint32_t) block.len);
@@ -378,6 +387,19 @@ static pg_place_status write_failed(commit_work *work, pg_err err, uint64_t know
     }
 }
 
+// What was pushed for this commit has been answered.
+static void wants_settle(commit_work *work)
+{
+    for (size_t i = 0; i < work->pin_count; i++) {
+        int32_t slot = work->blocks[i].slot;
+        pg_held_block *block = pg_held_at(&work->server->held, work->pins[i]);
+        bool is_asked_for = slot < 0 || (work->job->request.slots >> slot & 1U) != 0;
+        if (is_asked_for && block->wants > 0) {
+            block->wants--;
+        }
+    }
+}
+
 // The promise, or its end. *out_slots is what is held then.
 static pg_place_status ledger_write(commit_work *work, pg_slot_set *out_slots)
 {
@@ -401,6 +423,7 @@ static pg_place_status ledger_write(commit_work *work, pg_slot_set *out_slots)
     err = pg_ledger_commit_write(server->config.db, &commit, &change);
     if (err == PG_OK) {
         stream->uploader->leases += change.is_new ? 1U : 0U;
+        wants_settle(work);
         pg_place_apply(server, &change, false);
         *out_slots = commit.slots;
     }
@@ -473,10 +496,10 @@ static pg_place_status keep(commit_work *work)
 static pg_place_status commit_run(commit_work *work)
 {
     pg_slot_set slots = 0;
-    if (pg_lease_grant_decode(work->job->request.grant, &work->grant) != PG_OK) {
-        return PG_PLACE_STATUS_BAD_GRANT;
+    pg_place_status status = decoded(pg_lease_grant_decode(work->job->request.grant, &work->grant));
+    if (status == PG_PLACE_STATUS_OK) {
+        status = grant_check(work);
     }
-    pg_place_status status = grant_check(work);
     if (status == PG_PLACE_STATUS_OK && work->grant.expiry_s == 0) {
         return ledger_write(work, &slots);
     }

@@ -230,8 +230,12 @@ bool pg_held_unlease(pg_held *held, uint32_t number)
     account(held, block, false);
     block->leases--;
     account(held, block, true);
-    block->is_doomed = block->leases == 0;
-    return block->is_doomed;
+    if (block->leases > 0) {
+        return false;
+    }
+    block->is_doomed = block->wants == 0;
+    block->is_changed = true;
+    return true;
 }
 
 static void block_remove(pg_held *held, uint32_t number)

@@ -51,9 +51,10 @@ typedef struct pg_held_block {
     bool is_doomed : 1;   // to be deleted whatever its age: its last lease is gone
     bool is_saved : 1;    // its row of strays is in the database
     bool is_changed : 1;  // that row has to be written, or removed
+    uint8_t wants;        // pushes that no commit has answered yet
     uint32_t len;
     uint32_t leases;    // rows of the ledger that need it
-    uint32_t used_s;    // of a stray: when it was pushed or asked for; Unix seconds
+    uint32_t used_s;    // when it was pushed, or as a stray asked for; Unix seconds
     uint32_t pins;      // who works with it now
     pg_uploader *owner; // charged for it; NULL: nobody
 } pg_held_block;
@@ -104,7 +105,7 @@ void pg_held_own(pg_held *held, uint32_t number, pg_uploader *owner);
 /** Count one more row of the ledger. */
 void pg_held_lease(pg_held *held, uint32_t number);
 
-/** Count one row less. With the last the block is doomed. Returns true then. */
+/** Count one row less. With the last the block is doomed, unless somebody pushed it for a lease of his own. Returns true with the last. */
 bool pg_held_unlease(pg_held *held, uint32_t number);
 
 /** Undo a pin, and forget the block when it is gone and nobody has to do with it. */

@@ -101,14 +101,16 @@ static pg_err rows_add(pg_db_conn *conn, int64_t lease, const pg_ledger_commit *
 
 // ---- Leases
 
-static pg_err lease_insert(pg_db_conn *conn, const pg_ledger_commit *commit, int64_t *out_id)
+// A lease that was dropped before may have had a further expiry: grants of that time can be replayed until then.
+static pg_err lease_insert(pg_db_conn *conn, const pg_ledger_commit *commit,
+                           uint64_t dropped_until_s, int64_t *out_id)
 {
     const pg_lease_grant *grant = commit->grant;
     pg_stmt *stmt = NULL;
     PG_TRY(pg_db_prepare(conn,
                          "INSERT INTO place_lease (lease_key, descriptor, is_whole, root, slots,"
                          " sequence, grant_sequence, expiry_s, expiry_max_s, uploader)"
-                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?7, ?8)",
+                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, max(?7, ?9), ?8)",
                          &stmt));
     pg_stmt_bind_blob(stmt, 1, PG_BYTES_OF(grant->lease_key));
     pg_stmt_bind_blob(stmt, 2, pg_cid_bytes(&grant->descriptor));
@@ -118,6 +120,7 @@ static pg_err lease_insert(pg_db_conn *conn, const pg_ledger_commit *commit, int
     pg_stmt_bind_i64(stmt, 6, (int64_t) grant->sequence);
     pg_stmt_bind_i64(stmt, 7, (int64_t) grant->expiry_s);
     pg_stmt_bind_blob(stmt, 8, pg_peer_id_bytes(commit->uploader));
+    pg_stmt_bind_i64(stmt, 9, (int64_t) dropped_until_s);
     PG_TRY(pg_stmt_run(stmt));
     *out_id = pg_db_last_id(conn);
     return PG_OK;
@@ -304,14 +307,15 @@ static pg_err commit_drop(pg_db_conn *conn, const pg_ledger_key *key, const pg_l
     return state->dropped_sequence == 0 ? PG_ERR_NOT_FOUND : dropped_raise(conn, key, sequence);
 }
 
-static pg_err commit_keep(pg_db_conn *conn, const pg_ledger_key *key, const pg_ledger_lease *lease,
+static pg_err commit_keep(pg_db_conn *conn, const pg_ledger_key *key, const pg_ledger_state *state,
                           const struct commit_job *job)
 {
+    const pg_ledger_lease *lease = &state->lease;
     const pg_lease_grant *grant = job->commit->grant;
     pg_slot_set slots = lease->slots | job->commit->slots;
     int64_t id = lease->id;
     if (id == 0) {
-        PG_TRY(lease_insert(conn, job->commit, &id));
+        PG_TRY(lease_insert(conn, job->commit, state->dropped_until_s, &id));
         PG_TRY(dropped_remove(conn, key, job->change));
         job->change->is_new = true;
     } else {
@@ -338,7 +342,7 @@ static pg_err job_commit(pg_db_conn *conn, void *arg)
         return PG_ERR_CHANGED;
     }
     return grant->expiry_s == 0 ? commit_drop(conn, &key, &state, job)
-                                : commit_keep(conn, &key, &state.lease, job);
+                                : commit_keep(conn, &key, &state, job);
 }
 
 pg_err pg_ledger_commit_write(pg_db *db, pg_ledger_commit *commit, pg_ledger_change *change)

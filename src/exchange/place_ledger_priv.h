@@ -45,6 +45,7 @@ typedef struct pg_ledger_lease {
 typedef struct pg_ledger_state {
     pg_ledger_lease lease;
     uint64_t dropped_sequence; // 0: none is remembered
+    uint64_t dropped_until_s;  // the furthest expiry it ever had
 } pg_ledger_state;
 
 /** A block that a lease needs. */

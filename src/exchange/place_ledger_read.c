@@ -91,11 +91,13 @@ pg_err pg_ledger_state_read(pg_db_conn *conn, const pg_ledger_key *key, pg_ledge
     }
     PG_TRY(err);
     PG_TRY(pg_db_prepare(
-        conn, "SELECT sequence FROM place_dropped WHERE lease_key = ?1 AND descriptor = ?2",
+        conn,
+        "SELECT sequence, until_s FROM place_dropped WHERE lease_key = ?1 AND descriptor = ?2",
         &stmt));
     pg_ledger_key_bind(stmt, key);
     if (pg_stmt_next(stmt, &err)) {
         state.dropped_sequence = (uint64_t) pg_stmt_i64(stmt, 0);
+        state.dropped_until_s = (uint64_t) pg_stmt_i64(stmt, 1);
     }
     PG_TRY(err);
     *out_state = state;

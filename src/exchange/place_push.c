@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/log.h"
+#include "base/mem.h"
 #include "exchange/place_server_priv.h"
 #include "runtime/time.h"
 
@@ -230,6 +230,7 @@ static pg_place_status block_stored(pg_place_job *job)
     pg_held_own(&server->held, job->number, job->stream->uploader);
     block->is_present = true;
     block->is_doomed = false;
+    block->wants = (uint8_t) pg_min_size(block->wants + 1U, UINT8_MAX);
     block->is_changed = block->leases == 0 || block->is_saved;
     block->used_s = pg_place_now_s();
     return PG_PLACE_STATUS_OK;

@@ -256,6 +256,7 @@ static void listed_tell(const pg_ledger_listed *listed,
 {
     const pg_place_lease lease = {
         .descriptor = listed->descriptor,
+        .root = listed->lease.root,
         .is_whole = listed->lease.is_whole,
         .uploader = listed->lease.uploader,
         .slots = listed->lease.slots,

@@ -72,6 +72,7 @@ typedef struct pg_place_stats {
 /** One lease, for listings. */
 typedef struct pg_place_lease {
     pg_cid descriptor;
+    pg_cid root; // kept too; len 0 = none
     bool is_whole;
     pg_peer_id uploader;
     pg_slot_set slots;

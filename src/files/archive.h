@@ -3,7 +3,7 @@
 // runtime/folder.h alone, so that no archive, whoever made it, leads outside of the folder it is unpacked into. Both ways memory is
 // bounded. Not for: the stream's way through the network (encode.h, decode.h).
 //
-// Layer: files.  Thread: inside a job (runtime/offload.h): all calls block.  Spec: docs/protocols/files.md, section "Folders"
+// Layer: files.  Thread: inside a job (runtime/offload.h): all calls block.  Spec: docs/protocols/files.md, section "Folders as files"
 #pragma once
 
 #include <stdbool.h>

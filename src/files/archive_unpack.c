@@ -3,7 +3,6 @@
 // comparing paths before it follows them and wants the process's working directory for it; here each component is opened in the
 // folder above it, so there is no path to be led astray.
 #include <locale.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <archive.h>
@@ -163,7 +162,7 @@ static pg_err level_open(unpacker *self, pg_folder *folder, const char *name)
         .modified_s = entry.modified_s,
         .modified_ns = entry.modified_ns,
     };
-    (void) snprintf(deepest(self)->name, sizeof(deepest(self)->name), "%s", name);
+    memcpy(deepest(self)->name, name, strlen(name) + 1);
     return PG_OK;
 }
 
@@ -397,6 +396,8 @@ static pg_err entry_take(unpacker *self, struct archive_entry *entry)
 // Only a source that was read to its end has told whether all of it came.
 static pg_err source_drain(unpacker *self)
 {
+    PG_TRY(
+        self->source_err); // where it failed behind the last entry, that is no failure to libarchive
     while (!self->source_ended) {
         size_t len = 0;
         PG_TRY(self->source(PG_MUT_BYTES_OF(self->step), &len, self->user));
@@ -475,6 +476,15 @@ static pg_err target_check(const unpacker *self, const char *name, bool *out_is_
     return err == PG_ERR_NOT_FOUND ? PG_OK : err;
 }
 
+static void hidden_name(const char *id, const char *end, char out_name[HIDDEN_BYTES])
+{
+    pg_writer writer = pg_writer_make(pg_mut_bytes_make(out_name, HIDDEN_BYTES - 1));
+    pg_writer_put(&writer, PG_BYTES_LIT(".pangea-"));
+    pg_writer_put(&writer, pg_bytes_cstr(id));
+    pg_writer_put(&writer, pg_bytes_cstr(end));
+    out_name[writer.len] = '\0';
+}
+
 // Make the hidden folder. Made with all permissions it shows which of them the process's mask lets through.
 static pg_err hidden_make(unpacker *self)
 {
@@ -484,8 +494,8 @@ static pg_err hidden_make(unpacker *self)
     pg_folder *top = NULL;
     pg_random_bytes(PG_MUT_BYTES_OF(id));
     pg_hex_encode(PG_BYTES_OF(id), hex);
-    (void) snprintf(name, sizeof(name), ".pangea-%s", hex);
-    (void) snprintf(self->aside, sizeof(self->aside), ".pangea-%s-old", hex);
+    hidden_name(hex, "", name);
+    hidden_name(hex, "-old", self->aside);
     PG_TRY(pg_folder_make(self->parent, name, PERMISSIONS_KEPT));
     memcpy(self->hidden, name, sizeof(name));
     PG_TRY(pg_folder_enter(self->parent, name, &top));

@@ -12,14 +12,15 @@ const char *const pg_files_schema_1 =
     "CREATE TABLE file (id INTEGER PRIMARY KEY AUTOINCREMENT, state INTEGER NOT NULL, root BLOB "
     "UNIQUE,"
     " key BLOB, name BLOB, kind INTEGER, data INTEGER, parity INTEGER, size INTEGER,"
-    " packed INTEGER, stored INTEGER, extents INTEGER, segments INTEGER, put_ms INTEGER);"
+    " packed INTEGER, stored INTEGER, extents INTEGER, segments INTEGER, put_ms INTEGER, ttl_s "
+    "INTEGER);"
     "CREATE TABLE file_extent (id INTEGER PRIMARY KEY AUTOINCREMENT, file INTEGER NOT NULL,"
     " descriptor BLOB NOT NULL, extent_id BLOB NOT NULL, root BLOB, whole INTEGER NOT NULL,"
     " data INTEGER NOT NULL, parity INTEGER NOT NULL, slot_bytes INTEGER NOT NULL,"
     " sequence INTEGER NOT NULL, expiry_s INTEGER NOT NULL, local INTEGER NOT NULL);"
     "CREATE INDEX file_extent_file ON file_extent (file);"
     "CREATE TABLE file_holder (extent INTEGER NOT NULL, peer BLOB NOT NULL, slots INTEGER NOT NULL,"
-    " bytes INTEGER NOT NULL, PRIMARY KEY (extent, peer)) WITHOUT ROWID;"
+    " bytes INTEGER NOT NULL, missed INTEGER NOT NULL, PRIMARY KEY (extent, peer)) WITHOUT ROWID;"
     "CREATE TABLE file_pin (cid BLOB PRIMARY KEY, len INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE file_cache (place INTEGER PRIMARY KEY, cid BLOB NOT NULL, len INTEGER NOT NULL)";
 
@@ -80,7 +81,7 @@ static pg_err finish_job(pg_db_conn *conn, void *arg)
     PG_TRY(pg_db_prepare(conn,
                          "UPDATE file SET state = ?2, root = ?3, key = ?4, name = ?5, kind = ?6,"
                          " data = ?7, parity = ?8, size = ?9, packed = ?10, stored = ?11,"
-                         " extents = ?12, segments = ?13, put_ms = ?14 WHERE id = ?1",
+                         " extents = ?12, segments = ?13, put_ms = ?14, ttl_s = ?15 WHERE id = ?1",
                          &stmt));
     pg_stmt_bind_i64(stmt, 1, job->file);
     pg_stmt_bind_i64(stmt, 2, entry->state);
@@ -96,6 +97,7 @@ static pg_err finish_job(pg_db_conn *conn, void *arg)
     pg_stmt_bind_i64(stmt, 12, (int64_t) entry->extents);
     pg_stmt_bind_i64(stmt, 13, (int64_t) entry->segments);
     pg_stmt_bind_i64(stmt, 14, entry->put_ms);
+    pg_stmt_bind_i64(stmt, 15, (int64_t) entry->ttl_s);
     return pg_stmt_run(stmt);
 }
 
@@ -180,6 +182,7 @@ static pg_err entry_read(pg_stmt *stmt, pg_file_entry *entry)
     entry->extents = u64_read(stmt, 10);
     entry->segments = u64_read(stmt, 11);
     entry->put_ms = pg_stmt_i64(stmt, 12);
+    entry->ttl_s = u64_read(stmt, 13);
     return PG_OK;
 }
 
@@ -190,7 +193,7 @@ static pg_err entry_job(pg_db_conn *conn, void *arg)
     pg_err err = PG_OK;
     PG_TRY(pg_db_prepare(conn,
                          "SELECT state, root, key, name, kind, data, parity, size, packed, stored,"
-                         " extents, segments, put_ms FROM file WHERE id = ?1 AND state >= 0",
+                         " extents, segments, put_ms, ttl_s FROM file WHERE id = ?1 AND state >= 0",
                          &stmt));
     pg_stmt_bind_i64(stmt, 1, job->file);
     if (!pg_stmt_next(stmt, &err)) {
@@ -370,14 +373,15 @@ static pg_err holders_read(pg_db_conn *conn, pg_catalogue_extent *extent)
 {
     pg_stmt *stmt = NULL;
     pg_err err = PG_OK;
-    PG_TRY(
-        pg_db_prepare(conn, "SELECT peer, slots, bytes FROM file_holder WHERE extent = ?1", &stmt));
+    PG_TRY(pg_db_prepare(
+        conn, "SELECT peer, slots, bytes, missed FROM file_holder WHERE extent = ?1", &stmt));
     pg_stmt_bind_i64(stmt, 1, extent->id);
     while (extent->holder_count < PG_PLACE_SLOTS_MAX && pg_stmt_next(stmt, &err)) {
         pg_catalogue_holder *holder = &extent->holders[extent->holder_count];
         PG_TRY(pg_peer_id_decode(pg_stmt_blob(stmt, 0), &holder->peer));
         holder->slots = (pg_slot_set) pg_stmt_i64(stmt, 1);
         holder->bytes = u64_read(stmt, 2);
+        holder->missed = (uint32_t) pg_stmt_i64(stmt, 3);
         extent->holder_count++;
     }
     return err;
@@ -430,11 +434,12 @@ static pg_err holders_write(pg_db_conn *conn, const pg_catalogue_extent *extent,
     PG_TRY(pg_stmt_run(stmt));
     for (size_t i = 0; i < extent->holder_count; i++) {
         const pg_catalogue_holder *holder = &extent->holders[i];
-        PG_TRY(pg_db_prepare(conn, "INSERT INTO file_holder VALUES (?1, ?2, ?3, ?4)", &stmt));
+        PG_TRY(pg_db_prepare(conn, "INSERT INTO file_holder VALUES (?1, ?2, ?3, ?4, ?5)", &stmt));
         pg_stmt_bind_i64(stmt, 1, id);
         pg_stmt_bind_blob(stmt, 2, pg_peer_id_bytes(&holder->peer));
         pg_stmt_bind_i64(stmt, 3, holder->slots);
         pg_stmt_bind_i64(stmt, 4, (int64_t) holder->bytes);
+        pg_stmt_bind_i64(stmt, 5, holder->missed);
         PG_TRY(pg_stmt_run(stmt));
     }
     return PG_OK;
@@ -544,8 +549,21 @@ pg_err pg_catalogue_pins(pg_db *db, pg_cid **out_cids, size_t *out_count)
 
 // ---- What follows from an extent's holders
 
+pg_slot_set pg_catalogue_missing(const pg_catalogue_extent *extent)
+{
+    unsigned slots = extent->is_whole ? 1 : pg_code_shards(extent->code);
+    pg_slot_set missing = (pg_slot_set) (((uint64_t) 1 << slots) - 1) & ~extent->local;
+    for (size_t i = 0; i < extent->holder_count; i++) {
+        missing &= ~extent->holders[i].slots;
+    }
+    return missing;
+}
+
 static bool is_spread(const pg_catalogue_extent *extent)
 {
+    if (pg_catalogue_missing(extent) != 0) {
+        return false;
+    }
     if (extent->is_whole) {
         return extent->holder_count >= pg_whole_copies(extent->code);
     }
@@ -586,7 +604,10 @@ uint32_t pg_catalogue_survives(const pg_catalogue_extent *extents, size_t count)
         } else if (extent->is_whole) {
             survives = extent->holder_count > 0 ? (uint32_t) extent->holder_count - 1 : 0;
         } else {
-            survives = pg_slots_survive(sets, extent->holder_count, extent->code.parity);
+            unsigned gone = (unsigned) __builtin_popcount(pg_catalogue_missing(extent));
+            unsigned parity = extent->code.parity;
+            survives =
+                gone > parity ? 0 : pg_slots_survive(sets, extent->holder_count, parity - gone);
         }
         least = survives < least ? survives : least;
     }

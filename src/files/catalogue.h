@@ -24,7 +24,8 @@
 typedef struct pg_catalogue_holder {
     pg_peer_id peer;
     pg_slot_set slots;
-    uint64_t bytes; // of the shards in its slots
+    uint64_t bytes;  // of the shards in its slots
+    uint32_t missed; // checks in a row that it did not answer
 } pg_catalogue_holder;
 
 /** One extent and its lease, or a root that is kept whole. */
@@ -74,6 +75,9 @@ PG_NODISCARD pg_err pg_catalogue_files(pg_db *db, bool incomplete_only, int64_t 
 /** Give the extents of a file in the order they were written; file 0: those to be dropped. Free *out_extents with pg_mfree. Errors of the database. */
 PG_NODISCARD pg_err pg_catalogue_extents(pg_db *db, int64_t file, pg_catalogue_extent **out_extents,
                                          size_t *out_count);
+
+/** Return the slots that nobody holds, neither a host nor this node. */
+pg_slot_set pg_catalogue_missing(const pg_catalogue_extent *extent);
 
 /** Note what state a file is in now. Errors of the database. */
 PG_NODISCARD pg_err pg_catalogue_state(pg_db *db, int64_t file, pg_file_state state);

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "files/discover.h"
 #include "files/extents.h"
 #include "files/limits.h"
 #include "runtime/time.h"
@@ -37,22 +38,80 @@ static size_t hints_read(const pg_files *files, const pg_extent *extent, pg_peer
     return count;
 }
 
+/** A block being looked for in several ways at once. */
+typedef struct search {
+    pg_fetch *fetch;
+    const pg_cid *cid;
+    const pg_extent *extent; // NULL: a root
+    pg_buf block;            // of whoever found it first
+    bool is_found;
+    unsigned running;
+    pg_waitq changed;
+} search;
+
+static pg_err search_with(search *self, const pg_peer_id *peers, size_t count)
+{
+    pg_buf block = {.max_len = PG_BLOCK_BYTES_MAX};
+    pg_err err = pg_bitswap_fetch_any(self->fetch->files->config.bitswap, peers, count, self->cid,
+                                      pg_after(PG_MS(PG_FETCH_BLOCK_MS)), &block, NULL);
+    if (err == PG_OK && !self->is_found) {
+        self->block = block;
+        self->is_found = true;
+        return PG_OK;
+    }
+    pg_buf_deinit(&block);
+    return err;
+}
+
+static void search_end(search *self)
+{
+    self->running--;
+    pg_waitq_wake_all(&self->changed);
+}
+
+/** With the hosts of the hints, then with all who are connected. */
+static pg_err search_near_run(void *arg)
+{
+    search *self = arg;
+    pg_peer_id hints[PG_CODE_SHARDS_MAX];
+    size_t count = self->extent == NULL ? 0 : hints_read(self->fetch->files, self->extent, hints);
+    pg_err err = count > 0 ? search_with(self, hints, count) : PG_ERR_NOT_FOUND;
+    if (err != PG_OK && !pg_fiber_is_cancelled()) {
+        err = search_with(self, NULL, 0);
+    }
+    search_end(self);
+    return err;
+}
+
+/** With those who announced it. */
+static pg_err search_far_run(void *arg)
+{
+    search *self = arg;
+    pg_peer_id providers[PG_PROVIDERS_MAX];
+    size_t count = pg_discover_providers(self->fetch->files, self->cid, providers);
+    pg_err err = count > 0 ? search_with(self, providers, count) : PG_ERR_NOT_FOUND;
+    search_end(self);
+    return err;
+}
+
 static pg_err remote_get(pg_fetch *fetch, const pg_cid *cid, const pg_extent *extent, pg_buf *out)
 {
-    pg_bitswap *bitswap = fetch->files->config.bitswap;
-    pg_err err = PG_ERR_NOT_FOUND;
-    if (extent != NULL) {
-        pg_peer_id hints[PG_CODE_SHARDS_MAX];
-        size_t count = hints_read(fetch->files, extent, hints);
-        if (count > 0) {
-            err = pg_bitswap_fetch_any(bitswap, hints, count, cid,
-                                       pg_after(PG_MS(PG_FETCH_BLOCK_MS)), out, NULL);
-        }
+    search self = {.fetch = fetch, .cid = cid, .extent = extent, .running = 2};
+    pg_scope scope;
+    pg_waitq_init(&self.changed);
+    pg_scope_init_tolerant(&scope);
+    pg_err err = pg_scope_spawn(&scope, "files.search", search_near_run, &self);
+    if (err == PG_OK) {
+        err = pg_scope_spawn(&scope, "files.search", search_far_run, &self);
     }
-    if (err != PG_OK && !pg_fiber_is_cancelled()) { // the others get as long as the hosts had
-        err = pg_bitswap_fetch_any(bitswap, NULL, 0, cid, pg_after(PG_MS(PG_FETCH_BLOCK_MS)), out,
-                                   NULL);
+    while (err == PG_OK && !self.is_found && self.running > 0) {
+        err = pg_waitq_wait(&self.changed, PG_FOREVER); // both have deadlines
     }
+    pg_scope_close(&scope);
+    if (err == PG_OK) {
+        err = self.is_found ? pg_buf_append(out, pg_buf_bytes(&self.block)) : PG_ERR_NOT_FOUND;
+    }
+    pg_buf_deinit(&self.block);
     return err;
 }
 
@@ -83,6 +142,7 @@ static pg_err holders_learn(pg_fetch *fetch, const pg_cid *cid, const pg_extent 
                      : pg_map_add(&fetch->extents, PG_BYTES_OF(descriptor.extent_id), holders);
     const pg_holders_question question = {
         .host = fetch->files->config.host,
+        .files = fetch->files,
         .descriptor = cid,
         .enough = fetch->asks_all ? UINT32_MAX : descriptor.code.data,
     };

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "exchange/place_client.h"
+#include "files/discover.h"
 #include "files/limits.h"
 #include "runtime/fiber.h"
 #include "runtime/time.h"
@@ -60,6 +61,9 @@ static pg_err ask_run(void *arg)
     const asking *self = arg;
     asking_round *round = self->round;
     pg_place_holding *holding = PG_NEW(pg_place_holding);
+    if (round->question->files != NULL) {
+        pg_discover_peer(round->question->files, &self->peer);
+    }
     if (holding != NULL &&
         pg_place_have(round->question->host, &self->peer, round->question->descriptor,
                       pg_after(PG_MS(PG_FETCH_ASK_MS)), holding) == PG_OK) {

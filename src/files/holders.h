@@ -15,6 +15,7 @@
 #include "codec/cid.h"
 #include "exchange/lease.h"
 #include "exchange/limits.h"
+#include "files/service.h"
 #include "net/host.h"
 
 /** One host. */
@@ -35,6 +36,7 @@ typedef struct pg_holders {
 /** What is asked. */
 typedef struct pg_holders_question {
     pg_host *host;
+    pg_files *files; // to look for hosts whose address is not known; NULL = they are left out
     const pg_cid *descriptor;
     /** With answers for so many slots nobody else is waited for; more than there are slots: all are. */
     unsigned enough;

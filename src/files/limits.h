@@ -105,6 +105,22 @@
 /** Between two looks at files that are not on enough hosts, seconds; also when a host appears. */
 #define PG_SPREAD_SECONDS 60
 
+/** Providers of one block that are looked at. */
+#define PG_PROVIDERS_MAX 16U
+
+/** Time for the DHTs to find providers or a peer, milliseconds. */
+#define PG_DISCOVER_MS 10000
+
+/** Between two looks at what there is to announce, seconds. */
+#define PG_ANNOUNCE_SECONDS 10
+
+/** Between two checks of what hosts hold, minutes, and how long after the start the first is. */
+#define PG_TEND_MINUTES 60
+#define PG_TEND_FIRST_MINUTES 3
+
+/** A host that did not answer so many checks in a row has lost what it held: a day in which the owner was up. */
+#define PG_TEND_MISSED_MAX 24U
+
 /** Leases of a put, seconds, unless it asks for others: as long as hosts take. */
 #define PG_FILES_TTL_S_DEFAULT (UINT64_C(60) * 24 * 3600)
 

@@ -260,6 +260,7 @@ static pg_err record(put *self, const pg_files_encoded *encoded, const pg_key *k
         .extents = encoded->extents,
         .segments = encoded->segments,
         .put_ms = pg_wall_ms(),
+        .ttl_s = self->options->ttl_s,
     };
     PG_TRY(pg_buf_append(&entry->name, self->options->name));
     PG_TRY(state_find(self, &entry->state));

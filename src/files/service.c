@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "crypto/hash.h"
 #include "exchange/place_client.h"
+#include "files/discover.h"
 #include "files/extents.h"
 #include "files/limits.h"
 #include "files/service_priv.h"
@@ -51,11 +52,32 @@ static void on_conn(const pg_host_conn *conn, void *user)
     pg_network_of(conn->info.remote_addr, candidate->network);
 }
 
+/** Peers met before, who may be there again: where those who are connected do not suffice. */
+static void book_list(listing *list)
+{
+    pg_peer_book *book = pg_host_book(list->files->config.host);
+    pg_map_cursor cursor = {.begun = false};
+    for (const pg_book_peer *peer = pg_peer_book_next(book, &cursor);
+         peer != NULL && list->count < PG_FILES_CANDIDATES_MAX;
+         peer = pg_peer_book_next(book, &cursor)) {
+        if (peer->addr_count > 0 && pg_book_peer_has_protocol(peer, PG_PLACE_ID) &&
+            !is_excluded(list, &peer->id)) {
+            pg_host_candidate *candidate = &list->candidates[list->count++];
+            candidate->peer = peer->id;
+            pg_network_of(pg_multiaddr_bytes(&peer->addrs[0].addr), candidate->network);
+        }
+    }
+}
+
 size_t pg_files_candidates(pg_files *files, const pg_peer_id *exclude, size_t exclude_count,
-                           pg_host_candidate *out_candidates)
+                           pg_host_candidate *out_candidates, size_t *out_connected)
 {
     listing list = {files, exclude, exclude_count, out_candidates, 0};
     pg_host_conns_each(files->config.host, on_conn, &list);
+    *out_connected = list.count;
+    if (list.count < PG_CODE_SHARDS_MAX) {
+        book_list(&list);
+    }
     return list.count;
 }
 
@@ -231,6 +253,8 @@ static pg_err files_begin(pg_files *files)
     PG_TRY(needs_load(files));
     pg_files_recount(files);
     PG_TRY(pg_host_watch(files->config.host, on_host_event, files));
+    PG_TRY(pg_scope_spawn(&files->scope, "files.announce", pg_files_announce_run, files));
+    PG_TRY(pg_scope_spawn(&files->scope, "files.tend", pg_files_tend_run, files));
     return pg_scope_spawn(&files->scope, "files.spread", pg_files_spread_run, files);
 }
 
@@ -407,7 +431,16 @@ pg_err pg_files_block_get(pg_files *files, const pg_cid *cid, pg_time deadline, 
         pg_block_store_get(files->config.blocks, cid, out) == PG_OK) {
         return PG_OK;
     }
-    PG_TRY(pg_bitswap_fetch_any(files->config.bitswap, NULL, 0, cid, deadline, out, NULL));
+    pg_err err = pg_bitswap_fetch_any(files->config.bitswap, NULL, 0, cid, deadline, out, NULL);
+    if (err == PG_ERR_NOT_FOUND) {
+        pg_peer_id peers[PG_PROVIDERS_MAX];
+        size_t count = pg_discover_public(files, cid, peers);
+        if (count == 0) {
+            return pg_fail(err, "none of the nodes that were asked has this block");
+        }
+        err = pg_bitswap_fetch_any(files->config.bitswap, peers, count, cid, deadline, out, NULL);
+    }
+    PG_TRY(err);
     pg_keep_offer(&files->keep, cid, pg_buf_bytes(out));
     return PG_OK;
 }

@@ -16,6 +16,7 @@
 #include "codec/cid.h"
 #include "crypto/peer_id.h"
 #include "crypto/secret.h"
+#include "dht/pair.h"
 #include "exchange/bitswap.h"
 #include "exchange/lease.h"
 #include "exchange/limits.h"
@@ -41,6 +42,7 @@ typedef struct pg_files_config {
     pg_db *db;                // has the tables
     pg_place_server *place;   // of this node; NULL where it keeps nothing for others
     const pg_secret *owner;   // lease keys derive from it
+    const pg_dht_pair *dht;   // NULL = none: only connected peers and hints are asked
     uint64_t cache_bytes_max; // of blocks kept because they passed through
     uint64_t ttl_s;           // of leases, unless a put names another
 } pg_files_config;
@@ -79,7 +81,7 @@ typedef struct pg_put_options {
     pg_file_kind kind;
     pg_code code;
     bool no_compress;
-    uint64_t ttl_s;                // 0 = the configured one
+    uint64_t ttl_s;                // 0 = kept until it is removed; else its leases end then
     uint64_t total_bytes;          // of the source, for the progress; 0 = unknown
     pg_transfer_listener progress; // NULL = not interested
     void *user;
@@ -116,6 +118,7 @@ typedef struct pg_file_entry {
     uint64_t segments;
     uint32_t survives; // losses of hosts that it survives for certain
     int64_t put_ms;    // wall clock
+    uint64_t ttl_s;    // 0: its leases are renewed until it is removed; else they end after so long
     uint64_t expiry_s; // the earliest of its leases
     size_t host_count;
     pg_file_host hosts[PG_FILE_HOSTS_MAX];

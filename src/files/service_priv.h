@@ -43,10 +43,11 @@ PG_NODISCARD pg_err pg_files_transfer_begin(pg_files *files);
 /** Give the place back. */
 void pg_files_transfer_end(pg_files *files);
 
-/** List connected peers that take placements, without ourselves, and not those of `exclude[exclude_count]`.
- *  out_candidates   out_candidates[PG_FILES_CANDIDATES_MAX] */
+/** List peers that take placements, those that are connected first, then others that were met, without ourselves, and not those of `exclude[exclude_count]`.
+ *  out_candidates   out_candidates[PG_FILES_CANDIDATES_MAX]
+ *  out_connected    how many of them are connected */
 size_t pg_files_candidates(pg_files *files, const pg_peer_id *exclude, size_t exclude_count,
-                           pg_host_candidate *out_candidates);
+                           pg_host_candidate *out_candidates, size_t *out_connected);
 
 /** Return the next sequence of a lease: the clock, or one more than the last. */
 uint64_t pg_files_next_sequence(uint64_t last);
@@ -67,6 +68,9 @@ pg_err pg_files_spread_run(void *arg);
 
 /** Tell the fiber of pg_files_spread_run that there is something to do. Parks: no. */
 void pg_files_spread_wake(pg_files *files);
+
+/** Look after what was put here: ask hosts what they hold, renew leases, note what is lost. For ever, until cancelled. */
+pg_err pg_files_tend_run(void *arg);
 
 /** Tell the hosts of an extent to drop it, and forget it when all have, or it has expired. *out_dropped counts those that have. Parks: yes.
  *  Errors: of the database, PG_ERR_CANCELLED. */

@@ -5,104 +5,16 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "exchange/place_client.h"
 #include "files/lease_keys.h"
 #include "files/limits.h"
+#include "files/notices.h"
 #include "files/service_priv.h"
 #include "files/upload.h"
 #include "runtime/time.h"
 
-// ---- Grants and releases outside an upload
-
-uint64_t pg_files_next_sequence(uint64_t last)
-{
-    uint64_t now = (uint64_t) pg_wall_ms();
-    return now > last ? now : last + 1;
-}
-
-pg_err pg_files_grant(const pg_files *files, pg_catalogue_extent *extent, uint64_t expiry_s,
-                      pg_buf *out)
-{
-    pg_identity lease = {.peer_id = {.len = 0}};
-    PG_TRY(pg_files_lease_key(files->config.owner, extent->extent_id, &lease));
-    const pg_lease_grant grant = {
-        .descriptor = extent->descriptor,
-        .is_whole = extent->is_whole,
-        .root = extent->root,
-        .expiry_s = expiry_s,
-        .sequence = pg_files_next_sequence(extent->sequence),
-    };
-    pg_err err = pg_lease_grant_encode(&lease, &grant, out);
-    pg_identity_deinit(&lease);
-    if (err == PG_OK) {
-        extent->sequence = grant.sequence;
-        extent->expiry_s = expiry_s != 0 ? expiry_s : extent->expiry_s;
-    }
-    return err;
-}
-
-/** One host of an extent being told something short. */
-typedef struct notice {
-    pg_files *files;
-    const pg_catalogue_extent *extent;
-    const pg_catalogue_holder *holder;
-    pg_bytes grant; // what is sent: this, or
-    pg_buf release; // this
-    bool is_done;
-} notice;
-
-static pg_err notice_send(notice *self)
-{
-    pg_identity lease = {.peer_id = {.len = 0}};
-    pg_place_session *session = NULL;
-    pg_lease_receipt receipt;
-    uint64_t known = 0;
-    const pg_place_commit commit = {.grant = self->grant, .slots = self->holder->slots};
-    pg_time deadline = pg_after(PG_MS(PG_UPLOAD_OPEN_MS));
-    PG_TRY(pg_files_lease_key(self->files->config.owner, self->extent->extent_id, &lease));
-    pg_err err = pg_place_open(self->files->config.host, &self->holder->peer, lease.public_key, 0,
-                               deadline, &session);
-    pg_identity_deinit(&lease);
-    PG_TRY(err);
-    if (self->release.len > 0) {
-        err = pg_place_release_send(session, pg_buf_bytes(&self->release), deadline);
-    } else {
-        err = pg_place_commit_send(session, &commit, deadline, &receipt, NULL, &known);
-    }
-    pg_place_session_free(&session);
-    // What a host does not have, or was told by a later grant, is as good as done.
-    self->is_done = err == PG_OK || err == PG_ERR_NOT_FOUND || err == PG_ERR_CHANGED;
-    return err;
-}
-
-static pg_err notice_run(void *arg)
-{
-    notice *self = arg;
-    pg_err err = notice_send(self);
-    if (!self->is_done) {
-        pg_log(PG_LOG_LEVEL_DEBUG, "files.notice.failed", PG_LOG_STR("error", pg_err_name(err)));
-    }
-    return pg_fiber_is_cancelled() ? PG_ERR_CANCELLED : PG_OK;
-}
-
-static pg_err notices_run(notice *notices, size_t count)
-{
-    pg_scope scope;
-    pg_err err = PG_OK;
-    pg_scope_init(&scope);
-    for (size_t i = 0; i < count && err == PG_OK; i++) {
-        err = pg_scope_spawn(&scope, "files.notice", notice_run, &notices[i]);
-    }
-    if (err != PG_OK) {
-        pg_scope_close(&scope);
-        return err;
-    }
-    return pg_scope_join(&scope);
-}
-
 // ---- Dropping
 
-static void holders_forget(pg_catalogue_extent *extent, const notice *notices, size_t count)
+static void holders_forget(pg_catalogue_extent *extent, const pg_notice *notices, size_t count)
 {
     size_t left = 0;
     for (size_t i = 0; i < count; i++) {
@@ -116,7 +28,7 @@ static void holders_forget(pg_catalogue_extent *extent, const notice *notices, s
 static pg_err drop_tell(pg_files *files, pg_catalogue_extent *extent, pg_bytes grant,
                         uint32_t *out_dropped)
 {
-    notice notices[PG_PLACE_SLOTS_MAX] = {{.files = NULL}};
+    pg_notice notices[PG_PLACE_SLOTS_MAX] = {{.files = NULL}};
     size_t count = extent->holder_count;
     for (size_t i = 0; i < count; i++) {
         notices[i].files = files;
@@ -124,7 +36,7 @@ static pg_err drop_tell(pg_files *files, pg_catalogue_extent *extent, pg_bytes g
         notices[i].holder = &extent->holders[i];
         notices[i].grant = grant;
     }
-    PG_TRY(notices_run(notices, count));
+    PG_TRY(pg_notices_send(notices, count));
     holders_forget(extent, notices, count);
     *out_dropped = (uint32_t) (count - extent->holder_count);
     return PG_OK;
@@ -207,7 +119,7 @@ static pg_err root_get(pg_files *files, const pg_catalogue_extent *extent, pg_bu
 static pg_err release_moved(pg_files *files, const pg_catalogue_extent *before,
                             pg_catalogue_extent *after)
 {
-    notice notices[PG_PLACE_SLOTS_MAX] = {{.files = NULL}};
+    pg_notice notices[PG_PLACE_SLOTS_MAX] = {{.files = NULL}};
     size_t count = 0;
     pg_identity lease = {.peer_id = {.len = 0}};
     PG_TRY(pg_files_lease_key(files->config.owner, before->extent_id, &lease));
@@ -228,12 +140,12 @@ static pg_err release_moved(pg_files *files, const pg_catalogue_extent *before,
             .slots = old->slots & ~kept,
             .sequence = after->sequence,
         };
-        notices[count] = (notice){.files = files, .extent = before, .holder = old};
+        notices[count] = (pg_notice){.files = files, .extent = before, .holder = old};
         err = pg_lease_release_encode(&lease, &release, &notices[count++].release);
     }
     pg_identity_deinit(&lease);
     if (err == PG_OK) {
-        err = notices_run(notices, count);
+        err = pg_notices_send(notices, count);
     }
     for (size_t i = 0; i < count; i++) {
         pg_buf_deinit(&notices[i].release);

@@ -125,9 +125,12 @@ static pg_err spares_find(pg_upload *upload, const pg_peer_id *exclude, size_t e
     if (upload->spares == NULL) {
         return PG_ERR_NOMEM;
     }
+    size_t connected = 0;
     upload->spare_count =
-        pg_files_candidates(upload->files, exclude, exclude_count, upload->spares);
-    pg_host_set_order(upload->spares, upload->spare_count, PG_BYTES_OF(upload->spec.extent_id));
+        pg_files_candidates(upload->files, exclude, exclude_count, upload->spares, &connected);
+    pg_host_set_order(upload->spares, connected, PG_BYTES_OF(upload->spec.extent_id));
+    pg_host_set_order(upload->spares + connected, upload->spare_count - connected,
+                      PG_BYTES_OF(upload->spec.extent_id));
     return PG_OK;
 }
 
@@ -206,11 +209,12 @@ static size_t host_fullest(const pg_upload *upload, size_t old_count)
     return fullest;
 }
 
-/** Take a slot from where it stands badly: from this node, or from the fullest host. 0 when all stand well. */
+/** Take a slot from where it stands badly: what nobody has, then what is on this node, then from the fullest host. 0 when all
+ *  stand well. */
 static pg_slot_set slot_take(pg_upload *upload, size_t old_count)
 {
-    pg_slot_set *from = &upload->local;
-    if (upload->local == 0) {
+    pg_slot_set *from = upload->gaps != 0 ? &upload->gaps : &upload->local;
+    if (*from == 0) {
         size_t fullest = host_fullest(upload, old_count);
         if (fullest == SIZE_MAX) {
             return 0;
@@ -222,11 +226,11 @@ static pg_slot_set slot_take(pg_upload *upload, size_t old_count)
     return slot;
 }
 
-/** Give the new hosts their slots: one each, and what is on this node all, dealt in turn. */
+/** Give the new hosts their slots: one each, and all that nobody or only this node has, dealt in turn. */
 static void slots_move(pg_upload *upload, size_t old_count)
 {
     size_t count = upload->host_count - old_count;
-    for (size_t turn = 0; turn < count || upload->local != 0; turn++) {
+    for (size_t turn = 0; turn < count || (upload->local | upload->gaps) != 0; turn++) {
         pg_slot_set slot = slot_take(upload, old_count);
         if (slot == 0) {
             return;
@@ -238,7 +242,7 @@ static void slots_move(pg_upload *upload, size_t old_count)
 
 static size_t slots_badly_placed(const pg_upload *upload)
 {
-    size_t count = (size_t) __builtin_popcount(upload->local);
+    size_t count = (size_t) __builtin_popcount(upload->local | upload->gaps);
     for (size_t i = 0; i < upload->host_count; i++) {
         count += (size_t) __builtin_popcount(upload->hosts[i].slots) - 1;
     }
@@ -251,6 +255,7 @@ static void held_take(pg_upload *upload, const pg_catalogue_extent *extent)
     upload->sequence = extent->sequence;
     upload->descriptor = extent->descriptor;
     upload->local = extent->local;
+    upload->gaps = pg_catalogue_missing(extent);
     for (size_t i = 0; i < pg_upload_slots(upload); i++) {
         upload->slot_bytes[i] = extent->slot_bytes;
     }
@@ -265,23 +270,43 @@ static void held_take(pg_upload *upload, const pg_catalogue_extent *extent)
     }
 }
 
+/** Nobody new is there, but slots are missing: the hosts that are there take them, where they let us. */
+static pg_err held_open(pg_upload *upload, bool *out_better)
+{
+    for (size_t i = 0; i < upload->host_count && !*out_better; i++) {
+        upload_host *host = &upload->hosts[i];
+        pg_err err = pg_place_open(upload->files->config.host, &host->peer,
+                                   upload->lease.public_key, upload->spec.expected_bytes,
+                                   pg_after(PG_MS(PG_UPLOAD_OPEN_MS)), &host->session);
+        if (err == PG_ERR_CANCELLED) {
+            return err;
+        }
+        *out_better = err == PG_OK; // pg_upload_fill_gaps gives it all of them
+    }
+    return PG_OK;
+}
+
 static pg_err resume_with(pg_upload *upload, bool *out_better)
 {
     size_t old_count = upload->host_count;
     size_t opened = 0;
     size_t wanted = slots_badly_placed(upload);
     if (upload->spec.is_whole) {
-        wanted = pg_whole_copies(upload->spec.code) - old_count;
+        size_t copies = pg_whole_copies(upload->spec.code);
+        wanted = copies > old_count ? copies - old_count : 0;
     }
     PG_TRY(pg_upload_open(upload, wanted, &opened));
     *out_better = opened > 0;
     if (opened > 0 && upload->spec.is_whole) {
         upload->local = 0;
+        upload->gaps = 0;
         for (size_t i = old_count; i < upload->host_count; i++) {
             upload->hosts[i].slots = 1;
         }
     } else if (opened > 0) {
         slots_move(upload, old_count);
+    } else if (upload->gaps != 0 && !upload->spec.is_whole) {
+        return held_open(upload, out_better);
     }
     return PG_OK;
 }

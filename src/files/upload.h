@@ -40,7 +40,8 @@ typedef struct pg_upload_spec {
 PG_NODISCARD pg_err pg_upload_new(pg_files *files, const pg_upload_spec *spec,
                                   pg_upload **out_upload);
 
-/** Go on with an extent of the catalogue: `more` further hosts at most get slots that are here only, or that share a host with others.
+/** Go on with an extent of the catalogue: further hosts get slots that nobody has any more, that are here only, or that share a host with
+ *  others; where there are none, a host that has some gets those that nobody has.
  *  *out_upload is NULL when there is nothing better to be had. Parks: yes. Errors as pg_upload_new. */
 PG_NODISCARD pg_err pg_upload_resume(pg_files *files, const pg_catalogue_extent *extent,
                                      pg_upload **out_upload);

@@ -46,6 +46,7 @@ pg_err pg_host_new(const pg_host_config *config, pg_host **out_host)
         .noise_static = &host->noise_static,
         .swarm_key = config->network_key,
         .require_pq = config->require_pq,
+        .is_null = config->is_null,
         .limits = pg_conn_limits_default(&host->memory),
     };
     pg_peer_book_init(&host->book, config->book_peers_max);

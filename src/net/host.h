@@ -33,6 +33,7 @@ typedef struct pg_host_config {
     const pg_key *network_key;   // of a private network, outlives the host; NULL = a public node
     const char *agent;           // what identify tells of the program, static
     bool require_pq;             // no classical connections at all
+    bool is_null;                // no security at all: simulated runs only
     pg_admission_limits limits;
     uint32_t pending_max; // inbound handshakes in progress; one more ends the oldest
     size_t memory_max_bytes;
@@ -150,6 +151,15 @@ PG_NODISCARD pg_err pg_host_open_stream(pg_host *host, const pg_peer_id *peer,
 PG_NODISCARD pg_err pg_host_open_stream_on(pg_host *host, pg_id conn, const char *const *ids,
                                            pg_time deadline, pg_stream **out_stream,
                                            const char **out_protocol);
+
+/** Open a stream for a protocol that the peer has said it takes, without waiting for it to agree: the proposal goes out with the first
+ *  bytes written, the answer is taken with the first read, which fails with PG_ERR_UNSUPPORTED when it is a refusal. For protocols where
+ *  the one who opens speaks first; it saves a round trip.
+ *  out_conn   id of the connection; may be NULL
+ *  Errors: as pg_host_connect, and those of the stream. Parks: yes. */
+PG_NODISCARD pg_err pg_host_open_stream_lazy(pg_host *host, const pg_peer_id *peer, const char *id,
+                                             pg_time deadline, pg_stream **out_stream,
+                                             pg_id *out_conn);
 
 /** Wait until the peer of a connection has told what it is, or has failed to. Parks: yes.
  *  Errors: PG_ERR_CLOSED (the connection is no more), what made identify fail, PG_ERR_TIMEOUT, PG_ERR_CANCELLED. */

@@ -82,6 +82,12 @@ void pg_host_disconnect(pg_host *host, const pg_peer_id *peer)
     }
 }
 
+// Which of two idle connections to give up: an inbound one, of these the one idle for longest.
+static bool is_lesser(const pg_host_entry *a, const pg_host_entry *b)
+{
+    return a->is_inbound != b->is_inbound ? a->is_inbound : a->active_at < b->active_at;
+}
+
 bool pg_host_trim(pg_host *host)
 {
     pg_time youngest = pg_now() - PG_MS(PG_NET_IDLE_GRACE_MS);
@@ -89,13 +95,12 @@ bool pg_host_trim(pg_host *host)
     for (pg_list *node = host->conns.next; node != &host->conns; node = node->next) {
         pg_host_entry *entry = PG_LIST_OBJECT(node, pg_host_entry, node);
         pg_conn_info info;
-        if (entry->is_ending || !entry->is_inbound || entry->book->keeps > 0 || entry->users > 0 ||
+        if (entry->is_ending || entry->book->keeps > 0 || entry->users > 0 ||
             entry->active_at > youngest) {
             continue;
         }
         pg_conn_get_info(entry->conn, &info);
-        if (info.streams_in + info.streams_out == 0 &&
-            (idle == NULL || entry->active_at < idle->active_at)) {
+        if (info.streams_in + info.streams_out == 0 && (idle == NULL || is_lesser(entry, idle))) {
             idle = entry;
         }
     }
@@ -468,6 +473,48 @@ pg_err pg_host_open_stream(pg_host *host, const pg_peer_id *peer, const char *co
         }
         reused = false; // it was a dead one: once more, over a new one
     }
+}
+
+// Find or make a connection, and open a bare stream on it: once more when it was an old one that proved to be dead.
+static pg_err bare_stream_open(pg_host *host, const pg_peer_id *peer, pg_time deadline,
+                               pg_stream **out_stream, pg_id *out_conn)
+{
+    bool reused = pg_host_entry_best(host, peer) != NULL;
+    for (;;) {
+        pg_id conn = 0;
+        PG_TRY(pg_host_connect(host, peer, NULL, deadline, &conn));
+        pg_host_entry *entry = pg_host_entry_get(host, conn);
+        if (entry == NULL || host->state != PG_HOST_STATE_OPEN) {
+            return pg_fail(PG_ERR_CLOSED, "the connection is no more");
+        }
+        pg_host_entry_use(entry);
+        entry->active_at = pg_now();
+        pg_err err = pg_conn_open_stream(entry->conn, deadline, out_stream);
+        pg_host_entry_unuse(entry);
+        *out_conn = conn;
+        bool died = err != PG_OK && pg_host_entry_get(host, conn) == NULL;
+        if (!died || !reused || host->state != PG_HOST_STATE_OPEN) {
+            return err;
+        }
+        reused = false;
+    }
+}
+
+pg_err pg_host_open_stream_lazy(pg_host *host, const pg_peer_id *peer, const char *id,
+                                pg_time deadline, pg_stream **out_stream, pg_id *out_conn)
+{
+    pg_stream *bare = NULL;
+    pg_id conn = 0;
+    PG_TRY(bare_stream_open(host, peer, deadline, &bare, &conn));
+    pg_err err = pg_multistream_dial_lazy(&bare, pg_str_make(id), out_stream);
+    if (err != PG_OK) {
+        pg_stream_free(&bare);
+        return err;
+    }
+    if (out_conn != NULL) {
+        *out_conn = conn;
+    }
+    return PG_OK;
 }
 
 pg_err pg_host_await_identify(pg_host *host, pg_id conn, pg_time deadline)

@@ -128,7 +128,8 @@ pg_host_entry *pg_host_entry_best(const pg_host *host, const pg_peer_id *peer);
 /** Return a connection by id, NULL when it is no more. */
 pg_host_entry *pg_host_entry_get(const pg_host *host, pg_id id);
 
-/** Make room for one more connection by giving up the longest idle inbound one. Returns false when none may be given up. */
+/** Make room for one more connection by giving up an idle one that nobody wants kept: inbound ones first, the longest idle of them. Returns
+ *  false when none may be given up. */
 bool pg_host_trim(pg_host *host);
 
 /** End a connection at once: no new users, its fiber frees it. */

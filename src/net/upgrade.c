@@ -5,14 +5,17 @@
 #include "net/limits.h"
 #include "net/multistream.h"
 #include "net/noise_conn.h"
+#include "net/null_security.h"
 #include "net/pnet.h"
 #include "net/yamux.h"
+#include "runtime/runtime.h"
 
 // In our order of preference.
 static const pg_str securities[] = {
     {PG_NOISE_ID_HYBRID, sizeof(PG_NOISE_ID_HYBRID) - 1},
     {PG_NOISE_ID_CLASSICAL, sizeof(PG_NOISE_ID_CLASSICAL) - 1},
 };
+static const pg_str null_securities[] = {{PG_NULL_SECURITY_ID, sizeof(PG_NULL_SECURITY_ID) - 1}};
 static const pg_str muxers[] = {{PG_YAMUX_ID, sizeof(PG_YAMUX_ID) - 1}};
 
 /** An upgrade under way. */
@@ -22,7 +25,7 @@ typedef struct upgrade {
     pg_time deadline;
     pg_noise_list offered; // security protocols, strongest first
     pg_stream *stream;     // the outermost wrapping so far
-    size_t security;       // index into `securities`
+    size_t security;       // index into `offered`
     pg_noise_conn_result noise;
 } upgrade;
 
@@ -40,6 +43,9 @@ static pg_err upgrade_negotiate(const upgrade *u, pg_noise_list ids, size_t *out
 
 static pg_err step_private_network(upgrade *u)
 {
+    if (u->upgrader->is_null && !pg_runtime_is_sim()) {
+        return pg_fail(PG_ERR_INVALID, "connections without security exist in simulations only");
+    }
     return u->upgrader->swarm_key == NULL
                ? PG_OK
                : pg_pnet_protect(&u->stream, u->upgrader->swarm_key, &u->stream);
@@ -73,6 +79,14 @@ static pg_err step_security(upgrade *u)
 {
     pg_err err = upgrade_negotiate(u, u->offered, &u->security);
     return err == PG_OK ? PG_OK : security_explain(u, err);
+}
+
+static pg_err step_null(upgrade *u)
+{
+    u->noise.stream = u->stream;
+    u->noise.muxer = muxers[0];
+    return pg_null_security_handshake(u->stream, u->upgrader->identity, u->request->expected_id,
+                                      u->deadline, &u->noise.peer_id, &u->noise.public_key);
 }
 
 static pg_err step_noise(upgrade *u)
@@ -109,7 +123,7 @@ static pg_err step_conn(upgrade *u, pg_conn **out_conn)
         .local_addr = u->request->local_addr,
         .remote_addr = u->request->remote_addr,
         .transport = u->request->transport,
-        .security = securities[u->security].ptr,
+        .security = u->offered.ids[u->security].ptr,
         .is_hybrid = u->security == 0,
     };
     return pg_conn_yamux_new(&u->stream, &info, &u->upgrader->limits, out_conn);
@@ -127,12 +141,15 @@ pg_err pg_upgrade(pg_stream **raw, const pg_upgrader *upgrader, const pg_upgrade
         .stream = *raw,
     };
     *raw = NULL;
+    if (upgrader->is_null) {
+        u.offered = (pg_noise_list){null_securities, 1};
+    }
     pg_err err = step_private_network(&u);
     if (err == PG_OK) {
         err = step_security(&u);
     }
     if (err == PG_OK) {
-        err = step_noise(&u);
+        err = upgrader->is_null ? step_null(&u) : step_noise(&u);
     }
     if (err == PG_OK) {
         err = step_muxer(&u);

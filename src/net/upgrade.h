@@ -22,6 +22,7 @@ typedef struct pg_upgrader {
     const pg_key *noise_static; // X25519 secret, fresh for each process (pg_random_bytes)
     const pg_key *swarm_key;    // of the private network; NULL: none
     bool require_pq;            // classical Noise is neither offered nor taken
+    bool is_null;               // no security: simulated runs only (null_security.h)
     pg_conn_limits limits;
 } pg_upgrader;
 

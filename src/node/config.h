@@ -54,6 +54,10 @@ typedef struct pg_config {
     uint64_t net_handshake_timeout_ms;
     uint64_t net_drain_timeout_ms;
     uint64_t net_perf_bytes_max;
+    bool dht_enabled;
+    char *dht_mode;
+    bool dht_allow_private;
+    bool dht_test_namespace;
     bool security_require_pq;
     uint64_t storage_quota_bytes;
     uint64_t storage_cache_bytes;

@@ -48,6 +48,13 @@ static const pg_config_key keys[] = {
     TEXT("api.listen", api_listen, "", false,
          "address of this machine for the local API over TCP (127.0.0.1:4480, say); empty: the "
          "Unix socket only"),
+    BOOL("dht.allow_private", dht_allow_private, "false", false,
+         "let the global DHT have peers with private addresses: for networks of tests"),
+    BOOL("dht.enabled", dht_enabled, "true", false, "take part in the DHTs"),
+    CHOICE("dht.mode", dht_mode, "auto", "auto client server", true,
+           "whether others are answered; auto: while one of this node's addresses is reachable"),
+    BOOL("dht.test_namespace", dht_test_namespace, "false", false,
+         "keep and find records under /test/, which nobody signs: for tests"),
     BYTES("limits.memory", limits_memory_bytes, "256MiB", 16 * MIB, TIB, true,
           "memory that connections and streams may take in all"),
     NUMBER("limits.book_peers", limits_book_peers, "4096", 16, 1000000, false,

@@ -12,6 +12,7 @@
 #include "net/perf.h"
 #include "net/pnet.h"
 #include "node/data.h"
+#include "node/discovery.h"
 #include "node/keeper.h"
 #include "node/storage.h"
 #include "node/token.h"
@@ -30,6 +31,7 @@ typedef struct node {
     pg_key network_key; // of the private network
     char *agent;
     pg_host *host;
+    pg_discovery discovery;
     pg_storage storage;
     pg_keeper *keeper;
     pg_api_context context;
@@ -199,6 +201,7 @@ static pg_err api_start(node *self)
     PG_TRY(pg_data_name(self->options->data, SOCKET_NAME, &self->socket_path));
     self->context = (pg_api_context){
         .host = self->host,
+        .dhts = &self->discovery.dhts,
         .person = &self->identity.person.peer_id,
         .version = self->options->version,
         .started_at = pg_now(),
@@ -248,9 +251,10 @@ static pg_err node_start(node *self)
     self->options->on_config(&self->config, self->options->user);
     PG_TRY(identity_open(self));
     PG_TRY(host_start(self));
-    PG_TRY(pg_storage_open(&self->storage, self->options->data, self->host, &self->identity,
-                           &self->config));
+    const pg_storage_parts parts = {self->host, &self->discovery.dhts, &self->identity};
+    PG_TRY(pg_storage_open(&self->storage, self->options->data, &parts, &self->config));
     PG_TRY(listen_start(self)); // when all that peers may ask for is there
+    PG_TRY(pg_discovery_start(&self->discovery, self->host, &self->config));
     PG_TRY(pg_keeper_new(self->host, &self->config.net_peers, &self->keeper));
     PG_TRY(api_start(self));
     return ready_tell(self);
@@ -273,6 +277,7 @@ static pg_err config_reload(node *self)
     pg_log(PG_LOG_LEVEL_INFO, "node.config.reread", PG_LOG_U64("changed", changed),
            PG_LOG_STR("needs_restart", fixed));
     PG_TRY(announce_start(self));
+    PG_TRY(pg_discovery_reload(&self->discovery, &self->config));
     pg_keeper *keeper = NULL;
     PG_TRY(pg_keeper_new(self->host, &self->config.net_peers, &keeper));
     pg_keeper_free(&self->keeper);
@@ -341,6 +346,7 @@ static void node_stop(node *self)
     pg_api_context_close(&self->context);
     pg_wipe(self->api_token, sizeof(self->api_token));
     pg_storage_close(&self->storage);
+    pg_discovery_stop(&self->discovery);
     pg_host_free(&self->host);
     pg_keystore_deinit(&self->identity);
     pg_key_wipe(&self->network_key);

@@ -77,25 +77,26 @@ static bool make_room(uint64_t bytes, void *user)
     return pg_files_make_room(user, bytes);
 }
 
-static pg_err services_start(pg_storage *storage, pg_host *host, const pg_keystore *identity,
+static pg_err services_start(pg_storage *storage, const pg_storage_parts *parts,
                              const pg_config *config)
 {
-    PG_TRY(pg_bitswap_new(host, storage->blocks, &storage->bitswap));
+    PG_TRY(pg_bitswap_new(parts->host, storage->blocks, &storage->bitswap));
     const pg_files_config files = {
-        .host = host,
+        .host = parts->host,
+        .dht = parts->dhts,
         .bitswap = storage->bitswap,
         .blocks = storage->blocks,
         .db = storage->db,
-        .owner = &identity->owner,
+        .owner = &parts->identity->owner,
         .cache_bytes_max = config->storage_cache_bytes,
         .ttl_s = config->storage_ttl_ms / 1000,
     };
     PG_TRY(pg_error_wrap(pg_files_new(&files, &storage->files), "files"));
     const pg_place_server_config place = {
-        .host = host,
+        .host = parts->host,
         .blocks = storage->blocks,
         .db = storage->db,
-        .device = &identity->device,
+        .device = &parts->identity->device,
         .format = &pg_files_extent_format,
         .rules = rules_make(config),
         .is_needed = is_needed,
@@ -107,12 +108,12 @@ static pg_err services_start(pg_storage *storage, pg_host *host, const pg_keysto
     return pg_losses_new(storage->blocks, storage->files, storage->place, &storage->losses);
 }
 
-pg_err pg_storage_open(pg_storage *storage, const char *data, pg_host *host,
-                       const pg_keystore *identity, const pg_config *config)
+pg_err pg_storage_open(pg_storage *storage, const char *data, const pg_storage_parts *parts,
+                       const pg_config *config)
 {
-    PG_TRY(blocks_open(storage, data, identity, config));
-    PG_TRY(database_open(storage, data, identity));
-    return services_start(storage, host, identity, config);
+    PG_TRY(blocks_open(storage, data, parts->identity, config));
+    PG_TRY(database_open(storage, data, parts->identity));
+    return services_start(storage, parts, config);
 }
 
 void pg_storage_reload(pg_storage *storage, const pg_config *config)

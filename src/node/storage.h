@@ -8,6 +8,7 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "crypto/keystore.h"
+#include "dht/pair.h"
 #include "exchange/bitswap.h"
 #include "exchange/place_server.h"
 #include "files/service.h"
@@ -27,12 +28,18 @@ typedef struct pg_storage {
     pg_losses *losses;
 } pg_storage;
 
+/** What it stands on; all outlive it. */
+typedef struct pg_storage_parts {
+    pg_host *host;
+    const pg_dht_pair *dhts; // may get its members later, or never; NULL = none
+    const pg_keystore *identity;
+} pg_storage_parts;
+
 /** Open what is on the disk, make it at the first time, and serve it. After a failure end what was begun with pg_storage_close.
  *  data      the data directory, which is open
- *  identity  outlives it
  *  Parks: yes. Errors: those of the parts; the detail names the part. */
-PG_NODISCARD pg_err pg_storage_open(pg_storage *storage, const char *data, pg_host *host,
-                                    const pg_keystore *identity, const pg_config *config);
+PG_NODISCARD pg_err pg_storage_open(pg_storage *storage, const char *data,
+                                    const pg_storage_parts *parts, const pg_config *config);
 
 /** Take over what of the configuration may change at run time. */
 void pg_storage_reload(pg_storage *storage, const pg_config *config);

@@ -35,6 +35,7 @@ static pg_err fail_at(int number, const char *what, const pg_folder *folder, con
     char *path = full_name(folder, name);
     pg_err err = pg_fail_errno(number, what, path != NULL ? path : name);
     pg_mfree(path);
+    pg_assert(err != PG_OK);
     return err;
 }
 

@@ -4,7 +4,7 @@
 //
 //      api_server FOLDER [bare]    FOLDER is there, and gets the socket; bare: a node without files
 //
-// It prints one JSON object: the ready document of a node and "token", "peer_addr", "routes" (method and path of each). Beside the
+// It prints one JSON object: the ready document of a node and "token", "peer_addr", "routes" (method, path and parameters of each). Beside the
 // routes of the API it has
 //
 //      GET  /test/counters     what the fake was asked for
@@ -171,10 +171,13 @@ static json_object *routes_make(void)
     json_object *list = json_object_new_array();
     for (size_t i = 0; pg_api_tables[i] != NULL; i++) {
         for (const pg_api_route *route = pg_api_tables[i]; route->path != NULL; route++) {
-            json_object *pair = json_object_new_array();
-            (void) json_object_array_add(pair, json_object_new_string(route->method));
-            (void) json_object_array_add(pair, json_object_new_string(route->path));
-            (void) json_object_array_add(list, pair);
+            const char *query = route->query;
+            json_object *told = json_object_new_array();
+            (void) json_object_array_add(told, json_object_new_string(route->method));
+            (void) json_object_array_add(told, json_object_new_string(route->path));
+            (void) json_object_array_add(told,
+                                         query == NULL ? NULL : json_object_new_string(query));
+            (void) json_object_array_add(list, told);
         }
     }
     return list;

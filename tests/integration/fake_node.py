@@ -189,7 +189,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         content, name, kind = self.node.contents[link]
         holders = [
-            {"peer_id": PEERS[i], "slots": [i], "is_reachable": i != 3, "expiry_s": int(time.time()) + 30 * 86400}
+            {"peer_id": PEERS[i], "slots": [i], "is_reachable": i != 3, "expiry_s": int(time.time()) + 30 * 86400 + 600}
             for i in range(10)
         ]
         extent = {"number": 0, "plain_bytes": len(content), "descriptor": "bafy", "data_shards": 8, "parity_shards": 2}
@@ -267,6 +267,7 @@ class FakeNode:
         self.put_started, self.get_started, self.cancelled = threading.Event(), threading.Event(), threading.Event()
         self.extent_count = 0
         self.server = Server(os.path.join(self.folder, "api.sock"), Handler)
+        os.chmod(os.path.join(self.folder, "api.sock"), 0o777)  # for tests as somebody else
         self.server.node = self
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self.thread.start()
@@ -307,7 +308,7 @@ class FakeNode:
             "parity_shards": int(parity),
             "survives": 0 if pending else int(parity) if self.put_state == "complete" else 0,
             "put_ms": int(time.time() * 1000) - 7200000,
-            "expiry_s": 0 if pending else int(time.time()) + int(query.get("ttl_s", 30 * 86400)),
+            "expiry_s": 0 if pending else int(time.time()) + int(query.get("ttl_s", 30 * 86400 + 600)),
             "hosts": [{"peer_id": PEERS[i], "slots": 1, "bytes": len(content) // 8} for i in range(hosts)],
         }
         self.files[root] = file

@@ -15,7 +15,7 @@ import unittest
 
 PANGEA = os.path.abspath(sys.argv[1])
 # pangea help exit-codes
-USAGE, IO, NOT_FOUND, EXISTS, FULL, BUSY, TRUNCATED, MALFORMED = 2, 13, 14, 15, 17, 18, 20, 21
+USAGE, IO, NOT_FOUND, EXISTS, ACCESS, FULL, BUSY, TRUNCATED, MALFORMED, CORRUPT = 2, 13, 14, 15, 16, 17, 18, 20, 21, 23
 KEY, MISSING, CLOSED, RESET, REFUSED, UNREACHABLE, NO_NODE, PENDING, INTERRUPTED = 25, 26, 29, 30, 31, 32, 36, 37, 130
 PATIENCE = 60  # seconds after which an event counts as never coming
 
@@ -55,7 +55,7 @@ class Node:
         self.log_file = pathlib.Path(f"{folder}.log")
         self.process = None
         self.is_ending = False
-        self.peer_id = self.addr = self.api = self.port = None
+        self.ready = self.peer_id = self.addr = self.api = self.port = None
         self.launch()
         self.await_ready()
 
@@ -77,7 +77,7 @@ class Node:
             return self.ready_file.exists()
 
         await_that(is_ready, lambda: f"a node that is ready: {self.log()}")
-        ready = json.loads(self.ready_file.read_text(encoding="utf-8"))
+        ready = self.ready = json.loads(self.ready_file.read_text(encoding="utf-8"))
         self.peer_id, self.addr, self.api = ready["peer_id"], ready["addrs"][0], ready["api"]
         self.port = int(self.addr.split("/")[4])
 

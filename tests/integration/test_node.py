@@ -16,10 +16,20 @@ import sys
 import time
 import unittest
 
-from nodes import BUSY, EXISTS, KEY, NO_NODE, NOT_FOUND, PANGEA, REFUSED, USAGE, NodeTest, run
+from nodes import ACCESS, BUSY, CORRUPT, EXISTS, KEY, NO_NODE, NOT_FOUND, PANGEA, REFUSED, USAGE, NodeTest, run
 
 HEADER = b"\x13/multistream/1.0.0\n"
 NOISE = b"\x07/noise\n"
+
+
+def has_ipv6():
+    """Whether this machine has an IPv6 loopback."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 class Commands(NodeTest):
@@ -120,6 +130,60 @@ class Commands(NodeTest):
             self.assertEqual((status, problem["code"]), (400, "invalid"), body[:40])
         status, problem = a.post("/api/v1/dial", json.dumps({"target": "/ip4/127.0.0.1/tcp/1"}).encode())
         self.assertEqual((status, problem["code"]), (502, "refused"))
+
+
+    def knock(self, node, path, *fields):
+        """One GET at the TCP door, by hand; returns its status."""
+        host, port = node.ready["api_listen"].rsplit(":", 1)
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=30) as door:
+            lines = [f"GET {path} HTTP/1.1", f"Host: {host}:{port}", "Connection: close", *fields, "", ""]
+            door.sendall("\r\n".join(lines).encode())
+            data = b""
+            while piece := door.recv(65536):
+                data += piece
+        return int(data.split()[1])
+
+    def test_tcp_door(self):
+        a = self.node("a", "api.listen=127.0.0.1:0")
+        file = a.folder / "api.token"
+        token = file.read_text(encoding="ascii")
+        self.assertRegex(token, r"^[0-9A-Za-z_-]{43}\n$")
+        self.assertEqual(stat.S_IMODE(file.stat().st_mode), 0o600)
+        right = f"Authorization: Bearer {token.strip()}"
+        self.assertEqual(self.knock(a, "/livez"), 200)
+        self.assertEqual(self.knock(a, "/api/v1/node"), 401)
+        self.assertEqual(self.knock(a, "/api/v1/node", right), 200)
+        self.assertEqual(self.knock(a, "/api/v1/node", right, "Origin: http://evil.example"), 403)
+        self.assertEqual(a.get("GET /api/v1/node")[0], 200)
+        a.stop()
+        self.assertNotIn(token.strip(), a.log())
+        again = self.node("a", "api.listen=[::1]:0" if has_ipv6() else "api.listen=127.0.0.1:0")
+        self.assertEqual(self.knock(again, "/api/v1/node", right), 200)
+        self.assertEqual(file.read_text(encoding="ascii"), token)
+        again.stop()
+        listen = ["run", "--data", a.folder, "--listen", "/ip4/127.0.0.1/tcp/0", "--set"]
+        self.fails(run(*listen, "api.listen=0.0.0.0:4480"), USAGE, "api.listen", "0.0.0.0:4480")
+        file.chmod(0o644)
+        self.fails(run(*listen, "api.listen=127.0.0.1:0"), ACCESS, "api.token", "chmod 600")
+        file.chmod(0o600)
+        file.write_text(token[:-2] + "!\n", encoding="ascii")
+        self.fails(run(*listen, "api.listen=127.0.0.1:0"), CORRUPT, "api.token")
+        b = self.node("b")
+        self.assertFalse((b.folder / "api.token").exists())
+        self.assertNotIn("api_listen", b.ready)
+
+    def test_events(self):
+        a, b = self.node("a"), self.node("b")
+        with socket.socket(socket.AF_UNIX) as door:
+            door.settimeout(30)
+            door.connect(a.api)
+            door.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+            data = door.recv(65536)
+            self.assertIn(b"text/event-stream", data)
+            b.answer("dial", a.addr)
+            while b'"identified"' not in data:
+                data += door.recv(65536)
+            self.assertIn(f'event: peer\ndata: {{"peer_id":"{b.peer_id}","event":"connected"}}'.encode(), data)
 
 
 class Start(NodeTest):

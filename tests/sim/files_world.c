@@ -36,7 +36,7 @@ static pg_err mesh_run(void *arg)
                     "tried again in a while");
             }
         }
-        PG_TRY(pg_sleep_until(pg_after(PG_SECONDS(1))));
+        PG_TRY(pg_sleep_until(pg_after(PG_SECONDS(self->world->is_long ? 30 : 1))));
     }
 }
 
@@ -50,6 +50,9 @@ static pg_err life_begin(life *own, sim_node *self)
     PG_TRY(pg_config_init(&own->config));
     own->config.storage_quota_bytes = 64 << 20;
     own->config.storage_cache_bytes = 4 << 20;
+    if (self->world->ttl_ms != 0) {
+        own->config.storage_ttl_ms = self->world->ttl_ms;
+    }
     if (self->number == READER) {
         PG_TRY(pg_config_set(&own->config, PG_CONFIG_LAYER_COMMAND, PG_STR("storage.accept"),
                              PG_STR("nobody")));
@@ -59,7 +62,8 @@ static pg_err life_begin(life *own, sim_node *self)
     pg_err err = pg_dir_make("/data");
     PG_TRY(err == PG_ERR_EXISTS ? PG_OK : err);
     PG_TRY(pg_dir_sync("/"));
-    PG_TRY(pg_storage_open(&own->storage, "/data", own->host, &own->identity, &own->config));
+    const pg_storage_parts parts = {own->host, NULL, &own->identity};
+    PG_TRY(pg_storage_open(&own->storage, "/data", &parts, &own->config));
     PG_TRY(pg_host_listen(own->host, &listen));
     PG_TRY(pg_scope_spawn(&own->mesh, "sim.mesh", mesh_run, own));
     self->host = own->host;
@@ -99,7 +103,7 @@ static pg_err node_main(void *arg)
                             pg_error_detail(self->task_err));
             self->task_done = true;
         }
-        err = pg_sleep_until(pg_after(PG_MS(20)));
+        err = pg_sleep_until(pg_after(self->world->is_long ? PG_MINUTES(1) : PG_MS(20)));
     }
     CHECK(err == PG_OK || err == PG_ERR_CANCELLED);
     life_end(own);
@@ -124,7 +128,13 @@ void sim_node_crash(sim_node *self)
 
 void sim_nodes_make(sim_world *world, size_t first_up)
 {
+    sim_nodes_make_with(world, first_up, 0);
+}
+
+void sim_nodes_make_with(sim_world *world, size_t first_up, uint64_t ttl_ms)
+{
     memset(world, 0, sizeof(*world));
+    world->ttl_ms = ttl_ms;
     for (size_t i = 0; i < NODES; i++) {
         sim_node *self = &world->nodes[i];
         self->world = world;
@@ -233,6 +243,7 @@ static void entry_take(sim_file *file, const pg_file_entry *entry)
     file->link = entry->link;
     file->state = entry->state;
     file->survives = entry->survives;
+    file->expiry_s = entry->expiry_s;
     CHECK(entry->host_count <= HOSTS_MAX);
     file->host_count = entry->host_count;
     for (size_t i = 0; i < entry->host_count; i++) {
@@ -281,6 +292,20 @@ pg_err sim_get(sim_node *self)
     PG_TRY(pg_files_get(self->storage->files, &self->file->link, &options, &output, &self->report));
     CHECK(at.at == self->file->size);
     return PG_OK;
+}
+
+static pg_err on_block(const pg_cid *cid, uint32_t len, void *user)
+{
+    sim_node *self = user;
+    (void) len;
+    PG_TRY(pg_block_store_delete(self->storage->blocks, cid));
+    pg_place_server_lost(self->storage->place, cid);
+    return PG_OK;
+}
+
+pg_err sim_lose(sim_node *self)
+{
+    return pg_block_store_walk(self->storage->blocks, on_block, self);
 }
 
 pg_err sim_remove(sim_node *self)

@@ -33,6 +33,7 @@ typedef struct sim_file {
     pg_link link;
     pg_file_state state;
     uint32_t survives;
+    uint64_t expiry_s;
     size_t host_count;
     pg_peer_id hosts[HOSTS_MAX];
 } sim_file;
@@ -61,10 +62,15 @@ struct sim_node {
 /** The world of one seed. */
 typedef struct sim_world {
     sim_node nodes[NODES];
+    uint64_t ttl_ms; // of leases; 0 = the default
+    bool is_long;    // hours go by: tasks may wait a minute to begin
 } sim_world;
 
 /** Make the machines, and start the first `first_up` of them. */
 void sim_nodes_make(sim_world *world, size_t first_up);
+
+/** The same, with leases of another length. */
+void sim_nodes_make_with(sim_world *world, size_t first_up, uint64_t ttl_ms);
 
 /** Stop all that run, in good order. */
 void sim_nodes_stop(sim_world *world);
@@ -98,6 +104,9 @@ pg_err sim_find(sim_node *self);
 
 /** Get a file and compare it; self->report is what the get met with. */
 pg_err sim_get(sim_node *self);
+
+/** Lose every block, as a disk that forgets does. */
+pg_err sim_lose(sim_node *self);
 
 /** Remove a file. */
 pg_err sim_remove(sim_node *self);

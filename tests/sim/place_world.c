@@ -106,8 +106,10 @@ static pg_err node_main(void *arg)
         if (node->task != NULL && !node->task_done) {
             node->task_err = node->task(node, node->task_arg);
             node->task_done = true;
+            pg_waitq_wake_all(&node->finished);
+        } else {
+            err = pg_waitq_wait(&node->told, PG_FOREVER);
         }
-        err = pg_sleep_until(pg_after(PG_MS(5)));
     }
     pg_fiber_shield(true);
     life_end(&own);
@@ -120,6 +122,8 @@ static pg_err node_main(void *arg)
 void place_node_make(place_node *node, unsigned number, bool is_host)
 {
     *node = (place_node){.is_host = is_host};
+    pg_waitq_init(&node->told);
+    pg_waitq_init(&node->finished);
     memset(node->seed.bytes, (int) number, sizeof(node->seed.bytes));
     node->rules.quota_bytes = SERVER_QUOTA / 2;
     CHECK_OK(pg_identity_init(&node->identity, &node->seed));
@@ -154,6 +158,7 @@ bool place_node_start(place_node *node)
 void place_node_stop(place_node *node)
 {
     node->stop = true;
+    pg_waitq_wake_all(&node->told);
     CHECK_OK(pg_sim_machine_join(node->machine, pg_after(PG_SECONDS(60))));
     life_forget(node);
 }
@@ -174,13 +179,14 @@ void place_node_begin(place_node *node, place_task task, void *arg)
     node->task_done = false;
     node->task_arg = arg;
     node->task = task;
+    pg_waitq_wake_all(&node->told);
 }
 
 pg_err place_node_wait(place_node *node, int64_t within_ns)
 {
     pg_time deadline = pg_after(within_ns);
     while (!node->task_done && pg_now() < deadline) {
-        CHECK_OK(pg_sleep_until(pg_after(PG_MS(5))));
+        pg_ignore(pg_waitq_wait(&node->finished, deadline), "looked at again");
     }
     return node->task_done ? node->task_err : PG_ERR_BUSY;
 }
@@ -213,19 +219,24 @@ static pg_err fake_read(pg_bytes block, pg_extent_view **out_view)
         return PG_ERR_MALFORMED;
     }
     fake_view *view = PG_NEW(fake_view);
-    CHECK(view != NULL);
+    if (view == NULL) {
+        return PG_ERR_NOMEM;
+    }
     pg_reader_copy(&reader, view->base.lease_key, sizeof(view->base.lease_key));
     view->base.slots = pg_reader_u8(&reader);
     view->base.segments = pg_reader_u16be(&reader);
     view->shard_bytes = pg_reader_u32be(&reader);
     size_t len = (size_t) view->base.slots * view->base.segments * PG_HASH_BYTES;
     view->digests = pg_malloc(len);
-    CHECK(view->digests != NULL);
-    pg_reader_copy(&reader, view->digests, len);
+    pg_err err = view->digests == NULL ? PG_ERR_NOMEM : PG_OK;
     pg_extent_view *base = &view->base;
-    if (pg_reader_finish(&reader) != PG_OK) {
+    if (err == PG_OK) {
+        pg_reader_copy(&reader, view->digests, len);
+        err = pg_reader_finish(&reader);
+    }
+    if (err != PG_OK) {
         place_format.free(&base);
-        return PG_ERR_MALFORMED;
+        return err;
     }
     *out_view = base;
     return PG_OK;

@@ -57,6 +57,8 @@ struct place_node {
     void *task_arg;
     pg_err task_err;
     bool task_done;
+    pg_waitq told;     // there is something to do
+    pg_waitq finished; // it is done
 };
 
 /** Make a machine, not started. `number` from 1 makes its key. */

@@ -214,6 +214,36 @@ static pg_err seeds_script(void *arg)
     return PG_OK;
 }
 
+// A host is gone for good, another has lost its disk: their slots are rebuilt elsewhere, and the leases are renewed meanwhile.
+static pg_err repair_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_file file = {.content = 31, .size = 400000};
+    sim_file small = {.content = 32, .size = 4000};
+    sim_nodes_make_with(world, NODES, (uint64_t) 12 * 3600 * 1000);
+    sim_nodes_meet(world);
+    sim_run(&world->nodes[0], sim_put, &file);
+    sim_run(&world->nodes[0], sim_put, &small);
+    const pg_peer_id gone = file.hosts[1];
+    const pg_peer_id robbed = file.hosts[2];
+    sim_node_crash(sim_node_of(world, &gone));
+    sim_run(sim_node_of(world, &robbed), sim_lose, NULL);
+    world->is_long = true;
+    CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(27))));
+    world->is_long = false;
+    sim_run(&world->nodes[0], sim_find, &file);
+    CHECK(file.state == PG_FILE_STATE_COMPLETE && file.survives == 2 && file.host_count == 10);
+    for (size_t i = 0; i < file.host_count; i++) {
+        CHECK(!pg_peer_id_equal(&file.hosts[i], &gone));
+    }
+    CHECK(file.expiry_s > (uint64_t) pg_wall_ms() / 1000 + (uint64_t) 5 * 3600);
+    sim_hosts_crash(world, &file, 2);
+    sim_node_crash(&world->nodes[0]);
+    sim_run(&world->nodes[READER], sim_get, &file);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
 static void test_files__hosts_and_uploader_die__given_back(void **state)
 {
     (void) state;
@@ -262,6 +292,12 @@ static void test_files__all_hosts_gone__given_back_by_who_read_it(void **state)
     sim_files_seeds(seeds_script, 2);
 }
 
+static void test_files__host_gone_and_disk_lost__rebuilt_elsewhere_and_renewed(void **state)
+{
+    (void) state;
+    sim_files_seeds(repair_script, 1);
+}
+
 int main(int argc, char **argv)
 {
     sim_arguments(argc, argv);
@@ -274,6 +310,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_files__bad_disks_of_two_hosts__given_back),
         cmocka_unit_test(test_files__cut_off_from_two_hosts__given_back_in_time),
         cmocka_unit_test(test_files__all_hosts_gone__given_back_by_who_read_it),
+        cmocka_unit_test(test_files__host_gone_and_disk_lost__rebuilt_elsewhere_and_renewed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

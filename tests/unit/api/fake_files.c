@@ -152,8 +152,8 @@ static void entry_fill(pg_files *files, const pg_put_options *options, uint64_t 
         .expiry_s = 1000 + options->ttl_s,
         .host_count = is_pending ? 0 : 3,
     };
-    for (uint8_t i = 0; i < entry->host_count; i++) {
-        peer_make(i, &entry->hosts[i].peer);
+    for (size_t i = 0; i < entry->host_count; i++) {
+        peer_make((uint8_t) i, &entry->hosts[i].peer);
         entry->hosts[i].slots = 3;
         entry->hosts[i].bytes = size / 3;
     }
@@ -269,8 +269,8 @@ pg_err pg_files_inspect(pg_files *files, const pg_link *link,
         pg_extent_info one = {
             .number = i, .plain_bytes = 5, .descriptor = cid_make(~i), .code = entry->code};
         one.holder_count = 2;
-        for (uint8_t host = 0; host < one.holder_count; host++) {
-            peer_make(host, &one.holders[host].peer);
+        for (size_t host = 0; host < one.holder_count; host++) {
+            peer_make((uint8_t) host, &one.holders[host].peer);
             one.holders[host].slots = host == 0 ? 0x80000001U : 2;
             one.holders[host].is_reachable = host == 0;
             one.holders[host].expiry_s = 1000;

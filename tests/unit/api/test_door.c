@@ -133,8 +133,8 @@ static void test_door_token_format__writes_base64url(void **state)
     (void) state;
     uint8_t token[PG_API_TOKEN_BYTES];
     char text[PG_API_TOKEN_CHARS + 1];
-    for (uint8_t i = 0; i < sizeof(token); i++) {
-        token[i] = i;
+    for (size_t i = 0; i < sizeof(token); i++) {
+        token[i] = (uint8_t) i;
     }
     pg_door_token_format(token, text);
     assert_string_equal(text, TOKEN);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "api/transfers.h"
+#include "base/mem.h"
 
 static pg_transfer *begin(pg_transfers *transfers, const char *id, pg_time now)
 {
@@ -132,6 +133,31 @@ static void test_transfers__table_full__ended_ones_make_room(void **state)
     pg_transfers_deinit(&transfers);
 }
 
+static void test_transfers__no_memory__nothing_is_left_behind(void **state)
+{
+    (void) state;
+    bool has_failed = true;
+    for (uint64_t nth = 1; has_failed; nth++) {
+        pg_transfers transfers = {0};
+        pg_transfer *transfer = NULL;
+        pg_mem_fail_nth(nth);
+        pg_err err =
+            pg_transfers_begin(&transfers, "transfer-1", PG_TRANSFER_KIND_PUT, 0, &transfer);
+        has_failed = pg_mem_failed();
+        pg_mem_fail_nth(0);
+        assert_int_equal(err, has_failed ? PG_ERR_NOMEM : PG_OK);
+        assert_ptr_equal(pg_transfers_find(&transfers, "transfer-1", 0), transfer);
+        if (err == PG_OK) {
+            pg_mem_fail_nth(1); // the detail is lost, the code is not
+            pg_transfer_end(transfer, PG_ERR_FULL, "no host has room", NULL, 0);
+            pg_mem_fail_nth(0);
+            assert_null(transfer->detail);
+            assert_int_equal(transfer->problem, PG_ERR_FULL);
+        }
+        pg_transfers_deinit(&transfers);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +166,7 @@ int main(void)
         cmocka_unit_test(test_transfers__id_again__only_after_the_end),
         cmocka_unit_test(test_transfers__ended_long_ago__is_forgotten),
         cmocka_unit_test(test_transfers__table_full__ended_ones_make_room),
+        cmocka_unit_test(test_transfers__no_memory__nothing_is_left_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

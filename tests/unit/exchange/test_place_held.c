@@ -196,6 +196,9 @@ static void test_place_held__last_lease_gone__is_doomed_until_leased_again(void 
     assert_true(pg_held_at(&held, number)->is_doomed);
     pg_held_lease(&held, number);
     assert_false(pg_held_at(&held, number)->is_doomed);
+    pg_held_at(&held, number)->wants = 1;
+    assert_true(pg_held_unlease(&held, number));
+    assert_false(pg_held_at(&held, number)->is_doomed);
     pg_held_deinit(&held);
 }
 

@@ -58,8 +58,12 @@ static pg_catalogue_extent extent_make(const char *name, unsigned hosts)
         extent.local = 0x3ff;
     }
     for (unsigned i = 0; i < hosts; i++) {
-        extent.holders[i] = (pg_catalogue_holder){peer_of((uint8_t) (i + 1)), dealt[i],
-                                                  1000U * (unsigned) __builtin_popcount(dealt[i])};
+        extent.holders[i] = (pg_catalogue_holder){
+            .peer = peer_of((uint8_t) (i + 1)),
+            .slots = dealt[i],
+            .bytes = 1000U * (unsigned) __builtin_popcount(dealt[i]),
+            .missed = i,
+        };
     }
     return extent;
 }
@@ -146,7 +150,8 @@ static pg_err written_run(void *arg)
     CHECK(entry->survives == 2);
     pg_file_entry_deinit(entry);
     CHECK_OK(pg_catalogue_extents(db, file, &extents, &count));
-    CHECK(count == 2 && extents[1].sequence == 77 && extents[1].holder_count == 10);
+    CHECK(count == 2 && extents[1].holders[3].missed == 3 && extents[1].sequence == 77 &&
+          extents[1].holder_count == 10);
     CHECK(extents[0].extent_id[31] == '0' && extents[1].extent_id[0] == '1');
     pg_mfree(extents);
     pg_mfree(entry);
@@ -224,6 +229,13 @@ static pg_err states_run(void *arg)
     whole.is_whole = true;
     CHECK(pg_catalogue_state_of(&whole, 1) == PG_FILE_STATE_COMPLETE);
     CHECK(pg_catalogue_survives(&whole, 1) == 3);
+    pg_catalogue_extent lossy = extent_make("l", 10);
+    lossy.holder_count = 9;
+    CHECK(pg_catalogue_missing(&lossy) == 0x200);
+    CHECK(pg_catalogue_state_of(&lossy, 1) == PG_FILE_STATE_PARTIAL);
+    CHECK(pg_catalogue_survives(&lossy, 1) == 1);
+    lossy.holder_count = 7;
+    CHECK(pg_catalogue_survives(&lossy, 1) == 0);
     whole.holder_count = 2;
     CHECK(pg_catalogue_state_of(&whole, 1) == PG_FILE_STATE_PARTIAL);
     pg_db_close(&db);

@@ -9,6 +9,7 @@
 #include "net/upgrade.h"
 #include "net/yamux.h"
 #include "net_test.h"
+#include "runtime/runtime.h"
 
 typedef struct side {
     pg_identity identity;
@@ -151,6 +152,56 @@ static void test_upgrade__two_of_ours__hybrid_with_early_muxer(void **state)
 {
     (void) state;
     net_test_run(hybrid, NULL);
+}
+
+static pg_err null_security(void *arg)
+{
+    (void) arg;
+    fixture f;
+    setup(&f);
+    f.dialer.upgrader.is_null = true;
+    f.listener.upgrader.is_null = true;
+    upgrade_both(&f);
+    CHECK_OK(f.dialer.err);
+    CHECK_OK(f.listener.err);
+    talk(&f);
+    pg_conn_info info;
+    pg_conn_get_info(f.listener.conn, &info);
+    CHECK(pg_peer_id_equal(info.peer, &f.dialer.identity.peer_id));
+    teardown(&f);
+
+    setup(&f); // one alone is not enough
+    f.dialer.upgrader.is_null = true;
+    upgrade_both(&f);
+    CHECK(f.dialer.err == PG_ERR_UNSUPPORTED && f.listener.err != PG_OK);
+    teardown(&f);
+    return PG_OK;
+}
+
+static void test_upgrade__null_security__works_between_those_who_want_it(void **state)
+{
+    (void) state;
+    net_test_run(null_security, NULL);
+}
+
+static pg_err null_in_real_run(void *arg)
+{
+    (void) arg;
+    fixture f;
+    setup(&f);
+    f.dialer.upgrader.is_null = true;
+    f.listener.upgrader.is_null = true;
+    upgrade_both(&f);
+    CHECK(f.dialer.err == PG_ERR_INVALID);
+    CHECK(f.listener.err != PG_OK && f.listener.conn == NULL);
+    teardown(&f);
+    return PG_OK;
+}
+
+static void test_upgrade__null_security_in_a_real_run__is_refused(void **state)
+{
+    (void) state;
+    assert_int_equal(pg_runtime_run(NULL, null_in_real_run, NULL), PG_OK);
 }
 
 static pg_err close_conn(void *arg)
@@ -516,6 +567,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_upgrade__two_of_ours__hybrid_with_early_muxer),
+        cmocka_unit_test(test_upgrade__null_security__works_between_those_who_want_it),
+        cmocka_unit_test(test_upgrade__null_security_in_a_real_run__is_refused),
         cmocka_unit_test(test_upgrade__closed_by_one__ends_in_order_at_both),
         cmocka_unit_test(test_upgrade__any_chunking__works),
         cmocka_unit_test(test_upgrade__peer_that_knows_only_noise__classical),

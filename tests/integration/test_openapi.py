@@ -1,0 +1,253 @@
+#!/usr/bin/env python3
+"""docs/openapi.yaml against a running server, both ways: every documented path, parameter, answer and field is there, and what is
+there is documented. Objects count as closed, though clients are told that fields may come.
+
+usage: test_openapi.py SERVER OPENAPI
+"""
+
+import json
+import os
+import pathlib
+import re
+import sys
+import unittest
+
+from api_client import Events, Server
+
+try:
+    import yaml
+except ImportError:
+    print("PyYAML is not here (Debian: python3-yaml)")
+    sys.exit(77)
+
+PROGRAM = os.path.abspath(sys.argv[1])
+DOCUMENT = yaml.safe_load(pathlib.Path(sys.argv[2]).read_text(encoding="utf-8"))
+METHODS = ("get", "post", "put", "delete")
+TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
+
+
+def resolve(node):
+    while "$ref" in node:
+        target = DOCUMENT
+        for name in node["$ref"].removeprefix("#/").split("/"):
+            target = target[name]
+        node = target
+    return node
+
+
+def operations():
+    """Yield path, method and operation, its parameters completed by those of its path."""
+    for path, item in DOCUMENT["paths"].items():
+        for method in METHODS:
+            if method in item:
+                operation = dict(item[method])
+                parameters = item.get("parameters", []) + operation.get("parameters", [])
+                operation["parameters"] = [resolve(parameter) for parameter in parameters]
+                yield path, method.upper(), operation
+
+
+def is_of_type(value, kind):
+    if kind in ("integer", "number"):
+        return isinstance(value, int if kind == "integer" else (int, float)) and not isinstance(value, bool)
+    return isinstance(value, TYPES[kind])
+
+
+def shape(schema):
+    """Properties and required names of an object, those of all its parts."""
+    schema = resolve(schema)
+    properties, required = dict(schema.get("properties", {})), list(schema.get("required", []))
+    for part in schema.get("allOf", []):
+        more, names = shape(part)
+        properties.update(more)
+        required += names
+    return properties, required
+
+
+def faults(schema, value, where):
+    """What of a value is not as its schema says, as a list of texts."""
+    schema = resolve(schema)
+    if "oneOf" in schema:
+        found = [faults(part, value, where) for part in schema["oneOf"]]
+        return [] if any(not each for each in found) else found[-1]
+    kinds = schema.get("type", "object")
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    if not any(is_of_type(value, kind) for kind in kinds):
+        return [f"{where} is {value!r}, not {kinds}"]
+    if "enum" in schema and value not in schema["enum"]:
+        return [f"{where} is {value!r}, not one of {schema['enum']}"]
+    if "const" in schema and value != schema["const"]:
+        return [f"{where} is {value!r}, not {schema['const']!r}"]
+    if isinstance(value, str) and "pattern" in schema and not re.search(schema["pattern"], value):
+        return [f"{where} is {value!r}, not like {schema['pattern']}"]
+    if not isinstance(value, (str, bool, dict, list, type(None))):
+        if not schema.get("minimum", value) <= value <= schema.get("maximum", value):
+            return [f"{where} is {value}, out of range"]
+    if isinstance(value, list):
+        if len(value) > schema.get("maxItems", len(value)):
+            return [f"{where} has {len(value)} items"]
+        return [fault for i, item in enumerate(value) for fault in faults(schema["items"], item, f"{where}[{i}]")]
+    if isinstance(value, dict):
+        properties, required = shape(schema)
+        found = [f"{where} has no {name}" for name in required if name not in value]
+        for name, item in value.items():
+            if name in properties:
+                found += faults(properties[name], item, f"{where}.{name}")
+            else:
+                found.append(f"{where}.{name} is not documented")
+        return found
+    return []
+
+
+class Document(unittest.TestCase):
+    """What can be said without asking the server much."""
+
+    def setUp(self):
+        self.server = Server(PROGRAM)
+        self.addCleanup(self.server.stop)
+
+    def test_routes_are_those_of_the_server(self):
+        served = {(method, path): query for method, path, query in self.server.ready["routes"]}
+        documented = {}
+        for path, method, operation in operations():
+            names = [each["name"] for each in operation["parameters"] if each["in"] == "query"]
+            documented[method, path] = sorted(names)
+        self.assertEqual(documented, {route: sorted((query or "").split()) for route, query in served.items()})
+
+    def test_document_is_sound(self):
+        def walk(node, where):
+            if isinstance(node, dict):
+                self.assertIsNotNone(resolve(node), where)
+                for name, value in node.items():
+                    walk(value, f"{where}/{name}")
+                if node.get("type") == "object":
+                    self.assertLessEqual(set(node.get("required", [])), set(node["properties"]), where)
+            elif isinstance(node, list):
+                for i, value in enumerate(node):
+                    walk(value, f"{where}/{i}")
+
+        walk(DOCUMENT, "")
+        used = set(re.findall(r"#/components/\w+/(\w+)", json.dumps(DOCUMENT)))
+        for kind in ("parameters", "responses", "schemas"):
+            self.assertLessEqual(set(DOCUMENT["components"][kind]), used, "something nobody refers to")
+        for path, method, operation in operations():
+            named = {each["name"] for each in operation["parameters"] if each["in"] == "path"}
+            self.assertEqual(named, set(re.findall(r"{(\w+)}", path)), (method, path))
+            self.assertIn("default", operation["responses"], (method, path))
+
+
+class Answers(unittest.TestCase):
+    """Every documented answer is provoked once."""
+
+    def setUp(self):
+        self.server = Server(PROGRAM)
+        self.addCleanup(self.server.stop)
+        self.operations = {(method, path): operation for path, method, operation in operations()}
+        self.seen = set()
+
+    def ask(self, method, template, status, *, path=None, body=None, headers=None):
+        """Ask, and check the answer against the operation at `template`."""
+        got, fields, data = self.server.ask(method, path or template, body, headers)
+        self.assertEqual(got, status, data)
+        responses = self.operations[method, template]["responses"]
+        name = str(status) if str(status) in responses else "default"
+        self.assertTrue(name != "default" or status >= 400, (method, template, status))
+        response = resolve(responses[name])
+        content = response["content"]
+        self.assertIn(fields["Content-Type"], content)
+        if "json" in fields["Content-Type"]:
+            schema = content[fields["Content-Type"]]["schema"]
+            self.assertEqual(faults(schema, data, f"{method} {template}"), [])
+        for header, documented in response.get("headers", {}).items():
+            self.assertTrue(header in fields or not documented.get("required"), header)
+            if header in fields and documented["schema"]["type"] == "integer":
+                self.assertEqual(faults(documented["schema"], int(fields[header]), header), [])
+        for header in fields:
+            if header.startswith("Pangea-"):
+                self.assertIn(header, response["headers"])
+        self.seen.add((method, template, name))
+        return data
+
+    def nodes_and_peers(self):
+        addr = self.server.ready["peer_addr"]
+        for path in ("/livez", "/readyz", "/api/v1/node"):
+            self.ask("GET", path, 200)
+            self.ask("GET", path, 400, path=path + "?x=1")
+        self.ask("POST", "/api/v1/dial", 200, body={"target": addr, "fresh": False, "timeout_ms": 30000})
+        self.ask("POST", "/api/v1/dial", 400, body={"target": "nobody"})
+        self.assertEqual(len(self.ask("GET", "/api/v1/peers", 200)["peers"]), 1)
+        self.ask("GET", "/api/v1/peers", 400, path="/api/v1/peers?x=1")
+        asked = {"target": addr, "count": 2, "interval_ms": 0, "delay_ms": 0, "timeout_ms": 30000}
+        self.assertEqual(len(self.ask("POST", "/api/v1/ping", 200, body=asked)["rounds"]), 2)
+        self.ask("POST", "/api/v1/ping", 502, body={"target": "/ip4/127.0.0.1/tcp/1"})
+        asked = {"target": addr, "up_bytes": 1000, "down_bytes": 1000, "timeout_ms": 30000}
+        self.ask("POST", "/api/v1/perf", 200, body=asked)
+        self.ask("POST", "/api/v1/perf", 400, body={"target": addr, "up_bytes": -1})
+
+    def files(self):
+        transfer = {"Pangea-Transfer": "transfer-1"}
+        query = "?name=pattern&kind=folder&code=4%2B2&no_compress=true&ttl_s=60&total_bytes=3"
+        file = self.ask("POST", "/api/v1/files", 200, path="/api/v1/files" + query, body=bytes([0, 1, 2]), headers=transfer)
+        self.ask("POST", "/api/v1/files", 202, path="/api/v1/files?name=pending", body=b"x")
+        self.ask("POST", "/api/v1/files", 400, path="/api/v1/files?x", body=b"x")
+        failed = {"Pangea-Transfer": "transfer-2"}
+        self.ask("POST", "/api/v1/files", 507, path="/api/v1/files?name=full:0", body=b"x", headers=failed)
+        self.assertEqual(len(self.ask("GET", "/api/v1/files", 200)["files"]), 2)
+        self.ask("GET", "/api/v1/files", 400, path="/api/v1/files?x")
+        got = {"Pangea-Transfer": "transfer-3"}
+        self.ask("POST", "/api/v1/files/get", 200, body={"link": file["link"], "start": 0}, headers=got)
+        self.ask("POST", "/api/v1/files/get", 400, body={"link": "pangea:"})
+        root = f"/api/v1/files/{file['root']}"
+        self.ask("POST", "/api/v1/links/inspect", 200, body={"link": file["link"]})
+        self.ask("POST", "/api/v1/links/inspect", 400, body={})
+        self.ask("GET", "/api/v1/files/{root}", 200, path=root)
+        self.ask("DELETE", "/api/v1/files/{root}", 200, path=root)
+        self.ask("GET", "/api/v1/files/{root}", 404, path=root)
+        self.ask("DELETE", "/api/v1/files/{root}", 404, path=root)
+        for number, state in ((1, "done"), (2, "failed"), (3, "done")):
+            path = f"/api/v1/transfers/transfer-{number}"
+            found = self.ask("GET", "/api/v1/transfers/{id}", 200, path=path)
+            self.assertEqual((found["state"], found["report"] is None), (state, number < 3))
+        self.ask("GET", "/api/v1/transfers/{id}", 404, path="/api/v1/transfers/unknown-id")
+
+    def blocks_and_stat(self):
+        block = self.ask("POST", "/api/v1/blocks", 200, body=b"x")
+        self.ask("POST", "/api/v1/blocks", 413, body=bytes(3 << 20))
+        self.ask("GET", "/api/v1/blocks/{cid}", 200, path=f"/api/v1/blocks/{block['cid']}?timeout_ms=1000")
+        self.ask("GET", "/api/v1/blocks/{cid}", 400, path="/api/v1/blocks/x")
+        stat = self.ask("GET", "/api/v1/stat", 200)
+        self.assertNotIn(None, stat.values())
+        self.ask("GET", "/api/v1/stat", 400, path="/api/v1/stat?x")
+        bare = Server(PROGRAM, "bare")
+        self.addCleanup(bare.stop)
+        self.server, full = bare, self.server
+        self.assertEqual(list(self.ask("GET", "/api/v1/stat", 200).values()).count(None), 4)
+        self.server = full
+
+    def events(self):
+        response = self.operations["GET", "/api/v1/events"]["responses"]["200"]
+        schemas = response["content"]["text/event-stream"]["x-events"]
+        listener = Events(self.server, last_id=1)
+        self.assertEqual((listener.status, listener.headers["content-type"]), (200, "text/event-stream"))
+        kinds = set()
+        while kinds != set(schemas):
+            _, kind, data = listener.next()
+            if kind is not None:
+                self.assertEqual(faults(schemas[kind], data, kind), [])
+                kinds.add(kind)
+        listener.close()
+        self.seen.add(("GET", "/api/v1/events", "200"))
+        self.ask("GET", "/api/v1/events", 400, headers={"Last-Event-ID": "first"})
+
+    def test_all(self):
+        self.nodes_and_peers()
+        self.files()
+        self.blocks_and_stat()
+        self.events()  # of all that was done before
+        documented = {
+            (method, path, status) for path, method, operation in operations() for status in operation["responses"]
+        }
+        self.assertEqual(documented, self.seen)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=1)
