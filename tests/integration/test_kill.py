@@ -25,6 +25,7 @@ NODES = 13
 WORKERS = 3
 ROUND = 14  # kills between two looks at everything
 SIZES = (700, 33_000, 300_000, 2_000_000)
+LOG = ("log.level=debug",) if "PG_TEST_LOG" in os.environ else ()
 SLACK = 128 << 10  # what a file system takes for a pack file in many pieces
 
 
@@ -41,7 +42,7 @@ class Kill(NodeTest):
     def setUp(self):
         super().setUp()
         self.random = random.Random(SEED)
-        self.mesh(NODES, "storage.quota=1GiB", "storage.cache=0", "net.drain_timeout=100ms")
+        self.mesh(NODES, "storage.quota=1GiB", "storage.cache=0", "net.drain_timeout=100ms", *LOG)
         self.files = []
         self.lock = threading.Lock()
         self.counts = {}
@@ -116,8 +117,15 @@ class Kill(NodeTest):
     def readable(self, file, node):
         got = node.fetch(file.link)
         if not isinstance(got, bytes):
-            self.fail(f"{file.link} of {file.size} bytes: {got.returncode}: {got.stderr.decode()}")
+            self.fail(f"{file.link} of {file.size} bytes: {got.returncode}: {got.stderr.decode()}{self.told_of(file, node)}")
         self.assertEqual(hashlib.sha256(got).digest(), file.digest, file.link)
+
+    def told_of(self, file, reader):
+        """What is known of a file that could not be got."""
+        told = [f"reader {reader.folder.name}, uploader {file.uploader.folder.name}: {file.uploader.file(file.root)}"]
+        told += [f"{node.folder.name} {node.peer_id}: up {node.is_up()}, {node.command('link', 'info', file.link).stdout}" for node in self.nodes]
+        told += [f"again: {reader.command('get', file.link, '-o', self.work / 'again').returncode}", reader.log()[-4000:]]
+        return "\n".join(told)
 
     def check_files(self):
         """All is there; and with two hosts of a file down it is there still."""
