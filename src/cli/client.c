@@ -326,6 +326,9 @@ pg_err pg_client_problem(json_object *problem)
         return pg_fail(PG_ERR_PROTOCOL, "the node failed without saying why");
     }
     pg_err err = err_from_name(json_object_get_string(code));
+    if (err == PG_ERR_CANCELLED) { // not by us
+        return pg_fail(PG_ERR_CLOSED, "the node has stopped, or broke it off");
+    }
     return pg_fail(err == PG_OK ? PG_ERR_PROTOCOL : err, "%s", json_object_get_string(detail));
 }
 

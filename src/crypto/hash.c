@@ -102,8 +102,9 @@ void pg_blake3_stream_final(const pg_blake3_stream *stream, pg_mut_bytes out)
 void pg_hmac_sha256(pg_bytes key, pg_bytes in, uint8_t out_mac[PG_HASH_BYTES])
 {
     (void) pg_crypto_algs_get();
+    static const uint8_t none[1];
     crypto_auth_hmacsha256_state state;
-    (void) crypto_auth_hmacsha256_init(&state, key.ptr, key.len);
+    (void) crypto_auth_hmacsha256_init(&state, key.len == 0 ? none : key.ptr, key.len);
     (void) crypto_auth_hmacsha256_update(&state, in.ptr, in.len);
     (void) crypto_auth_hmacsha256_final(&state, out_mac);
     pg_wipe(&state, sizeof(state));

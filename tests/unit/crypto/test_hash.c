@@ -129,6 +129,16 @@ static void test_hmac__wycheproof__matches(void **state)
     assert_int_equal(file.count, 33);
 }
 
+static void test_hmac__nothing_under_no_key__matches(void **state)
+{
+    (void) state;
+    char hex[2 * PG_HASH_BYTES + 1];
+    uint8_t mac[PG_HASH_BYTES];
+    pg_hmac_sha256(PG_BYTES_EMPTY, PG_BYTES_EMPTY, mac);
+    pg_hex_encode(PG_BYTES_OF(mac), hex);
+    assert_string_equal(hex, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+}
+
 static void test_cid__of_data__verifies_only_that_data(void **state)
 {
     (void) state;
@@ -160,6 +170,7 @@ int main(void)
         cmocka_unit_test(test_sha256__every_short_length__equals_the_stream),
         cmocka_unit_test(test_blake3__official_vectors__match_plain_and_keyed),
         cmocka_unit_test(test_hmac__wycheproof__matches),
+        cmocka_unit_test(test_hmac__nothing_under_no_key__matches),
         cmocka_unit_test(test_cid__of_data__verifies_only_that_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
