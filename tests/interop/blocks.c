@@ -103,9 +103,9 @@ static pg_err block_get(const request *it, const pg_peer_id *peer, uint64_t numb
     pg_bitswap *bitswap = it->session->bitswap;
     pg_err err = block_make(it, number, &block, &cid);
     if (err == PG_OK) {
-        err = peer != NULL ? pg_bitswap_fetch(bitswap, peer, &cid, pg_after(STEP_TIMEOUT), &got)
-                           : pg_bitswap_fetch_any(bitswap, NULL, 0, &cid, pg_after(STEP_TIMEOUT),
-                                                  &got, NULL);
+        err = peer != NULL
+                  ? pg_bitswap_fetch(bitswap, peer, &cid, pg_after(STEP_TIMEOUT), &got)
+                  : pg_bitswap_fetch_any(bitswap, NULL, &cid, pg_after(STEP_TIMEOUT), &got, NULL);
     }
     if (err == PG_OK && !pg_bytes_equal(pg_buf_bytes(&block), pg_buf_bytes(&got))) {
         err = pg_fail(PG_ERR_CORRUPT, "block %" PRIu64 " differs", number);
