@@ -51,13 +51,22 @@ PG_NODISCARD pg_err pg_bitswap_new(pg_host *host, pg_block_store *blocks, pg_bit
 PG_NODISCARD pg_err pg_bitswap_fetch(pg_bitswap *bitswap, const pg_peer_id *peer, const pg_cid *cid,
                                      pg_time deadline, pg_buf *out);
 
-/** Ask peers which of them has a block, all at once, and fetch it from the first that does, else from the next.
- *  peers      peers[peer_count], preferred first; peer_count 0 = every connected peer that speaks Bitswap
+/** Peers that may have a block, preferred first. */
+typedef struct pg_bitswap_sources {
+    const pg_peer_id *peers; // peers[count]
+    size_t count;
+} pg_bitswap_sources;
+
+/** Ask peers which of them has a block, all at once, and fetch it from the first that does, else from the next. A peer that has it and
+ *  sends nothing for PG_BITSWAP_HEDGE_MS is not waited for any longer: the next one is asked too.
+ *  sources    NULL = every connected peer that speaks Bitswap
+ *  out        as in pg_bitswap_fetch
  *  out_from   who gave it; may be NULL
- *  Errors     PG_ERR_NOT_FOUND (nobody asked has it, or there was nobody to ask), and as pg_bitswap_fetch. Parks: yes. */
-PG_NODISCARD pg_err pg_bitswap_fetch_any(pg_bitswap *bitswap, const pg_peer_id *peers,
-                                         size_t peer_count, const pg_cid *cid, pg_time deadline,
-                                         pg_buf *out, pg_peer_id *out_from);
+ *  Errors     PG_ERR_NOT_FOUND (nobody asked has it, or there was nobody to ask), PG_ERR_CORRUPT (who has it sent other bytes), what the first
+ *             failed with when none could be asked, and as pg_bitswap_fetch. Parks: yes. */
+PG_NODISCARD pg_err pg_bitswap_fetch_any(pg_bitswap *bitswap, const pg_bitswap_sources *sources,
+                                         const pg_cid *cid, pg_time deadline, pg_buf *out,
+                                         pg_peer_id *out_from);
 
 /** Ask one peer which of `cids` it has (want-have).
  *  out_has    out_has[cid_count], at most PG_BITSWAP_WANTS_MAX

@@ -294,20 +294,21 @@ static void on_conn(const pg_host_conn *conn, void *user)
     }
 }
 
-static pg_err candidates_find(search *it, const pg_peer_id *peers, size_t peer_count)
+static pg_err candidates_find(search *it, const pg_bitswap_sources *sources)
 {
-    it->cap = peer_count;
-    if (peer_count == 0) {
+    if (sources != NULL) {
+        it->cap = sources->count;
+    } else {
         pg_host_conns_each(it->bitswap->host, on_conn_count, &it->cap);
     }
     it->candidates = pg_calloc(it->cap, sizeof(candidate));
     if (it->candidates == NULL) {
         return PG_ERR_NOMEM;
     }
-    for (size_t i = 0; i < peer_count; i++) {
-        candidate_add(it, &peers[i]);
+    for (size_t i = 0; sources != NULL && i < sources->count; i++) {
+        candidate_add(it, &sources->peers[i]);
     }
-    if (peer_count == 0) {
+    if (sources == NULL) {
         pg_host_conns_each(it->bitswap->host, on_conn, it);
     }
     return PG_OK;
@@ -338,14 +339,14 @@ static pg_err giver_take(pg_bitswap *bitswap, candidate *giver, pg_buf *out, pg_
     return PG_OK;
 }
 
-pg_err pg_bitswap_fetch_any(pg_bitswap *bitswap, const pg_peer_id *peers, size_t peer_count,
+pg_err pg_bitswap_fetch_any(pg_bitswap *bitswap, const pg_bitswap_sources *sources,
                             const pg_cid *cid, pg_time deadline, pg_buf *out, pg_peer_id *out_from)
 {
     search it = {.bitswap = bitswap, .cid = cid, .deadline = deadline};
     candidate *giver = NULL;
     PG_TRY(cid_check(cid));
     PG_TRY(call_begin(bitswap, &it.call));
-    pg_err err = candidates_find(&it, peers, peer_count);
+    pg_err err = candidates_find(&it, sources);
     if (err == PG_OK) {
         candidates_ask(&it);
         err = search_run(&it, &giver);

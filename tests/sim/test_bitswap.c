@@ -138,11 +138,12 @@ static pg_err put_third(sim_node *self)
 static pg_err fetch_any_number(sim_node *self, const pg_peer_id *peers, size_t count,
                                uint64_t number)
 {
+    const pg_bitswap_sources sources = {peers, count};
     pg_buf got = {0};
     pg_peer_id from = {0};
     pg_cid cid = sim_block_cid(number, block_len(number));
-    pg_err err = pg_bitswap_fetch_any(self->bitswap, peers, count, &cid, pg_after(PG_MINUTES(2)),
-                                      &got, &from);
+    pg_err err = pg_bitswap_fetch_any(self->bitswap, count == 0 ? NULL : &sources, &cid,
+                                      pg_after(PG_MINUTES(2)), &got, &from);
     if (err == PG_OK) {
         err = block_check(number, pg_buf_bytes(&got));
         SIM_CHECK(pg_peer_id_equal(&from, &self->all->nodes[number % 3].id));

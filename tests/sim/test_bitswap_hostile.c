@@ -576,6 +576,10 @@ static pg_err any_of_bad(sim_node *self)
 {
     sim_node *nodes = self->all->nodes;
     const pg_peer_id peers[] = {nodes[1].id, nodes[2].id, nodes[3].id};
+    const pg_bitswap_sources all = {peers, 3};
+    const pg_bitswap_sources bad = {peers, 2};
+    const pg_bitswap_sources wrong = {&peers[1], 1};
+    const pg_bitswap_sources none = {peers, 0};
     pg_buf got = {0};
     pg_peer_id from;
     pg_cid cid = sim_block_cid(2, HAND_BYTES);
@@ -583,17 +587,17 @@ static pg_err any_of_bad(sim_node *self)
         PG_TRY(sim_node_connect(self, &nodes[i]));
     }
     pg_time start = pg_now();
-    PG_TRY(
-        pg_bitswap_fetch_any(self->bitswap, peers, 3, &cid, pg_after(PG_MINUTES(1)), &got, &from));
+    PG_TRY(pg_bitswap_fetch_any(self->bitswap, &all, &cid, pg_after(PG_MINUTES(1)), &got, &from));
     SIM_CHECK(got.len == HAND_BYTES && pg_peer_id_equal(&from, &nodes[3].id));
     SIM_CHECK(pg_now() < start + 3 * PG_MS(PG_BITSWAP_HEDGE_MS));
     pg_buf_deinit(&got);
     pg_err err =
-        pg_bitswap_fetch_any(self->bitswap, peers, 2, &cid, pg_after(PG_SECONDS(20)), &got, &from);
+        pg_bitswap_fetch_any(self->bitswap, &bad, &cid, pg_after(PG_SECONDS(20)), &got, &from);
     SIM_CHECK(err == PG_ERR_TIMEOUT); // the first still says that it has it
-    err = pg_bitswap_fetch_any(self->bitswap, &peers[1], 1, &cid, pg_after(PG_SECONDS(20)), &got,
-                               &from);
+    err = pg_bitswap_fetch_any(self->bitswap, &wrong, &cid, pg_after(PG_SECONDS(20)), &got, &from);
     SIM_CHECK(err == PG_ERR_CORRUPT);
+    err = pg_bitswap_fetch_any(self->bitswap, &none, &cid, pg_after(PG_SECONDS(20)), &got, NULL);
+    SIM_CHECK(err == PG_ERR_NOT_FOUND);
     return PG_OK;
 }
 

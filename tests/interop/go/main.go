@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // A go-libp2p node that is told what to do line by line: JSON commands on standard input, one JSON answer a line on
-// standard output, the first of them {"peerId", "addrs"}. The commands are those of ../js/peer.mjs.
+// standard output, the first of them {"peerId", "addrs"}. The commands are those of ../js/peer.mjs. Option --bitswap adds
+// those of bitswap.go.
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +47,9 @@ type command struct {
 	Protocol string `json:"protocol"`
 	Streams  int    `json:"streams"`
 	Bytes    int    `json:"bytes"`
+	Hash     string `json:"hash"`
+	First    int    `json:"first"`
+	Count    int    `json:"count"`
 	Up       uint64 `json:"up"`
 	Down     uint64 `json:"down"`
 }
@@ -52,8 +57,9 @@ type command struct {
 type answer map[string]any
 
 type node struct {
-	host host.Host
-	sub  event.Subscription
+	host   host.Host
+	sub    event.Subscription
+	blocks *exchange // nil without --bitswap
 }
 
 func echo(s network.Stream) {
@@ -272,6 +278,9 @@ func (n *node) run(c command) (answer, error) {
 	case "stop":
 		return answer{}, n.host.Close()
 	}
+	if n.blocks != nil {
+		return n.blocks.run(ctx, c)
+	}
 	return nil, fmt.Errorf("no command %q", c.Cmd)
 }
 
@@ -303,6 +312,9 @@ func main() {
 	_ = out.Encode(answer{"peerId": h.ID().String(), "addrs": addrs})
 
 	n := &node{host: h, sub: sub}
+	if slices.Contains(os.Args, "--bitswap") {
+		n.blocks = newExchange(context.Background(), h)
+	}
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
 		var c command

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A js-libp2p node that is told what to do line by line: JSON commands on standard input, one JSON answer a line on
-// standard output, the first of them {"peerId", "addrs"}. Option --hybrid adds the post-quantum handshake.
+// standard output, the first of them {"peerId", "addrs"}. Option --hybrid adds the post-quantum handshake, --bitswap Helia's
+// Bitswap with the commands of bitswap.mjs.
 import { createHash, randomBytes } from 'node:crypto'
 import { createInterface } from 'node:readline'
 import './polyfill.mjs'
@@ -30,6 +31,8 @@ const node = await createLibp2p({
   connectionManager: { inboundConnectionThreshold: 1000, maxIncomingPendingConnections: 1000 },
   connectionMonitor: { enabled: false }
 })
+
+const bitswap = process.argv.includes('--bitswap') ? await (await import('./bitswap.mjs')).startBitswap(node) : {}
 
 async function drain (stream) {
   await new Promise((resolve, reject) => {
@@ -101,6 +104,7 @@ async function echoOnce (peer, size, pieces) {
 }
 
 const commands = {
+  ...bitswap,
   async dial ({ addr }) {
     const connection = await node.dial(multiaddr(addr), { signal: AbortSignal.timeout(20000) })
     return {
