@@ -7,6 +7,7 @@
 #include "net/framed.h"
 
 #define WASTE_BYTES 4096
+#define CHUNK_BYTES 65536 // of a body: a stream that brings one is not idle
 
 // What a response may take of a job's arena beside its request: 64 missing CIDs, or views of 64 receipts.
 #define RESPONSE_ARENA_BYTES 16384
@@ -119,6 +120,19 @@ static pg_err job_run(void *arg)
 
 // ---- Reading
 
+static pg_err body_fill(pg_place_stream *stream, pg_mut_bytes space, pg_time deadline)
+{
+    size_t done = 0;
+    while (done < space.len) {
+        size_t len = pg_min_size(space.len - done, CHUNK_BYTES);
+        PG_TRY(pg_stream_read_full(stream->stream, pg_mut_bytes_make(space.ptr + done, len),
+                                   deadline));
+        done += len;
+        stream->active_at = pg_now();
+    }
+    return PG_OK;
+}
+
 static pg_err body_skip(pg_place_stream *stream, size_t len, pg_time deadline)
 {
     uint8_t waste[WASTE_BYTES];
@@ -142,10 +156,9 @@ static pg_err body_read(pg_place_job *job)
         status = PG_PLACE_STATUS_BUSY;
     }
     job->response.status = status;
-    pg_err err =
-        status == PG_PLACE_STATUS_OK
-            ? pg_stream_read_full(job->stream->stream, pg_mut_bytes_make(space, len), deadline)
-            : body_skip(job->stream, len, deadline);
+    pg_err err = status == PG_PLACE_STATUS_OK
+                     ? body_fill(job->stream, pg_mut_bytes_make(space, len), deadline)
+                     : body_skip(job->stream, len, deadline);
     return err == PG_ERR_CLOSED ? pg_fail(PG_ERR_TRUNCATED, "a block without its bytes") : err;
 }
 

@@ -59,7 +59,7 @@ typedef struct pg_place_stream {
     bool is_evicted;   // for another session
     bool is_writing;   // a response
     uint32_t inflight; // requests read and not answered
-    pg_time active_at; // when the last request was read or answered
+    pg_time active_at; // when a request was read or answered, or 64 KiB of a body came
     pg_waitq room;     // inflight went down
     pg_waitq write_turn;
     pg_scope scope; // of the requests' fibers
