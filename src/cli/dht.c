@@ -163,7 +163,7 @@ static pg_err put_run(pg_invocation *invocation)
     json_object *body = once_body(invocation);
     (void) json_object_object_add(body, "value_hex", json_object_new_string(hex));
     PG_TRY(ask(invocation, "/api/v1/dht/put", "key", body, &answer));
-    pg_output_line(&invocation->output, "kept by %.0f nodes", number_of(answer, "stored"));
+    pg_output_line(&invocation->output, "kept in %.0f places", number_of(answer, "stored"));
     pg_output_object(&invocation->output, answer);
     return PG_OK;
 }
@@ -174,7 +174,7 @@ static pg_err provide_run(pg_invocation *invocation)
 {
     json_object *answer = NULL;
     PG_TRY(ask(invocation, "/api/v1/dht/provide", "cid", once_body(invocation), &answer));
-    pg_output_line(&invocation->output, "told %.0f nodes", number_of(answer, "told"));
+    pg_output_line(&invocation->output, "announced in %.0f places", number_of(answer, "told"));
     pg_output_object(&invocation->output, answer);
     return PG_OK;
 }
@@ -259,8 +259,11 @@ static pg_err status_run(pg_invocation *invocation)
         json_object *dht = json_object_array_get_idx(dhts, i);
         pg_output_line(output, "%s (%s), %s", text_of(dht, "realm"), text_of(dht, "protocol"),
                        flag_of(dht, "server") ? "server" : "client");
-        pg_output_line(output, "  %.0f peers in the table, about %.0f in the network",
-                       number_of(dht, "peers"), number_of(dht, "network_size"));
+        pg_output_line(output, "  %.0f peers in the table", number_of(dht, "peers"));
+        if (number_of(dht, "network_size") > 0) {
+            pg_output_line(output, "  about %.0f servers in the network",
+                           number_of(dht, "network_size"));
+        }
         pg_output_line(output, "  keeps %.0f records and %.0f providers for others",
                        number_of(dht, "records"), number_of(dht, "providers"));
         pg_output_line(output, "  publishes %.0f keys of its own", number_of(dht, "published"));

@@ -117,6 +117,10 @@ PG_NODISCARD pg_err pg_dht_publish_again(pg_dht *dht, pg_bytes key, pg_bytes val
 /** It could not be published now: try again soon. Unknown keys are ignored. */
 void pg_dht_publish_soon(pg_dht *dht, pg_bytes key);
 
+/** Give the value of "/pk/" and a PeerId without a record: from the PeerId, which may hold the key itself, or from a connection.
+ *  Borrowed from `key` or the connection until the next wait. Returns false when it is not known. */
+bool pg_dht_pk_known(const pg_dht *dht, pg_bytes key, pg_bytes *out_value);
+
 /** Return true when this node provides a key. */
 bool pg_dht_is_providing(const pg_dht *dht, pg_bytes key);
 

@@ -113,7 +113,8 @@ static bool on_providers_reply(pg_dht_query *query, pg_dht_candidate_id from, co
             continue;
         }
         (void) pg_dht_addrs_learn(dht, &msg->providers[i], &peer, query->reply_scope, &has_news);
-        has_found = search_add(self, dht, &peer, out_enough) || has_found;
+        (void) search_add(self, dht, &peer, out_enough);
+        has_found = true;
     }
     return has_found;
 }

@@ -124,6 +124,12 @@ static pg_err get_value(served *self)
         self->answer.record_value = record->value;
         self->answer.record_time = pg_bytes_cstr(self->time_text);
         self->bytes += record->key.len + record->value.len + PG_DHT_TIME_TEXT_BYTES + 32;
+    } else if (pg_dht_pk_known(self->dht, self->request.key, &self->answer.record_value)) {
+        pg_dht_time_format(pg_wall_ms(), self->time_text);
+        self->answer.has_record = true;
+        self->answer.record_key = self->request.key;
+        self->answer.record_time = pg_bytes_cstr(self->time_text);
+        self->bytes += self->request.key.len + self->answer.record_value.len + 64;
     }
     closer_fill(self);
     return PG_OK;

@@ -4,10 +4,46 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "codec/multihash.h"
 #include "dht/dht_priv.h"
 #include "dht/limits.h"
 
 #define CORRECTIONS_MAX 8 // lookups whose corrections run at once
+
+// ---- public keys, which peers carry with them ----
+
+typedef struct pk_search {
+    pg_bytes id;
+    pg_bytes value;
+} pk_search;
+
+static void on_pk_conn(const pg_host_conn *conn, void *user)
+{
+    pk_search *search = user;
+    if (pg_bytes_equal(pg_peer_id_bytes(conn->info.peer), search->id)) {
+        search->value = conn->info.public_key;
+    }
+}
+
+bool pg_dht_pk_known(const pg_dht *dht, pg_bytes key, pg_bytes *out_value)
+{
+    pg_peer_id peer;
+    const pg_bytes name_space = PG_BYTES_LIT("/pk/");
+    if (!pg_bytes_starts_with(key, name_space)) {
+        return false;
+    }
+    pk_search search = {.id = pg_bytes_slice(key, name_space.len, key.len)};
+    if (pg_peer_id_decode(search.id, &peer) != PG_OK) {
+        return false;
+    }
+    if (search.id.ptr[0] == PG_MULTIHASH_CODE_IDENTITY) {
+        search.value = pg_bytes_slice(search.id, 2, search.id.len);
+    } else {
+        pg_host_conns_each(dht->config.host, on_pk_conn, &search);
+    }
+    *out_value = search.value;
+    return search.value.len > 0;
+}
 
 // ---- correction: peers near the key that had no value, or an older one, are given the best ----
 
@@ -127,9 +163,12 @@ static pg_err fetch_run(pg_dht *dht, fetch *self, const pg_dht_call *call)
 pg_err pg_dht_get_into(pg_dht *dht, pg_dht_choice *choice, const pg_dht_call *call)
 {
     pg_bytes key = pg_buf_bytes(&choice->key);
+    pg_bytes known = PG_BYTES_EMPTY;
     const pg_dht_record *kept = pg_dht_records_get(&dht->records, key, pg_now());
     if (kept != NULL) {
         (void) pg_dht_choice_add(choice, kept->value);
+    } else if (pg_dht_pk_known(dht, key, &known)) {
+        (void) pg_dht_choice_add(choice, known);
     }
     if (pg_dht_choice_is_enough(choice)) {
         return PG_OK;

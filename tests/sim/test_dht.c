@@ -209,7 +209,7 @@ static void providers_run(dht_world *world, size_t count, tally *finds)
 static pg_err loss_script(void *arg)
 {
     dht_world *world = arg;
-    const dht_world_config config = {.nodes = NODES, .is_null = true};
+    const dht_world_config config = {.nodes = NODES, .is_null = true, .connections = 100};
     tally puts = {0};
     tally gets = {0};
     tally finds = {0};
@@ -263,13 +263,13 @@ static pg_err dead_script(void *arg)
     crash_some(world, 20); // silently: nobody is told
     gets_run(world, 40, &gets);
     peers_run(world, 60, &finds);
-    CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(15)))); // by now nobody should tell of the dead
+    CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(12)))); // by now nobody should tell of the dead
     gets_run(world, 40, &late);
     (void) printf("%d nodes, of which 20 %% die at once\n", NODES_FEWER);
     tally_print("gets before", &before);
     tally_print("gets right after", &gets);
     tally_print("peers found right after", &finds);
-    tally_print("gets 15 minutes later", &late);
+    tally_print("gets 12 minutes later", &late);
     CHECK(gets.good * 100 > gets.all * 99 && late.good == late.all);
     CHECK(finds.good * 100 > finds.all * 98);
     CHECK(gets.took_ns / (int64_t) gets.all < PG_SECONDS(2));
@@ -398,7 +398,7 @@ static pg_err republish_script(void *arg)
 {
     dht_world *world = arg;
     const dht_world_config config = {
-        .nodes = 40, .is_null = true, .republish_ns = PG_HOURS(1), .refresh_ns = PG_MINUTES(5)};
+        .nodes = 40, .is_null = true, .republish_ns = PG_MINUTES(10), .refresh_ns = PG_MINUTES(5)};
     errand value;
     errand provided;
     dht_world_make(world, &config, MACHINES_MAX);
@@ -420,7 +420,7 @@ static pg_err republish_script(void *arg)
     }
     CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(2))));
     CHECK(holders_of(world, &value) <= 1);
-    CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(75))));
+    CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(13))));
     CHECK(holders_of(world, &value) >= PG_DHT_K - 2);
     CHECK_OK(dht_node_do(&world->nodes[9], get, &value, PG_MINUTES(1)));
     CHECK_OK(dht_node_do(&world->nodes[9], find_provider, &provided, PG_MINUTES(1)));
