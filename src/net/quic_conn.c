@@ -355,11 +355,18 @@ static ngtcp2_transport_params params_make(const pg_quic_conn *conn)
     return params;
 }
 
+// Lengths of datagrams to try on a path, beyond the 1,200 that any carries: Ethernet; jumbo frames and the loopback, where
+// the packet is as large as a buffer of 4 KiB holds; tunnels.
+static const uint16_t mtu_probes[] = {1452, 4110, 1406, 1342};
+
 static ngtcp2_settings settings_make(const pg_quic_conn *conn)
 {
     ngtcp2_settings settings;
     ngtcp2_settings_default(&settings);
     settings.initial_ts = (ngtcp2_tstamp) pg_now();
+    settings.max_tx_udp_payload_size = 4110;
+    settings.pmtud_probes = mtu_probes;
+    settings.pmtud_probeslen = PG_ARRAY_LEN(mtu_probes);
     settings.handshake_timeout = (ngtcp2_duration) conn->endpoint->config.handshake_timeout_ns;
     return settings;
 }

@@ -512,7 +512,7 @@ static pg_err on_stream_write(pg_stream *base, const pg_bytes *parts, size_t par
     bool is_all_taken = stream->part_count == 0;
     stream->parts = NULL;
     stream->part_count = 0;
-    if (!is_all_taken && stream->sent == stream->out_end) {
+    if (!is_all_taken && stream->sent == stream->out_end && !stream->is_ending) {
         pg_list_remove(&stream->send_node);
     }
     return is_all_taken ? PG_OK : err;

@@ -18,6 +18,12 @@
 // (Not const: OpenSSL's macros cast that away.)
 static char groups_any[] = "*X25519MLKEM768/*X25519";
 static char groups_hybrid[] = "*X25519MLKEM768";
+static char groups_classical[] = "*X25519";
+static char *const group_lists[] = {
+    [PG_QUIC_GROUPS_ANY] = groups_any,
+    [PG_QUIC_GROUPS_HYBRID] = groups_hybrid,
+    [PG_QUIC_GROUPS_CLASSICAL] = groups_classical,
+};
 #define GROUP_HYBRID "X25519MLKEM768"
 
 #define ALPN "\x06libp2p"
@@ -29,7 +35,7 @@ struct pg_quic_tls {
     pg_tls_certificate certificate;
     SSL_CTX *client;
     SSL_CTX *server;
-    bool require_pq;
+    pg_quic_groups groups;
 };
 
 static CRYPTO_ONCE ossl_once = CRYPTO_ONCE_STATIC_INIT;
@@ -112,7 +118,7 @@ static int on_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_
 static bool ctx_fill(SSL_CTX *ctx, const pg_quic_tls *tls)
 {
     if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
-        SSL_CTX_set1_groups_list(ctx, tls->require_pq ? groups_hybrid : groups_any) != 1 ||
+        SSL_CTX_set1_groups_list(ctx, group_lists[tls->groups]) != 1 ||
         SSL_CTX_use_certificate(ctx, tls->certificate.x509) != 1 ||
         SSL_CTX_use_PrivateKey(ctx, tls->certificate.key) != 1 ||
         SSL_CTX_set_num_tickets(ctx, 0) != 1) {
@@ -139,13 +145,13 @@ static pg_err contexts_make(pg_quic_tls *tls)
     return PG_OK;
 }
 
-pg_err pg_quic_tls_new(const pg_identity *identity, bool require_pq, pg_quic_tls **out_tls)
+pg_err pg_quic_tls_new(const pg_identity *identity, pg_quic_groups groups, pg_quic_tls **out_tls)
 {
     pg_quic_tls *tls = PG_NEW(pg_quic_tls);
     if (tls == NULL) {
         return fail_memory();
     }
-    tls->require_pq = require_pq;
+    tls->groups = groups;
     pg_err err = pg_tls_certificate_init(&tls->certificate, identity, pg_wall_ms());
     if (err == PG_OK) {
         pg_assert(CRYPTO_THREAD_run_once(&ossl_once, ossl_prepare) == 1);
@@ -198,9 +204,9 @@ pg_err pg_quic_handshake_new(const pg_quic_tls *tls, const pg_quic_tls_wish *wis
     }
     handshake->ref.get_conn = on_get_conn;
     handshake->ref.user_data = ngtcp2;
-    handshake->require_pq = tls->require_pq;
+    handshake->require_pq = tls->groups == PG_QUIC_GROUPS_HYBRID;
     handshake->is_client = wish->is_client;
-    handshake->hybrid_only = wish->hybrid_only || tls->require_pq;
+    handshake->hybrid_only = wish->hybrid_only || handshake->require_pq;
     if (wish->expected_id != NULL) {
         handshake->expected_id = *wish->expected_id;
     }

@@ -21,8 +21,15 @@
 /** What all handshakes of a host share: its certificate, and OpenSSL's contexts for both roles. */
 typedef struct pg_quic_tls pg_quic_tls;
 
-/** Make them, with a fresh certificate. `require_pq` leaves only the hybrid key agreement. Errors: PG_ERR_NOMEM. */
-PG_NODISCARD pg_err pg_quic_tls_new(const pg_identity *identity, bool require_pq,
+/** Which key agreements are offered and taken. */
+typedef enum pg_quic_groups {
+    PG_QUIC_GROUPS_ANY,       // the hybrid one first
+    PG_QUIC_GROUPS_HYBRID,    // no other (security.require_pq)
+    PG_QUIC_GROUPS_CLASSICAL, // as peers that know no better: for tests
+} pg_quic_groups;
+
+/** Make them, with a fresh certificate. Errors: PG_ERR_NOMEM. */
+PG_NODISCARD pg_err pg_quic_tls_new(const pg_identity *identity, pg_quic_groups groups,
                                     pg_quic_tls **out_tls);
 
 /** Free. No handshake may be left. NULL is fine. */
@@ -40,7 +47,7 @@ typedef struct pg_quic_handshake {
     ngtcp2_crypto_conn_ref ref; // what OpenSSL's object points to
     struct ssl_st *ssl;
     struct ngtcp2_crypto_ossl_ctx *ctx;
-    bool require_pq;
+    bool require_pq; // PG_QUIC_GROUPS_HYBRID
     bool is_client;
     bool hybrid_only;
     pg_peer_id expected_id; // length 0: whoever it is

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quic_test.h"
 
+#include "net/quic_priv.h"
+
 #define ECHO_BYTES 20000
 
 static pg_quic_verdict on_initial(const pg_endpoint *remote, bool is_validated, void *user)
@@ -43,7 +45,7 @@ void quic_side_open(quic_side *side, uint8_t seed, const pg_endpoint *at,
     memset(side->reset_key.bytes, seed, sizeof(side->reset_key.bytes));
     side->memory.max_bytes = PG_NET_MEMORY_BYTES_MAX;
     pg_waitq_init(&side->arrivals);
-    CHECK_OK(pg_quic_tls_new(&side->identity, options->require_pq, &side->tls));
+    CHECK_OK(pg_quic_tls_new(&side->identity, options->groups, &side->tls));
     pg_quic_config config = {
         .tls = side->tls,
         .reset_key = &side->reset_key,
@@ -81,6 +83,13 @@ pg_err quic_side_dial(quic_side *from, const quic_side *to, pg_conn **out_conn)
     pg_quic_dial_request request = {.remote = pg_quic_endpoint_addr(to->endpoint),
                                     .expected_id = &to->identity.peer_id};
     return pg_quic_dial(from->endpoint, &request, pg_after(PG_SECONDS(30)), out_conn);
+}
+
+void quic_test_vanish(pg_quic_endpoint *endpoint)
+{
+    while (!pg_list_is_empty(&endpoint->conns)) {
+        pg_quic_conn_end(PG_LIST_OBJECT(endpoint->conns.next, pg_quic_conn, node), PG_OK, NULL);
+    }
 }
 
 void quic_side_close(quic_side *side)

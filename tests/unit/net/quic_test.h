@@ -27,7 +27,7 @@ typedef struct quic_side {
 
 /** Settings that are not the usual ones. All-zero: the usual. */
 typedef struct quic_side_options {
-    bool require_pq;
+    pg_quic_groups groups;
     bool dials_only;
     uint32_t pending_max;
     uint32_t streams_in_max;
@@ -44,6 +44,9 @@ pg_err quic_side_accept(quic_side *side, pg_time deadline, pg_conn **out_conn);
 
 /** Dial `to`, wanting its identity. */
 pg_err quic_side_dial(quic_side *from, const quic_side *to, pg_conn **out_conn);
+
+/** Let an endpoint forget all its connections without a word to their peers, as a crash would. */
+void quic_test_vanish(pg_quic_endpoint *endpoint);
 
 /** End what is left, and free. Checks that no memory is charged any more. */
 void quic_side_close(quic_side *side);
