@@ -134,6 +134,10 @@
 /** Head start of one address of a peer before the next is tried beside it. As RFC 8305 recommends. */
 #define PG_NET_DIAL_STAGGER_MS 250
 
+/** A classical connection waits so long for the other transport of the same peer to bring a hybrid one. Together with the head
+ *  start a dial with UDP blocked stays below a second. */
+#define PG_NET_DIAL_HYBRID_MS 500
+
 /** Wait after the first failure of an address; it doubles with each further one. */
 #define PG_NET_BACKOFF_MIN_MS 1000
 

@@ -18,6 +18,9 @@
 #include "runtime/socket.h"
 #include "runtime/time.h"
 
+/** What pg_conn_info.transport says of these connections. */
+#define PG_QUIC_TRANSPORT "quic-v1"
+
 typedef struct pg_quic_endpoint pg_quic_endpoint;
 
 /** What to do with a stranger who wants a connection. */

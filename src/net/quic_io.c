@@ -319,7 +319,7 @@ static pg_err handshake_finish(pg_quic_conn *conn)
     conn->peer_id = conn->handshake->peer.id;
     conn->info.peer = &conn->peer_id;
     conn->info.direction = conn->is_client ? PG_CONN_DIRECTION_OUTBOUND : PG_CONN_DIRECTION_INBOUND;
-    conn->info.transport = "quic-v1";
+    conn->info.transport = PG_QUIC_TRANSPORT;
     conn->info.security = result.security;
     conn->info.is_hybrid = result.is_hybrid;
     conn->info.muxer = "quic";
