@@ -85,6 +85,16 @@ pg_err quic_side_dial(quic_side *from, const quic_side *to, pg_conn **out_conn)
     return pg_quic_dial(from->endpoint, &request, pg_after(PG_SECONDS(30)), out_conn);
 }
 
+pg_err quic_test_on_machine(void *arg)
+{
+    pg_endpoint v4 = {.family = PG_IP_FAMILY_V4, .ip = {127, 0, 0, 1}};
+    pg_fiber_fn body = *(pg_fiber_fn *) arg;
+    pg_sim_machine *machine = NULL;
+    CHECK_OK(pg_sim_machine_new(&machine));
+    CHECK_OK(pg_sim_machine_start(machine, "test.body", body, &v4));
+    return pg_sim_machine_join(machine, pg_after(PG_HOURS(1)));
+}
+
 void quic_test_vanish(pg_quic_endpoint *endpoint)
 {
     while (!pg_list_is_empty(&endpoint->conns)) {

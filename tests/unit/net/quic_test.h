@@ -45,6 +45,10 @@ pg_err quic_side_accept(quic_side *side, pg_time deadline, pg_conn **out_conn);
 /** Dial `to`, wanting its identity. */
 pg_err quic_side_dial(quic_side *from, const quic_side *to, pg_conn **out_conn);
 
+/** The script of a simulated run: run a body on a machine, with the loopback address as its argument. `arg` points to the body,
+ *  a pg_fiber_fn. */
+pg_err quic_test_on_machine(void *arg);
+
 /** Let an endpoint forget all its connections without a word to their peers, as a crash would. */
 void quic_test_vanish(pg_quic_endpoint *endpoint);
 

@@ -46,16 +46,6 @@ static void pair_close(pair *made)
     pg_mfree(made);
 }
 
-static pg_err on_machine(void *arg)
-{
-    pg_endpoint v4 = loopback4;
-    pg_fiber_fn body = *(pg_fiber_fn *) arg;
-    pg_sim_machine *machine = NULL;
-    CHECK_OK(pg_sim_machine_new(&machine));
-    CHECK_OK(pg_sim_machine_start(machine, "test.body", body, &v4));
-    return pg_sim_machine_join(machine, pg_after(PG_HOURS(1)));
-}
-
 // Run a body in the real world on both families, then in the simulated one.
 static void both_worlds(pg_fiber_fn body)
 {
@@ -63,7 +53,7 @@ static void both_worlds(pg_fiber_fn body)
     pg_endpoint v6 = loopback6;
     assert_int_equal(pg_runtime_run(NULL, body, &v4), PG_OK);
     assert_int_equal(pg_runtime_run(NULL, body, &v6), PG_OK);
-    net_test_run(on_machine, &body);
+    net_test_run(quic_test_on_machine, &body);
 }
 
 static pg_err body_handshake(void *at)
@@ -643,7 +633,7 @@ static void test_quic__any_allocation_fails__nothing_breaks(void **state)
 {
     (void) state;
     pg_fiber_fn body = body_no_memory;
-    net_test_run(on_machine, &body);
+    net_test_run(quic_test_on_machine, &body);
 }
 
 int main(void)
