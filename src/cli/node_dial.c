@@ -23,8 +23,10 @@ static void peer_tell(const pg_output *output, json_object *peer)
 {
     json_object *protocols = NULL;
     pg_output_line(output, "%s", text_of(peer, "peer_id"));
-    pg_output_line(output, "  %s %s, %s, round trip %.3f ms", text_of(peer, "direction"),
-                   text_of(peer, "addr"), text_of(peer, "security"), number_of(peer, "rtt_ms"));
+    pg_output_line(output, "  %s by %s, %s, round trip %.3f ms", text_of(peer, "direction"),
+                   text_of(peer, "transport"), text_of(peer, "security"),
+                   number_of(peer, "rtt_ms"));
+    pg_output_line(output, "  %s", text_of(peer, "addr"));
     pg_output_line(output, "  %s, %s", text_of(peer, "agent"), text_of(peer, "muxer"));
     if (json_object_object_get_ex(peer, "protocols", &protocols)) {
         for (size_t i = 0; i < json_object_array_length(protocols); i++) {
@@ -83,7 +85,7 @@ const pg_command pg_command_dial = {
     .summary = "connect the running node to a peer",
     .description = "TARGET is a multiaddr, with or without /p2p/ID at its end, or a PeerId whose\n"
                    "addresses the node knows.",
-    .example = "pangea dial /ip4/192.0.2.1/tcp/4417",
+    .example = "pangea dial /ip4/192.0.2.1/udp/4417/quic-v1",
     .arguments = target_argument,
     .options = dial_options,
     .run = dial_run,
