@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "crypto/peer_id_text.h"
 #include "net/limits.h"
 #include "runtime/time.h"
 
@@ -58,7 +59,11 @@ static pg_err peer_check(pg_quic_handshake *handshake, pg_bytes der)
     PG_TRY(pg_tls_certificate_decode(der, pg_wall_ms(), &handshake->peer));
     if (handshake->expected_id.len != 0 &&
         !pg_peer_id_equal(&handshake->expected_id, &handshake->peer.id)) {
-        return pg_fail(PG_ERR_AUTH, "another peer answered");
+        char wanted[PG_PEER_ID_TEXT_BYTES];
+        char found[PG_PEER_ID_TEXT_BYTES];
+        pg_peer_id_format(&handshake->expected_id, wanted);
+        pg_peer_id_format(&handshake->peer.id, found);
+        return pg_fail(PG_ERR_AUTH, "dialed %s, %s answers", wanted, found);
     }
     return PG_OK;
 }
