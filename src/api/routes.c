@@ -58,6 +58,16 @@ static json_object *stats_make(const pg_host *host)
     pg_field_add_u64(object, "handshakes_failed_total", stats.handshakes_failed);
     pg_field_add_u64(object, "downgrades_total", stats.downgrades);
     pg_field_add_u64(object, "offences_total", stats.offences);
+    pg_field_add_u64(object, "quic_connections", stats.quic.connections);
+    pg_field_add_u64(object, "quic_datagrams_in_total", stats.quic.datagrams_in);
+    pg_field_add_u64(object, "quic_datagrams_out_total", stats.quic.datagrams_out);
+    pg_field_add_u64(object, "quic_sends_total", stats.quic.runs_out);
+    pg_field_add_u64(object, "quic_datagrams_lost_total", stats.quic.datagrams_lost);
+    pg_field_add_u64(object, "quic_retries_total", stats.quic.retries);
+    pg_field_add_u64(object, "quic_version_negotiations_total", stats.quic.versions);
+    pg_field_add_u64(object, "quic_refusals_total", stats.quic.refusals);
+    pg_field_add_u64(object, "quic_stateless_resets_total", stats.quic.resets);
+    pg_field_add_u64(object, "quic_answers_saved_total", stats.quic.answers_saved);
     return object;
 }
 

@@ -14,9 +14,11 @@
 #undef sprintf
 #undef vsprintf
 // Memory: base/mem.h, which tests can make fail.
-#pragma GCC poison calloc realloc strdup strndup alloca
-// (An attribute has the name malloc, parameters in foreign headers have the name rand: calls only.)
+#pragma GCC poison strdup strndup alloca
+// (An attribute, and members and parameters in foreign headers, have these names: calls only.)
 #define malloc(size_bytes) pg_banned_use_pg_malloc
+#define calloc(count, item_bytes) pg_banned_use_pg_calloc
+#define realloc(memory, size_bytes) pg_banned_use_pg_realloc
 // Strings without a bound: base/str.h, snprintf.
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets strtok
 // Numbers read without a check: pg_str_to_u64.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 static _Thread_local uint64_t fail_countdown; // 0 = off
@@ -47,6 +48,11 @@ void *pg_malloc_aligned(size_t align, size_t size_bytes)
 void pg_mfree(void *memory)
 {
     free(memory);
+}
+
+size_t pg_mem_size(const void *memory)
+{
+    return malloc_usable_size((void *) (uintptr_t) memory); // it only looks
 }
 
 void pg_mem_fail_nth(uint64_t nth)

@@ -27,6 +27,9 @@ PG_NODISCARD void *pg_malloc_aligned(size_t align, size_t size_bytes);
 /** Give memory back. NULL is fine. */
 void pg_mfree(void *memory);
 
+/** Return how many bytes the heap holds for an allocation, at least what was asked for; 0 for NULL. For accounts. */
+size_t pg_mem_size(const void *memory);
+
 /** Allocate one zeroed object of a type. */
 #define PG_NEW(type) ((type *) pg_calloc(1, sizeof(type)))
 

@@ -9,9 +9,10 @@ static void peer_tell(const pg_output *output, json_object *peer)
 {
     json_object *protocols = NULL;
     pg_output_line(output, "%s", pg_answer_text(peer, "peer_id"));
-    pg_output_line(output, "  %s %s, %s, round trip %.3f ms", pg_answer_text(peer, "direction"),
-                   pg_answer_text(peer, "addr"), pg_answer_text(peer, "security"),
+    pg_output_line(output, "  %s by %s, %s, round trip %.3f ms", pg_answer_text(peer, "direction"),
+                   pg_answer_text(peer, "transport"), pg_answer_text(peer, "security"),
                    pg_answer_number(peer, "rtt_ms"));
+    pg_output_line(output, "  %s", pg_answer_text(peer, "addr"));
     pg_output_line(output, "  %s, %s", pg_answer_text(peer, "agent"),
                    pg_answer_text(peer, "muxer"));
     if (json_object_object_get_ex(peer, "protocols", &protocols)) {
@@ -72,7 +73,7 @@ const pg_command pg_command_dial = {
     .summary = "connect the running node to a peer",
     .description = "TARGET is a multiaddr, with or without /p2p/ID at its end, or a PeerId whose\n"
                    "addresses the node knows.",
-    .example = "pangea dial /ip4/192.0.2.1/tcp/4417",
+    .example = "pangea dial /ip4/192.0.2.1/udp/4417/quic-v1",
     .arguments = target_argument,
     .options = dial_options,
     .run = dial_run,

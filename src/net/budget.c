@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/budget.h"
 
-#include "net/limits.h"
-
-pg_budget pg_budget_make(const pg_conn_limits *limits)
+pg_budget pg_budget_make(const pg_conn_limits *limits, size_t free_bytes)
 {
-    return (pg_budget){.max_bytes = limits->memory_max_bytes, .shared = limits->shared};
+    return (pg_budget){
+        .max_bytes = limits->memory_max_bytes, .free_bytes = free_bytes, .shared = limits->shared};
 }
 
-static size_t budget_excess(size_t used_bytes)
+static size_t budget_excess(const pg_budget *budget, size_t used_bytes)
 {
-    size_t granted = PG_NET_CONN_MEMORY_BYTES_FREE;
-    return used_bytes > granted ? used_bytes - granted : 0;
+    return used_bytes > budget->free_bytes ? used_bytes - budget->free_bytes : 0;
 }
 
 bool pg_budget_take(pg_budget *budget, size_t len)
@@ -21,8 +19,10 @@ bool pg_budget_take(pg_budget *budget, size_t len)
     }
     if (budget->shared != NULL) {
         pg_conn_memory *shared = budget->shared;
-        size_t more = budget_excess(budget->used_bytes + len) - budget_excess(budget->used_bytes);
-        if (more > shared->max_bytes - shared->used_bytes) {
+        size_t more = budget_excess(budget, budget->used_bytes + len) -
+                      budget_excess(budget, budget->used_bytes);
+        if (shared->used_bytes > shared->max_bytes ||
+            more > shared->max_bytes - shared->used_bytes) {
             return false;
         }
         shared->used_bytes += more;
@@ -35,7 +35,8 @@ void pg_budget_give(pg_budget *budget, size_t len)
 {
     pg_assert(len <= budget->used_bytes);
     if (budget->shared != NULL) {
-        size_t less = budget_excess(budget->used_bytes) - budget_excess(budget->used_bytes - len);
+        size_t less = budget_excess(budget, budget->used_bytes) -
+                      budget_excess(budget, budget->used_bytes - len);
         budget->shared->used_bytes -= less;
     }
     budget->used_bytes -= len;

@@ -11,15 +11,16 @@
 #include "base/attr.h"
 #include "net/conn.h"
 
-/** What one connection holds. Its share of the sum over all is what exceeds PG_NET_CONN_MEMORY_BYTES_FREE. */
+/** What one connection holds. Its share of the sum over all is what exceeds free_bytes. */
 typedef struct pg_budget {
     size_t used_bytes;
     size_t max_bytes;
+    size_t free_bytes;      // always granted
     pg_conn_memory *shared; // NULL = none
 } pg_budget;
 
-/** Return an empty budget. */
-pg_budget pg_budget_make(const pg_conn_limits *limits);
+/** Return an empty budget; `free_bytes` of it are granted whatever the others hold. */
+pg_budget pg_budget_make(const pg_conn_limits *limits, size_t free_bytes);
 
 /** Take `len` bytes more. Returns false, and takes nothing, when the connection or all of them would hold too much. */
 PG_NODISCARD bool pg_budget_take(pg_budget *budget, size_t len);

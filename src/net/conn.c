@@ -29,6 +29,20 @@ void pg_conn_get_info(const pg_conn *conn, pg_conn_info *out_info)
     conn->ops->info(conn, out_info);
 }
 
+pg_err pg_conn_send_datagram(pg_conn *conn, pg_bytes bytes)
+{
+    return conn->ops->send_datagram != NULL
+               ? conn->ops->send_datagram(conn, bytes)
+               : pg_fail(PG_ERR_UNSUPPORTED, "this connection carries no datagrams");
+}
+
+pg_err pg_conn_recv_datagram(pg_conn *conn, pg_time deadline, pg_mut_bytes space, size_t *out_len)
+{
+    return conn->ops->recv_datagram != NULL
+               ? conn->ops->recv_datagram(conn, deadline, space, out_len)
+               : pg_fail(PG_ERR_UNSUPPORTED, "this connection carries no datagrams");
+}
+
 pg_err pg_conn_close(pg_conn *conn, pg_time deadline)
 {
     return conn->ops->close(conn, deadline);

@@ -32,9 +32,10 @@ typedef struct pg_conn_info {
     pg_bytes local_addr;   // binary multiaddr without /p2p; empty where the carrier does not know
     pg_bytes remote_addr;  // the same
     const char *transport; // "tcp", "quic-v1", "p2p-circuit"
-    const char *security;  // "/noise-mlkem768-hfs/0.2.0", "/noise"
-    const char *muxer;     // "/yamux/1.0.0"
-    bool is_hybrid;        // the keys rest on a post-quantum KEM too
+    const char
+        *security;     // "/noise-mlkem768-hfs/0.2.0", "/noise", "tls/X25519MLKEM768", "tls/X25519"
+    const char *muxer; // "/yamux/1.0.0", "quic"
+    bool is_hybrid;    // the keys rest on a post-quantum KEM too
     pg_time opened_at;
     int64_t rtt_ns;       // smoothed round trip of the muxer's pings; 0 = not known yet
     uint32_t streams_in;  // open now, opened by the peer
@@ -49,6 +50,8 @@ typedef struct pg_conn_ops {
     pg_err (*open_stream)(pg_conn *conn, pg_time deadline, pg_stream **out_stream);
     pg_err (*accept_stream)(pg_conn *conn, pg_time deadline, pg_stream **out_stream);
     void (*info)(const pg_conn *conn, pg_conn_info *out_info);
+    pg_err (*send_datagram)(pg_conn *conn, pg_bytes bytes); // NULL: the carrier has none
+    pg_err (*recv_datagram)(pg_conn *conn, pg_time deadline, pg_mut_bytes space, size_t *out_len);
     pg_err (*close)(pg_conn *conn, pg_time deadline);
     void (*abort)(pg_conn *conn);
     void (*free)(pg_conn *conn);
@@ -92,6 +95,17 @@ PG_NODISCARD pg_err pg_conn_accept_stream(pg_conn *conn, pg_time deadline, pg_st
 
 /** Tell what is known of the connection, now. Parks: no. */
 void pg_conn_get_info(const pg_conn *conn, pg_conn_info *out_info);
+
+/** Send one unreliable datagram: it arrives whole, once, out of order, or never. Parks: no.
+ *  Errors: PG_ERR_UNSUPPORTED (the carrier has none, or the peer takes none), PG_ERR_LIMIT (too long for a packet), PG_ERR_CLOSED,
+ *  PG_ERR_NOMEM, and what ended the connection */
+PG_NODISCARD pg_err pg_conn_send_datagram(pg_conn *conn, pg_bytes bytes);
+
+/** Wait for the next datagram; those nobody waits for are kept for a while, the newest ones. One fiber at a time. Parks: yes.
+ *  Errors: PG_ERR_UNSUPPORTED, PG_ERR_LIMIT (longer than `space`: it is lost), PG_ERR_CLOSED, PG_ERR_TIMEOUT, PG_ERR_CANCELLED,
+ *  PG_ERR_NOMEM, and what ended the connection */
+PG_NODISCARD pg_err pg_conn_recv_datagram(pg_conn *conn, pg_time deadline, pg_mut_bytes space,
+                                          size_t *out_len);
 
 /** End in good order: no new streams either way, what was written is flushed, the peer is told, and we wait until it has closed
  *  too. Streams still open then fail with PG_ERR_CLOSED. On failure the connection is aborted. Parks: yes.

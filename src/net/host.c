@@ -80,6 +80,7 @@ void pg_host_set_limits(pg_host *host, const pg_host_config *config)
     host->config.pending_max = config->pending_max;
     host->config.dial_timeout_ns = config->dial_timeout_ns;
     host->config.handshake_timeout_ns = config->handshake_timeout_ns;
+    pg_host_quic_set_limits(host);
 }
 
 const pg_peer_id *pg_host_id(const pg_host *host)
@@ -300,7 +301,8 @@ pg_host_stats pg_host_get_stats(const pg_host *host)
     pg_host_stats stats = host->stats;
     stats.connections = host->admission.connections;
     stats.peers = (uint32_t) pg_map_count(&host->admission.peers);
-    stats.pending = host->pending_count;
+    stats.quic = pg_host_quic_stats(host);
+    stats.pending = host->pending_count + stats.quic.pending;
     stats.streams = host->admission.streams;
     stats.memory_bytes = host->memory.used_bytes;
     stats.book_peers = pg_map_count(&host->book.peers);
@@ -375,6 +377,7 @@ void pg_host_close(pg_host *host, pg_time deadline)
 {
     host->state = PG_HOST_STATE_DRAINING;
     pg_scope_close(&host->listening);
+    pg_host_quic_stop(host);
     while (is_busy(host)) {
         // Streams that others opened end by themselves; nobody wakes us for ours, so look again now and then.
         pg_time again = pg_earlier(deadline, pg_after(PG_MS(PG_NET_DRAIN_LOOK_MS)));
@@ -408,6 +411,7 @@ void pg_host_free(pg_host **host)
     dead->state = PG_HOST_STATE_DRAINING;
     pg_scope_close(&dead->listening);
     pg_scope_close(&dead->scope);
+    pg_host_quic_free(dead);
     for (size_t i = 0; i < dead->listen_count; i++) {
         pg_listener_free(&dead->listens[i].listener);
     }

@@ -22,6 +22,7 @@
 #include "net/conn.h"
 #include "net/limits.h"
 #include "net/peer_book.h"
+#include "net/quic_endpoint.h"
 #include "runtime/stream.h"
 #include "runtime/time.h"
 
@@ -59,6 +60,7 @@ typedef struct pg_host_stats {
     uint64_t handshakes_failed; // inbound
     uint64_t downgrades;        // classical connections refused since the peer can do better
     uint64_t offences;          // inbound streams that broke their protocol
+    pg_quic_stats quic;
 } pg_host_stats;
 
 /** Make a host that does not listen yet; it serves identify and its push, and ping. Parks: no. Errors: PG_ERR_NOMEM. */
@@ -72,8 +74,8 @@ const pg_peer_id *pg_host_id(const pg_host *host);
 
 // Addresses
 
-/** Listen on "/ip4/../tcp/PORT" or "/ip6/../tcp/PORT"; port 0 takes a free one. Parks: no.
- *  Errors: PG_ERR_UNSUPPORTED (another transport), PG_ERR_LIMIT, and those of pg_tcp_listen; the detail names the address. */
+/** Listen on "/ip4/../tcp/PORT", "/ip4/../udp/PORT/quic-v1", or the same with "/ip6"; port 0 takes a free one. Parks: no.
+ *  Errors: PG_ERR_UNSUPPORTED (another transport), PG_ERR_LIMIT, and those of pg_tcp_listen and pg_udp_bind; the detail names the address. */
 PG_NODISCARD pg_err pg_host_listen(pg_host *host, const pg_multiaddr *addr);
 
 /** Tell peers of further addresses, in place of those told by an earlier call. At most PG_NET_ADVERTISED_MAX count. */

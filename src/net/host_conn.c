@@ -342,6 +342,21 @@ static pg_err conn_run(void *arg)
 
 // ---- adoption ----
 
+static bool is_quic(const pg_conn_info *info)
+{
+    return strcmp(info->transport, PG_QUIC_TRANSPORT) == 0;
+}
+
+// A peer that has shown the hybrid handshake is not believed without it. One that has shown it over QUIC alone may have none
+// over TCP, where the path lets nothing else through; one that has any is reached by that instead of a classical QUIC.
+static bool is_downgrade(const pg_book_peer *known, const pg_conn_info *info)
+{
+    if (known == NULL || info->is_hybrid) {
+        return false;
+    }
+    return is_quic(info) ? known->is_hybrid : known->is_hybrid_noise;
+}
+
 // What the handshake proved, against what is known and wanted.
 static pg_err conn_check(pg_host *host, const pg_conn_info *info)
 {
@@ -351,8 +366,7 @@ static pg_err conn_check(pg_host *host, const pg_conn_info *info)
     if (pg_peer_id_equal(info->peer, pg_host_id(host))) {
         return pg_fail(PG_ERR_INVALID, "that is this node itself");
     }
-    const pg_book_peer *known = pg_peer_book_get(&host->book, info->peer);
-    if (known != NULL && known->is_hybrid && !info->is_hybrid) {
+    if (is_downgrade(pg_peer_book_get(&host->book, info->peer), info)) {
         host->stats.downgrades++;
         return pg_fail(PG_ERR_DOWNGRADE,
                        "the peer can do the post-quantum handshake and did a classical one");
@@ -387,6 +401,7 @@ static pg_err entry_make(pg_host *host, const pg_conn_info *info, const pg_endpo
         return err;
     }
     book->is_hybrid = book->is_hybrid || info->is_hybrid;
+    book->is_hybrid_noise = book->is_hybrid_noise || (info->is_hybrid && !is_quic(info));
     pg_book_peer_pin(book);
     *out_entry = entry;
     return PG_OK;

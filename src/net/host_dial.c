@@ -12,36 +12,54 @@
 
 // ---- one address ----
 
+typedef enum attempt_state {
+    ATTEMPT_STATE_WAITING,
+    ATTEMPT_STATE_RUNNING,
+    ATTEMPT_STATE_OVER,
+} attempt_state;
+
+typedef struct attempt {
+    struct dial_race *race;
+    pg_multiaddr addr;
+    bool is_quic;
+    attempt_state state;
+    pg_time started_at;
+} attempt;
+
 typedef struct dial_race {
     pg_host *host;
     const pg_peer_id *expected; // NULL: whoever answers
     pg_time deadline;
+    attempt *attempts; // attempts[count], in the order they are to begin
+    size_t count;
     pg_waitq changed;
-    size_t running;
     pg_conn *won;
+    bool won_by_quic;
+    pg_conn *spare; // a classical connection, while the other transport may bring a hybrid one
+    bool spare_by_quic;
+    pg_time spare_until;
     pg_err err;    // the failure worth most so far
     pg_buf detail; // what each address said, for the caller
 } dial_race;
 
-typedef struct attempt {
-    dial_race *race;
-    pg_multiaddr addr;
-} attempt;
-
-static pg_err endpoint_dial(dial_race *race, const pg_endpoint *to, pg_conn **out_conn)
+static pg_err endpoint_dial(attempt *self, const pg_endpoint *to, pg_conn **out_conn)
 {
-    pg_stream *stream = NULL;
-    PG_TRY(pg_tcp_dial(to, race->deadline, &stream));
+    dial_race *race = self->race;
     pg_upgrade_request request = {.direction = PG_CONN_DIRECTION_OUTBOUND,
                                   .expected_id = race->expected};
-    if (race->expected != NULL) {
-        const pg_book_peer *known = pg_peer_book_get(&race->host->book, race->expected);
+    const pg_book_peer *known =
+        race->expected != NULL ? pg_peer_book_get(&race->host->book, race->expected) : NULL;
+    if (self->is_quic) {
         request.is_known_hybrid = known != NULL && known->is_hybrid;
+        return pg_host_quic_dial(race->host, to, &request, race->deadline, out_conn);
     }
+    pg_stream *stream = NULL;
+    request.is_known_hybrid = known != NULL && known->is_hybrid_noise;
+    PG_TRY(pg_tcp_dial(to, race->deadline, &stream));
     return pg_host_upgrade(race->host, &stream, &request, race->deadline, out_conn);
 }
 
-static pg_err name_dial(dial_race *race, const pg_multiaddr_hop *hop, pg_conn **out_conn)
+static pg_err name_dial(attempt *self, const pg_multiaddr_hop *hop, pg_conn **out_conn)
 {
     pg_endpoint found[PG_RESOLVE_MAX];
     size_t count = 0;
@@ -55,35 +73,46 @@ static pg_err name_dial(dial_race *race, const pg_multiaddr_hop *hop, pg_conn **
     if (name == NULL) {
         return PG_ERR_NOMEM;
     }
-    pg_err err = pg_resolve(name, family, race->deadline, found, &count);
+    pg_err err = pg_resolve(name, family, self->race->deadline, found, &count);
     if (err == PG_OK) {
         err = pg_fail(PG_ERR_NOT_FOUND, "%s has no address", name);
     }
     pg_mfree(name);
     for (size_t i = 0; i < count && *out_conn == NULL; i++) {
         found[i].port = hop->port;
-        err = endpoint_dial(race, &found[i], out_conn);
+        err = endpoint_dial(self, &found[i], out_conn);
     }
     return err;
 }
 
-static pg_err addr_dial(dial_race *race, const pg_multiaddr *addr, pg_conn **out_conn)
+static bool addr_is_quic(const pg_multiaddr *addr)
 {
     pg_multiaddr_hop hop;
-    PG_TRY(pg_multiaddr_first_hop(addr, &hop));
-    if (hop.transport != PG_MULTIADDR_TRANSPORT_TCP || pg_multiaddr_is_relay(addr)) {
-        return pg_fail(PG_ERR_UNSUPPORTED, "not an address of TCP");
+    return pg_multiaddr_first_hop(addr, &hop) == PG_OK &&
+           hop.transport == PG_MULTIADDR_TRANSPORT_QUIC;
+}
+
+static pg_err addr_dial(attempt *self, pg_conn **out_conn)
+{
+    pg_multiaddr_hop hop;
+    PG_TRY(pg_multiaddr_first_hop(&self->addr, &hop));
+    bool is_ours = hop.transport == PG_MULTIADDR_TRANSPORT_TCP || self->is_quic;
+    if (!is_ours || pg_multiaddr_is_relay(&self->addr)) {
+        return pg_fail(PG_ERR_UNSUPPORTED, "not an address of TCP or QUIC");
     }
     if (hop.host_code != PG_MULTIADDR_CODE_IP4 && hop.host_code != PG_MULTIADDR_CODE_IP6) {
-        return name_dial(race, &hop, out_conn);
+        return name_dial(self, &hop, out_conn);
     }
     pg_endpoint to = {.port = hop.port};
     to.family = hop.host.len == 4 ? PG_IP_FAMILY_V4 : PG_IP_FAMILY_V6;
     memcpy(to.ip, hop.host.ptr, hop.host.len);
-    return endpoint_dial(race, &to, out_conn);
+    return endpoint_dial(self, &to, out_conn);
 }
 
-// ---- the race ----
+// ---- the race
+//
+// QUIC and TCP take turns, QUIC first, each with a head start. A hybrid connection wins at once. A classical one is held for a
+// moment while the other transport may still bring a hybrid one: libp2p nodes of other make have it over QUIC alone.
 
 static int weight(pg_err err)
 {
@@ -114,72 +143,179 @@ static void attempt_note_failure(dial_race *race, const pg_multiaddr *addr, pg_e
               "the text is cut");
 }
 
+// Whether an attempt by this transport may still bring something.
+static bool race_has_open(const dial_race *race, bool is_quic)
+{
+    for (size_t i = 0; i < race->count; i++) {
+        if (race->attempts[i].is_quic == is_quic && race->attempts[i].state != ATTEMPT_STATE_OVER) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void race_take(attempt *self, pg_conn *conn)
+{
+    dial_race *race = self->race;
+    pg_conn_info info;
+    pg_conn_get_info(conn, &info);
+    if (race->won != NULL) {
+        pg_conn_free(&conn); // another was first
+    } else if (info.is_hybrid || !race_has_open(race, !self->is_quic)) {
+        race->won = conn;
+        race->won_by_quic = self->is_quic;
+    } else if (race->spare == NULL) {
+        race->spare = conn;
+        race->spare_by_quic = self->is_quic;
+        race->spare_until = pg_after(PG_MS(PG_NET_DIAL_HYBRID_MS));
+    } else {
+        pg_conn_free(&conn);
+    }
+}
+
+// A QUIC attempt that TCP has overtaken in spite of its head start: UDP does not get through, as far as one can tell.
+static bool attempt_is_outrun(const attempt *self, pg_err err)
+{
+    return err == PG_ERR_CANCELLED && self->is_quic && self->race->won != NULL &&
+           !self->race->won_by_quic && pg_now() - self->started_at >= PG_MS(PG_NET_DIAL_STAGGER_MS);
+}
+
+static void attempt_note(attempt *self, pg_err err)
+{
+    dial_race *race = self->race;
+    pg_book_peer *known =
+        race->expected != NULL ? pg_peer_book_get(&race->host->book, race->expected) : NULL;
+    if (known != NULL && (err != PG_ERR_CANCELLED || attempt_is_outrun(self, err))) {
+        uint64_t random = 0;
+        pg_random_bytes(pg_mut_bytes_make(&random, sizeof(random)));
+        pg_book_peer_dialed(known, &self->addr, err == PG_OK, pg_now(), random);
+    }
+}
+
 static pg_err attempt_run(void *arg)
 {
     attempt *self = arg;
-    dial_race *race = self->race;
     pg_conn *conn = NULL;
-    pg_err err = addr_dial(race, &self->addr, &conn);
-    if (err == PG_OK && race->won != NULL) {
-        pg_conn_free(&conn); // another was first
-    } else if (err == PG_OK) {
-        race->won = conn;
+    pg_err err = addr_dial(self, &conn);
+    self->state = ATTEMPT_STATE_OVER;
+    if (err == PG_OK) {
+        race_take(self, conn);
     } else if (err != PG_ERR_CANCELLED) {
-        attempt_note_failure(race, &self->addr, err);
+        attempt_note_failure(self->race, &self->addr, err);
     }
-    if (race->expected != NULL && err != PG_ERR_CANCELLED) {
-        pg_book_peer *known = pg_peer_book_get(&race->host->book, race->expected);
-        uint64_t random = 0;
-        pg_random_bytes(pg_mut_bytes_make(&random, sizeof(random)));
-        if (known != NULL) {
-            pg_book_peer_dialed(known, &self->addr, err == PG_OK, pg_now(), random);
-        }
-    }
-    race->running--;
-    pg_waitq_wake_all(&race->changed);
+    attempt_note(self, err);
+    pg_waitq_wake_all(&self->race->changed);
     return err;
 }
 
-static pg_err race_steer(dial_race *race, pg_scope *scope, attempt *attempts, size_t count)
+// The attempt to begin next, NULL when there is none: with a spare in hand only one by the other transport.
+static attempt *race_next(const dial_race *race)
 {
-    size_t started = 0;
+    for (size_t i = 0; i < race->count; i++) {
+        attempt *each = &race->attempts[i];
+        if (each->state == ATTEMPT_STATE_WAITING &&
+            (race->spare == NULL || each->is_quic != race->spare_by_quic)) {
+            return each;
+        }
+    }
+    return NULL;
+}
+
+static bool race_is_running(const dial_race *race)
+{
+    for (size_t i = 0; i < race->count; i++) {
+        if (race->attempts[i].state == ATTEMPT_STATE_RUNNING) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Whether the spare is as good as it gets.
+static bool spare_is_due(const dial_race *race)
+{
+    return race->spare != NULL &&
+           (pg_now() >= race->spare_until || !race_has_open(race, !race->spare_by_quic));
+}
+
+// Wait for news: an attempt that ends, the next one's turn, or the end of patience.
+static pg_err race_wait(dial_race *race, bool has_next, pg_time next_at)
+{
+    pg_time until = has_next ? pg_earlier(next_at, race->deadline) : race->deadline;
+    until = race->spare != NULL ? pg_earlier(until, race->spare_until) : until;
+    pg_err err = pg_waitq_wait(&race->changed, until);
+    return err == PG_ERR_TIMEOUT && pg_now() < race->deadline ? PG_OK : err;
+}
+
+static pg_err race_steer(dial_race *race, pg_scope *scope)
+{
     pg_time next_at = 0;
-    while (race->won == NULL && (race->running > 0 || started < count)) {
-        if (started < count && (race->running == 0 || pg_now() >= next_at)) {
-            PG_TRY(pg_scope_spawn(scope, "net.attempt", attempt_run, &attempts[started]));
-            race->running++;
-            started++;
+    while (race->won == NULL && !spare_is_due(race)) {
+        attempt *next = race_next(race);
+        bool is_running = race_is_running(race);
+        if (next == NULL && !is_running) {
+            return race->err;
+        }
+        if (next != NULL && (!is_running || race->spare != NULL || pg_now() >= next_at)) {
+            PG_TRY(pg_scope_spawn(scope, "net.attempt", attempt_run, next));
+            next->state = ATTEMPT_STATE_RUNNING;
+            next->started_at = pg_now();
             next_at = pg_after(PG_MS(PG_NET_DIAL_STAGGER_MS));
             continue;
         }
-        pg_time until = started < count ? pg_earlier(next_at, race->deadline) : race->deadline;
-        pg_err err = pg_waitq_wait(&race->changed, until);
-        if (err == PG_ERR_CANCELLED || (err == PG_ERR_TIMEOUT && pg_now() >= race->deadline)) {
-            return err;
+        PG_TRY(race_wait(race, next != NULL, next_at));
+    }
+    return PG_OK;
+}
+
+// Take turns between the transports, each in the order given.
+static void attempts_order(dial_race *race, const pg_multiaddr *addrs)
+{
+    size_t at[2] = {0, 0}; // where the next of TCP, of QUIC, stands
+    bool turn = true;      // QUIC's
+    for (size_t done = 0; done < race->count; turn = !turn) {
+        size_t *next = &at[turn ? 1 : 0];
+        while (*next < race->count && addr_is_quic(&addrs[*next]) != turn) {
+            *next += 1;
+        }
+        if (*next < race->count) {
+            race->attempts[done] = (attempt){.race = race, .addr = addrs[*next], .is_quic = turn};
+            *next += 1;
+            done++;
         }
     }
-    return race->won != NULL ? PG_OK : race->err;
+}
+
+// Who has won is in race->won; everything else is ended.
+static pg_err race_decide(dial_race *race)
+{
+    pg_scope scope;
+    pg_scope_init_tolerant(&scope);
+    pg_err err = race_steer(race, &scope);
+    if (race->won == NULL && race->spare != NULL && err != PG_ERR_CANCELLED) {
+        race->won = race->spare;
+        race->won_by_quic = race->spare_by_quic;
+        race->spare = NULL;
+    }
+    pg_scope_close(&scope);
+    pg_conn_free(&race->spare);
+    return err;
 }
 
 // Dial the addresses and adopt what wins. `expected` NULL: whoever answers.
 static pg_err race_run(pg_host *host, const pg_peer_id *expected, const pg_multiaddr *addrs,
                        size_t count, pg_time deadline, pg_id *out_conn)
 {
-    dial_race race = {.host = host, .expected = expected, .err = PG_OK};
+    dial_race race = {.host = host, .expected = expected, .count = count, .err = PG_OK};
     race.deadline = pg_earlier(deadline, pg_after(host->config.dial_timeout_ns));
     race.detail.max_len = PG_ERROR_TEXT_BYTES_MAX;
     pg_waitq_init(&race.changed);
-    attempt *attempts = pg_calloc(count, sizeof(*attempts));
-    if (attempts == NULL) {
+    race.attempts = pg_calloc(count, sizeof(*race.attempts));
+    if (race.attempts == NULL) {
         return PG_ERR_NOMEM;
     }
-    for (size_t i = 0; i < count; i++) {
-        attempts[i] = (attempt){&race, addrs[i]};
-    }
-    pg_scope scope;
-    pg_scope_init_tolerant(&scope);
-    pg_err err = race_steer(&race, &scope, attempts, count);
-    pg_scope_close(&scope);
+    attempts_order(&race, addrs);
+    pg_err err = race_decide(&race);
     if (race.won != NULL) {
         pg_host_entry *entry = NULL;
         err = pg_host_adopt(host, &race.won, NULL, &entry);
@@ -191,7 +327,7 @@ static pg_err race_run(pg_host *host, const pg_peer_id *expected, const pg_multi
         err = pg_fail(err, "%.*s", PG_STR_ARGS(pg_buf_str(&race.detail)));
     }
     pg_buf_deinit(&race.detail);
-    pg_mfree(attempts);
+    pg_mfree(race.attempts);
     return err;
 }
 

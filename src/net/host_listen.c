@@ -9,10 +9,10 @@
 
 // ---- one handshake ----
 
-static pg_multiaddr endpoint_addr(const pg_endpoint *endpoint)
+static pg_multiaddr endpoint_addr(const pg_endpoint *endpoint, pg_multiaddr_transport transport)
 {
     pg_bytes ip = pg_bytes_make(endpoint->ip, endpoint->family == PG_IP_FAMILY_V4 ? 4 : 16);
-    return pg_multiaddr_make(ip, PG_MULTIADDR_TRANSPORT_TCP, endpoint->port);
+    return pg_multiaddr_make(ip, transport, endpoint->port);
 }
 
 pg_err pg_host_upgrade(pg_host *host, pg_stream **raw, const pg_upgrade_request *request,
@@ -21,8 +21,8 @@ pg_err pg_host_upgrade(pg_host *host, pg_stream **raw, const pg_upgrade_request 
     pg_endpoint local;
     pg_endpoint remote;
     pg_tcp_endpoints(*raw, &local, &remote);
-    const pg_multiaddr local_addr = endpoint_addr(&local);
-    const pg_multiaddr remote_addr = endpoint_addr(&remote);
+    const pg_multiaddr local_addr = endpoint_addr(&local, PG_MULTIADDR_TRANSPORT_TCP);
+    const pg_multiaddr remote_addr = endpoint_addr(&remote, PG_MULTIADDR_TRANSPORT_TCP);
     pg_upgrade_request full = *request;
     full.transport = "tcp";
     full.local_addr = pg_multiaddr_bytes(&local_addr);
@@ -39,7 +39,7 @@ static pg_err upgrade_run(void *arg)
     return pg_host_upgrade(host, &pending->stream, &request, deadline, &pending->conn);
 }
 
-static void inbound_log_failed(pg_host *host, const pg_endpoint *remote, pg_err err)
+void pg_host_log_failed(pg_host *host, const pg_endpoint *remote, pg_err err)
 {
     char from[PG_PSEUDONYM_TEXT_BYTES];
     host->stats.handshakes_failed++;
@@ -76,7 +76,7 @@ static pg_err inbound_run(void *arg)
         err = pg_host_adopt(host, &pending->conn, &pending->remote, &entry);
     }
     if (err != PG_OK) {
-        inbound_log_failed(host, &pending->remote, err);
+        pg_host_log_failed(host, &pending->remote, err);
         pg_admission_leave(&host->admission, &pending->remote);
         pg_conn_free(&pending->conn);
         pg_stream_free(&pending->stream); // where the upgrade never began
@@ -96,14 +96,29 @@ static void oldest_end(pg_host *host)
     }
 }
 
-// Take in a connection: the stream is ours now, whatever happens.
-static pg_err inbound_take(pg_host *host, pg_stream *stream, const pg_endpoint *remote)
+pg_err pg_host_admit(pg_host *host, const pg_endpoint *remote)
 {
     pg_err err = pg_admission_accept(&host->admission, remote, pg_now());
     if (err == PG_ERR_LIMIT && host->admission.connections >= host->admission.limits.connections &&
         pg_host_trim(host)) {
         err = pg_admission_accept(&host->admission, remote, pg_now());
     }
+    return err;
+}
+
+void pg_host_log_refused(pg_host *host, const pg_endpoint *remote, pg_err err)
+{
+    char from[PG_PSEUDONYM_TEXT_BYTES];
+    pg_host_pseudonym(host, remote, from);
+    pg_log_limited(PG_LOG_LEVEL_INFO, "net.inbound.refused", PG_LOG_STR("from", from),
+                   PG_LOG_STR("error", pg_err_name(err)),
+                   PG_LOG_STR("detail", pg_error_detail(err)));
+}
+
+// Take in a connection: the stream is ours now, whatever happens.
+static pg_err inbound_take(pg_host *host, pg_stream *stream, const pg_endpoint *remote)
+{
+    pg_err err = pg_host_admit(host, remote);
     if (err != PG_OK) {
         pg_stream_free(&stream);
         return err;
@@ -147,11 +162,7 @@ static pg_err listening_run(void *arg)
             PG_TRY(pg_sleep_until(pg_after(PG_MS(PG_NET_ACCEPT_PAUSE_MS))));
         }
         if (err != PG_OK) {
-            char from[PG_PSEUDONYM_TEXT_BYTES];
-            pg_host_pseudonym(host, &remote, from);
-            pg_log_limited(PG_LOG_LEVEL_INFO, "net.inbound.refused", PG_LOG_STR("from", from),
-                           PG_LOG_STR("error", pg_err_name(err)),
-                           PG_LOG_STR("detail", pg_error_detail(err)));
+            pg_host_log_refused(host, &remote, err);
         }
     }
     pg_listener_free(&listening->listener);
@@ -160,19 +171,43 @@ static pg_err listening_run(void *arg)
 
 // ---- listening ----
 
-static pg_err addr_endpoint(const pg_multiaddr *addr, pg_endpoint *out_endpoint)
+static pg_err addr_endpoint(const pg_multiaddr *addr, pg_endpoint *out_endpoint,
+                            pg_multiaddr_transport *out_transport)
 {
     pg_multiaddr_hop hop;
     PG_TRY(pg_multiaddr_first_hop(addr, &hop));
-    if (hop.transport != PG_MULTIADDR_TRANSPORT_TCP ||
-        (hop.host_code != PG_MULTIADDR_CODE_IP4 && hop.host_code != PG_MULTIADDR_CODE_IP6)) {
-        return pg_fail(PG_ERR_UNSUPPORTED,
-                       "only /ip4/../tcp/.. and /ip6/../tcp/.. are listened on");
+    bool is_ip = hop.host_code == PG_MULTIADDR_CODE_IP4 || hop.host_code == PG_MULTIADDR_CODE_IP6;
+    bool is_ours =
+        hop.transport == PG_MULTIADDR_TRANSPORT_TCP || hop.transport == PG_MULTIADDR_TRANSPORT_QUIC;
+    if (!is_ip || !is_ours) {
+        return pg_fail(PG_ERR_UNSUPPORTED, "only /ip4/../tcp/.., /ip4/../udp/../quic-v1 and the "
+                                           "same with /ip6 are listened on");
     }
     pg_endpoint endpoint = {.port = hop.port};
     endpoint.family = hop.host.len == 4 ? PG_IP_FAMILY_V4 : PG_IP_FAMILY_V6;
     memcpy(endpoint.ip, hop.host.ptr, hop.host.len);
     *out_endpoint = endpoint;
+    *out_transport = hop.transport;
+    return PG_OK;
+}
+
+static pg_err tcp_start(pg_host_listening *listening, const pg_endpoint *at, pg_endpoint *out_real)
+{
+    PG_TRY(pg_tcp_listen(at, &listening->listener));
+    pg_err err =
+        pg_scope_spawn(&listening->host->listening, "net.listen", listening_run, listening);
+    if (err != PG_OK) {
+        pg_listener_free(&listening->listener);
+        return err;
+    }
+    *out_real = pg_listener_endpoint(listening->listener);
+    return PG_OK;
+}
+
+static pg_err quic_start(pg_host_listening *listening, const pg_endpoint *at, pg_endpoint *out_real)
+{
+    PG_TRY(pg_host_quic_listen(listening->host, at, &listening->quic));
+    *out_real = pg_quic_endpoint_addr(listening->quic);
     return PG_OK;
 }
 
@@ -182,17 +217,14 @@ static pg_err listen_start(pg_host *host, const pg_multiaddr *addr)
         return pg_fail(PG_ERR_LIMIT, "%d addresses are listened on already", PG_NET_LISTEN_MAX);
     }
     pg_endpoint at;
-    PG_TRY(addr_endpoint(addr, &at));
+    pg_endpoint real = {0};
+    pg_multiaddr_transport transport = PG_MULTIADDR_TRANSPORT_OTHER;
+    PG_TRY(addr_endpoint(addr, &at, &transport));
     pg_host_listening *listening = &host->listens[host->listen_count];
     *listening = (pg_host_listening){.host = host};
-    PG_TRY(pg_tcp_listen(&at, &listening->listener));
-    pg_err err = pg_scope_spawn(&host->listening, "net.listen", listening_run, listening);
-    if (err != PG_OK) {
-        pg_listener_free(&listening->listener);
-        return err;
-    }
-    pg_endpoint real = pg_listener_endpoint(listening->listener);
-    listening->addr = endpoint_addr(&real);
+    PG_TRY(transport == PG_MULTIADDR_TRANSPORT_TCP ? tcp_start(listening, &at, &real)
+                                                   : quic_start(listening, &at, &real));
+    listening->addr = endpoint_addr(&real, transport);
     host->listen_count++;
     return PG_OK;
 }

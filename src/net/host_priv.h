@@ -8,6 +8,7 @@
 #include "net/host.h"
 #include "net/identify_msg.h"
 #include "net/pseudonym.h"
+#include "net/quic_endpoint.h"
 #include "net/upgrade.h"
 #include "runtime/fiber.h"
 #include "runtime/socket.h"
@@ -53,8 +54,9 @@ typedef struct pg_host_entry {
 /** An address listened on. */
 typedef struct pg_host_listening {
     pg_host *host;
-    pg_listener *listener;
-    pg_multiaddr addr; // with the real port
+    pg_listener *listener;  // of TCP
+    pg_quic_endpoint *quic; // or this
+    pg_multiaddr addr;      // with the real port
 } pg_host_listening;
 
 /** An inbound handshake in progress. */
@@ -75,6 +77,9 @@ struct pg_host {
     pg_conn_memory memory;
     pg_key noise_static; // drawn for each host
     pg_upgrader upgrader;
+    pg_quic_tls *quic_tls; // made with the first socket
+    pg_key quic_reset_key;
+    pg_quic_endpoint *quic_dialers[2]; // for IPv4 and IPv6, where no listening socket will do
     pg_admission admission;
     pg_peer_book book;
     pg_pseudonyms pseudonyms;
@@ -109,6 +114,35 @@ void pg_host_note_change(pg_host *host);
 /** Write the pseudonym of an endpoint. */
 void pg_host_pseudonym(pg_host *host, const pg_endpoint *endpoint,
                        char out_text[PG_PSEUDONYM_TEXT_BYTES]);
+
+/** Take a place for an inbound connection, giving up an idle one where that helps. Errors: as pg_admission_accept. */
+PG_NODISCARD pg_err pg_host_admit(pg_host *host, const pg_endpoint *remote);
+
+/** Log that an inbound connection was not taken, or that its handshake came to nothing; the latter is counted. */
+void pg_host_log_refused(pg_host *host, const pg_endpoint *remote, pg_err err);
+void pg_host_log_failed(pg_host *host, const pg_endpoint *remote, pg_err err);
+
+/** Listen for QUIC. Errors: as pg_quic_endpoint_new. */
+PG_NODISCARD pg_err pg_host_quic_listen(pg_host *host, const pg_endpoint *at,
+                                        pg_quic_endpoint **out_endpoint);
+
+/** Dial by QUIC; in a private network both sides have proven that they are of it. Of `wanted` the expected id and whether the
+ *  peer is known to do the hybrid key agreement count. Parks: yes. Errors: as pg_quic_dial. */
+PG_NODISCARD pg_err pg_host_quic_dial(pg_host *host, const pg_endpoint *to,
+                                      const pg_upgrade_request *wanted, pg_time deadline,
+                                      pg_conn **out_conn);
+
+/** Hand the host's limits on. */
+void pg_host_quic_set_limits(pg_host *host);
+
+/** Return the sum over all QUIC sockets. */
+pg_quic_stats pg_host_quic_stats(const pg_host *host);
+
+/** Take no more inbound QUIC connections. */
+void pg_host_quic_stop(pg_host *host);
+
+/** Close all QUIC sockets. Parks: yes, briefly. */
+void pg_host_quic_free(pg_host *host);
 
 /** Make a connection of a TCP stream: as pg_upgrade, with transport and addresses filled in. Parks: yes. */
 PG_NODISCARD pg_err pg_host_upgrade(pg_host *host, pg_stream **raw,

@@ -67,6 +67,65 @@
 /** For one batch of bytes to leave: a peer that takes none for so long is gone. */
 #define PG_NET_WRITE_TIMEOUT_MS 30000
 
+// QUIC
+
+/** Length of our connection ids, random bytes. */
+#define PG_NET_QUIC_CID_BYTES 8
+
+/** Connection ids of the other side that we keep: one in use and one to change to. Each costs both ends memory. */
+#define PG_NET_QUIC_CIDS_MAX 2
+
+/** Certificates a peer may send, together: it has to be one, of at most PG_TLS_CERTIFICATE_BYTES_MAX. */
+#define PG_NET_QUIC_CERTIFICATES_BYTES_MAX 8192
+
+/** TLS messages after the handshake are none of our business, and thrown away: so many bytes of a connection. */
+#define PG_NET_QUIC_CRYPTO_BYTES_MAX 65536
+
+/** Bytes a peer may send on one connection before we have taken any. As one stream of yamux. */
+#define PG_NET_QUIC_WINDOW_BYTES_MIN PG_NET_WINDOW_BYTES_MIN
+
+/** What the QUIC library may hold for one connection, beside what the windows let it and what we send: keys, packet numbers,
+ *  frames. An idle one has 14 KiB. And for each open stream. */
+#define PG_NET_QUIC_STATE_BYTES_MAX (128 * 1024)
+#define PG_NET_QUIC_STREAM_BYTES_MAX 1024
+
+/** Written by us and not acknowledged, of one connection, always granted. */
+#define PG_NET_QUIC_SEND_BYTES_FREE (128 * 1024)
+
+/** Taken of a write at once, before it can be sent: a run of datagrams that one system call takes. */
+#define PG_NET_QUIC_PULL_BYTES (64 * 1024)
+
+/** Without a packet from the peer for so long, a connection is dead. As go-libp2p. */
+#define PG_NET_QUIC_IDLE_MS 30000
+
+/** The longest pause between our packets; a third of the peer's idle time if that is less: 3.3 s for js-libp2p and
+ *  rust-libp2p, who wait 10 s. */
+#define PG_NET_QUIC_KEEPALIVE_MS 10000
+
+/** Handshakes a second with addresses that have not shown they exist; beyond, they have to (Retry). And how many at once.
+ *  A handshake costs 1 ms. */
+#define PG_NET_QUIC_UNVALIDATED_PER_S 50
+#define PG_NET_QUIC_UNVALIDATED_MAX 32
+
+/** Answers a second that cost no state: Retry, version negotiation, refusals, stateless resets. */
+#define PG_NET_QUIC_ANSWERS_PER_S 500
+
+/** How long a Retry token is good. */
+#define PG_NET_QUIC_RETRY_TOKEN_MS 10000
+
+/** Connections that have ended, remembered to answer stray packets: how many, and for how long. About 250 bytes each. */
+#define PG_NET_QUIC_TOMBS_MAX 1024
+#define PG_NET_QUIC_TOMB_MS 3000
+
+/** Unreliable datagrams received that wait for the reader; the oldest makes room. A second of voice, at 20 ms each. */
+#define PG_NET_QUIC_DATAGRAMS_MAX 64
+
+/** Datagrams to send that wait for the congestion window; one more drops the oldest. */
+#define PG_NET_QUIC_DATAGRAMS_OUT_MAX 32
+
+/** One datagram: fits into a packet on any path. */
+#define PG_NET_QUIC_DATAGRAM_BYTES_MAX 1150
+
 // Connections of the host
 
 /** Handshakes in progress that one dial races, and addresses of one peer that it tries at all. */
@@ -74,6 +133,10 @@
 
 /** Head start of one address of a peer before the next is tried beside it. As RFC 8305 recommends. */
 #define PG_NET_DIAL_STAGGER_MS 250
+
+/** A classical connection waits so long for the other transport of the same peer to bring a hybrid one. Together with the head
+ *  start a dial with UDP blocked stays below a second. */
+#define PG_NET_DIAL_HYBRID_MS 500
 
 /** Wait after the first failure of an address; it doubles with each further one. */
 #define PG_NET_BACKOFF_MIN_MS 1000

@@ -48,8 +48,9 @@ typedef struct pg_book_peer {
     char *agent; // printable; NULL = not told
     char **protocols;
     size_t protocol_count;
-    bool is_hybrid; // has shown that it can do the post-quantum handshake
-    pg_buf record;  // signed envelope; empty = none
+    bool is_hybrid;       // has shown that it can do a post-quantum handshake, whichever
+    bool is_hybrid_noise; // that of Noise: libp2p nodes of other make have it in QUIC only
+    pg_buf record;        // signed envelope; empty = none
     uint64_t record_seq;
     int64_t rtt_ns; // 0 = not known
     pg_time seen_at;

@@ -84,7 +84,7 @@ pg_err pg_yamux_new(pg_stream **carrier, bool is_client, const pg_conn_limits *l
     yamux->is_client = is_client;
     yamux->next_id = is_client ? 1 : 2;
     yamux->limits = *limits;
-    yamux->budget = pg_budget_make(limits);
+    yamux->budget = pg_budget_make(limits, PG_NET_CONN_MEMORY_BYTES_FREE);
     yamux->in.max_len = PG_YAMUX_BUFFER_BYTES_MAX;
     yamux->out.max_len = PG_YAMUX_BUFFER_BYTES_MAX;
     yamux->control.max_len = PG_YAMUX_CONTROL_BYTES_MAX;

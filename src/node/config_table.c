@@ -96,8 +96,10 @@ static const pg_config_key keys[] = {
     BOOL("net.echo", net_echo, "false", false, "serve /echo/1.0.0, for tests"),
     DURATION("net.handshake_timeout", net_handshake_timeout_ms, "10s", 100, 600000, true,
              "time for the whole handshake of an inbound connection"),
-    LIST("net.listen", net_listen, "/ip4/0.0.0.0/tcp/4417 /ip6/::/tcp/4417", false,
-         "addresses to listen on, as multiaddrs; port 0 takes a free one"),
+    LIST("net.listen", net_listen,
+         "/ip4/0.0.0.0/tcp/4417 /ip4/0.0.0.0/udp/4417/quic-v1 /ip6/::/tcp/4417 "
+         "/ip6/::/udp/4417/quic-v1",
+         false, "addresses to listen on, as multiaddrs; port 0 takes a free one"),
     BOOL("net.mdns", net_mdns, "true", true,
          "find peers on the local network, and be found there by them"),
     LIST("net.peers", net_peers, "", true,

@@ -14,13 +14,14 @@
 #define SEGMENTS_MAX 64     // the kernel's limit of one call
 #define RUN_BYTES_MAX 65000 // of one call, below the 65,507 of an IP packet
 #define SOCKET_BUFFER_BYTES (4 * 1024 * 1024)
-#define CONTROL_BYTES 64 // room for two integers
+#define CONTROL_BYTES 128 // room for two integers and an address
 #define ECN_MASK 3
 #define MULTICAST_HOPS 255 // RFC 6762, section 11
 
 struct pg_udp {
     pg_watch *watch;
     bool is_v6;
+    uint16_t port; // bound
     bool can_segment;
     uint8_t *
         buffers; // buffers[PG_UDP_BATCH_MAX][PG_UDP_BUFFER_BYTES], touched as far as datagrams fill it
@@ -44,6 +45,7 @@ static void options_set(pg_udp *udp)
     (void) setsockopt(fd, level, udp->is_v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, &probe,
                       sizeof(probe));
     (void) setsockopt(fd, level, udp->is_v6 ? IPV6_RECVTCLASS : IP_RECVTOS, &yes, sizeof(yes));
+    (void) setsockopt(fd, level, udp->is_v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &yes, sizeof(yes));
     (void) setsockopt(fd, SOL_UDP, UDP_GRO, &yes, sizeof(yes));
     if (udp->is_v6) {
         (void) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof(yes));
@@ -95,6 +97,7 @@ pg_err pg_real_udp_bind(pg_world *world, const pg_endpoint *at, pg_udp **out_udp
         pg_real_udp_free(udp);
         return err;
     }
+    udp->port = pg_endpoint_of_fd(pg_watch_fd(udp->watch)).port;
     *out_udp = udp;
     return PG_OK;
 }
@@ -193,6 +196,19 @@ static struct cmsghdr *control_add(struct msghdr *head, struct cmsghdr *at, int 
     return (struct cmsghdr *) (void *) ((char *) at + CMSG_SPACE(value.len));
 }
 
+static struct cmsghdr *source_add(const pg_udp *udp, struct msghdr *head, struct cmsghdr *at,
+                                  const pg_endpoint *local)
+{
+    if (udp->is_v6) {
+        struct in6_pktinfo v6 = {.ipi6_ifindex = local->scope_id};
+        memcpy(&v6.ipi6_addr, local->ip, sizeof(v6.ipi6_addr));
+        return control_add(head, at, IPPROTO_IPV6, IPV6_PKTINFO, pg_bytes_make(&v6, sizeof(v6)));
+    }
+    struct in_pktinfo v4 = {0};
+    memcpy(&v4.ipi_spec_dst, local->ip, sizeof(v4.ipi_spec_dst));
+    return control_add(head, at, IPPROTO_IP, IP_PKTINFO, pg_bytes_make(&v4, sizeof(v4)));
+}
+
 // Send one run: several datagrams when segment_bytes is set, else one. Returns 0 or an errno.
 static int run_send(const pg_udp *udp, const pg_udp_msg *msg, pg_bytes data, uint16_t segment_bytes)
 {
@@ -211,6 +227,9 @@ static int run_send(const pg_udp *udp, const pg_udp_msg *msg, pg_bytes data, uin
     if (ecn != 0) {
         at = control_add(&head, at, udp->is_v6 ? IPPROTO_IPV6 : IPPROTO_IP,
                          udp->is_v6 ? IPV6_TCLASS : IP_TOS, pg_bytes_make(&ecn, sizeof(ecn)));
+    }
+    if (msg->local.family != PG_IP_FAMILY_NONE) {
+        at = source_add(udp, &head, at, &msg->local);
     }
     if (segment_bytes != 0) {
         (void) control_add(&head, at, SOL_UDP, UDP_SEGMENT,
@@ -277,11 +296,38 @@ static void heads_prepare(pg_udp *udp)
     }
 }
 
+// The address of ours a datagram came to; the port is the socket's.
+static void local_read(const struct cmsghdr *at, pg_endpoint *out_local)
+{
+    if (at->cmsg_level == IPPROTO_IP) {
+        struct in_pktinfo v4;
+        memcpy(&v4, CMSG_DATA(at), sizeof(v4));
+        out_local->family = PG_IP_FAMILY_V4;
+        memcpy(out_local->ip, &v4.ipi_spec_dst, sizeof(v4.ipi_spec_dst));
+    } else {
+        struct in6_pktinfo v6;
+        memcpy(&v6, CMSG_DATA(at), sizeof(v6));
+        out_local->family = PG_IP_FAMILY_V6;
+        memcpy(out_local->ip, &v6.ipi6_addr, sizeof(v6.ipi6_addr));
+        out_local->scope_id = IN6_IS_ADDR_LINKLOCAL(&v6.ipi6_addr) ? v6.ipi6_ifindex : 0;
+    }
+}
+
+static bool is_local(const struct cmsghdr *at)
+{
+    return (at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_PKTINFO) ||
+           (at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_PKTINFO);
+}
+
 static void controls_read(struct msghdr *head, pg_udp_msg *out_msg)
 {
     for (struct cmsghdr *at = CMSG_FIRSTHDR(head); at != NULL; at = CMSG_NXTHDR(head, at)) {
         int value = 0;
         bool is_byte = at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_TOS;
+        if (is_local(at)) {
+            local_read(at, &out_msg->local);
+            continue;
+        }
         memcpy(&value, CMSG_DATA(at), is_byte ? 1 : sizeof(value));
         if (is_byte || (at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_TCLASS)) {
             out_msg->ecn = (uint8_t) (value & ECN_MASK);
@@ -307,6 +353,7 @@ pg_err pg_real_udp_recv(pg_udp *udp, pg_time deadline, pg_udp_msg *out_msgs, siz
     for (size_t i = 0; i < (size_t) got; i++) {
         out_msgs[i] = (pg_udp_msg){
             .peer = pg_endpoint_of_sockaddr(&udp->peers[i]),
+            .local = {.port = udp->port},
             .data = pg_bytes_make(udp->vectors[i].iov_base, udp->heads[i].msg_len),
         };
         controls_read(&udp->heads[i].msg_hdr, &out_msgs[i]);

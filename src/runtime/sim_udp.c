@@ -274,6 +274,9 @@ pg_err pg_sim_udp_send(pg_udp *base, const pg_udp_msg *msg, pg_time deadline)
         return pg_fail(PG_ERR_LIMIT, "datagram of %zu bytes, at most %zu", step, max);
     }
     from.port = udp->at.port;
+    if (msg->local.family != PG_IP_FAMILY_NONE && !pg_endpoint_equal(&msg->local, &from)) {
+        return pg_fail(PG_ERR_INVALID, "the address to send from is not this machine's any more");
+    }
     size_t done = 0;
     do {
         pg_bytes data = pg_bytes_slice(msg->data, done, step);
@@ -305,6 +308,7 @@ pg_err pg_sim_udp_recv(pg_udp *base, pg_time deadline, pg_udp_msg *out_msgs, siz
         pg_list_append(&udp->lent, node);
         udp->in_bytes -= packet->len;
         out_msgs[count++] = (pg_udp_msg){.peer = packet->from,
+                                         .local = packet->to,
                                          .data = pg_bytes_make(packet->data, packet->len),
                                          .ecn = packet->ecn};
     }

@@ -80,6 +80,8 @@ typedef struct pg_udp pg_udp;
 /** One datagram, or a run of equal ones to or from one peer. */
 typedef struct pg_udp_msg {
     pg_endpoint peer;
+    pg_endpoint
+        local; // ours it came to, or is to come from (of a socket on "any address"); NONE: not known, any
     pg_bytes data;
     uint16_t
         segment_bytes; // length of each datagram in data, the last may be shorter; 0 = data is one datagram
@@ -100,7 +102,8 @@ PG_NODISCARD pg_err pg_udp_join(const pg_endpoint *group, uint32_t interface, pg
 pg_endpoint pg_udp_endpoint(const pg_udp *udp);
 
 /** Send one message, split by segment_bytes, in one system call where the kernel can. Parks: while the socket is full.
- *  Errors: PG_ERR_LIMIT (too large for the path), PG_ERR_UNREACHABLE, PG_ERR_REFUSED, PG_ERR_TIMEOUT, PG_ERR_CANCELLED. */
+ *  Errors: PG_ERR_LIMIT (too large for the path), PG_ERR_UNREACHABLE, PG_ERR_REFUSED, PG_ERR_INVALID (also `local` that is not ours any more),
+ *  PG_ERR_TIMEOUT, PG_ERR_CANCELLED. */
 PG_NODISCARD pg_err pg_udp_send(pg_udp *udp, const pg_udp_msg *msg, pg_time deadline);
 
 /** Wait for datagrams and take up to PG_UDP_BATCH_MAX messages; their data is borrowed until the next call. Parks: yes.

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our node against js-libp2p and go-libp2p, in both directions, as real processes on loopback.
 
-usage: test_interop.py js|hybrid|go PANGEA PEER
+usage: test_interop.py js|hybrid|go|js-quic|go-quic PANGEA PEER
 
-js      js-libp2p as npm has it: classical Noise, yamux
-hybrid  js-libp2p with the post-quantum Noise of js/hybrid.mjs, which shares no code with ours
-go      go-libp2p as its module has it
+js       js-libp2p as npm has it: classical Noise, yamux
+hybrid   js-libp2p with the post-quantum Noise of js/hybrid.mjs, which shares no code with ours
+go       go-libp2p as its module has it
+js-quic  js-libp2p with the QUIC of npm, which is quinn's
+go-quic  go-libp2p with quic-go
 PANGEA  the program; PEER our test client (peer.c). Exits with 77 when the toolchain of the peer is not there.
 """
 import json
@@ -23,9 +25,18 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 HYBRID = "/noise-mlkem768-hfs/0.2.0"
+JS_QUIC = "tls/X25519"
 TIMEOUT = 120
 KIND, PANGEA, CLIENT = "", "", ""
 GO_PEER = ""
+
+
+def is_go():
+    return KIND.startswith("go")
+
+
+def is_quic():
+    return KIND.endswith("-quic")
 
 
 def attempts():
@@ -39,10 +50,9 @@ class Foreign:
     """A foreign peer: a child process, told what to do by JSON lines."""
 
     def __init__(self):
-        if KIND == "go":
-            argv = [GO_PEER]
-        else:
-            argv = ["node", os.path.join(HERE, "js", "peer.mjs")] + (["--hybrid"] if KIND == "hybrid" else [])
+        argv = [GO_PEER] if is_go() else ["node", os.path.join(HERE, "js", "peer.mjs")]
+        argv += ["--hybrid"] if KIND == "hybrid" else []
+        argv += ["--quic"] if is_quic() else []
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.lines = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
@@ -85,7 +95,7 @@ class Node:
         with open(os.path.join(self.dir, "log"), "wb") as log:
             self.process = subprocess.Popen(
                 [PANGEA, "run", "--data", os.path.join(self.dir, "data"), "--config", self.config,
-                 "--listen", "/ip4/127.0.0.1/tcp/0", "--ready-file", os.path.join(self.dir, "ready.json")],
+                 "--listen", f"/ip4/127.0.0.1/{'udp/0/quic-v1' if is_quic() else 'tcp/0'}", "--ready-file", os.path.join(self.dir, "ready.json")],
                 stdout=subprocess.DEVNULL, stderr=log)
         self.info = self._await_ready(os.path.join(self.dir, "ready.json"))
         self.peer_id, self.addr = self.info["peer_id"], self.info["addrs"][0]
@@ -125,7 +135,9 @@ class Interop(unittest.TestCase):
     def setUpClass(cls):
         cls.node = Node()
         cls.foreign = Foreign()
-        cls.security = HYBRID if KIND == "hybrid" else "/noise"
+        cls.security = {"hybrid": HYBRID, "go-quic": "tls/X25519MLKEM768", "js-quic": JS_QUIC}.get(KIND, "/noise")
+        cls.much = 8 << 20 if KIND == "js-quic" else 64 << 20  # more keeps its QUIC busy for a minute, go's peers too
+        cls.muxer = "quic" if is_quic() else "/yamux/1.0.0"
 
     @classmethod
     def tearDownClass(cls):
@@ -146,13 +158,14 @@ class Interop(unittest.TestCase):
     def test_a1_they_dial_and_identify_us(self):
         answer = self.foreign("dial", addr=self.node.addr)
         self.assertEqual(answer["peer"], self.node.peer_id)
-        self.assertEqual(answer["security"], self.security)
-        self.assertEqual(answer["muxer"], "/yamux/1.0.0")
+        if not is_quic():  # they do not tell of it
+            self.assertEqual(answer["security"], self.security)
+            self.assertEqual(answer["muxer"], self.muxer)
         known = self.foreign("identified", peer=self.node.peer_id)
         self.assertTrue(known["agent"].startswith("pangea/"), known["agent"])
         for protocol in ("/ipfs/id/1.0.0", "/ipfs/id/push/1.0.0", "/ipfs/ping/1.0.0", "/perf/1.0.0", "/echo/1.0.0"):
             self.assertIn(protocol, known["protocols"])
-        if KIND != "go":  # go keeps a signed record only of peers whose addresses it would tell others
+        if not is_go():  # go keeps a signed record only of peers whose addresses it would tell others
             self.assertTrue(known["signedRecord"])
 
     def test_a2_they_ping_us(self):
@@ -162,8 +175,8 @@ class Interop(unittest.TestCase):
     def test_a3_they_open_500_streams(self):
         self.foreign("echo", peer=self.node.peer_id, streams=500, bytes=3000)
 
-    def test_a4_they_send_64_mib_through_one_stream(self):
-        self.foreign("echo", peer=self.node.peer_id, streams=1, bytes=64 << 20)
+    def test_a4_they_send_much_through_one_stream(self):
+        self.foreign("echo", peer=self.node.peer_id, streams=1, bytes=self.much)
 
     def test_a5_they_measure_perf(self):
         self.foreign("perf", peer=self.node.peer_id, up=32 << 20, down=32 << 20)
@@ -199,11 +212,21 @@ class Interop(unittest.TestCase):
     def test_a9_we_list_them(self):
         peers = {peer["peer_id"]: peer for peer in self.node.cli("peers")["peers"]}
         them = peers[self.foreign.peer_id]
-        if KIND != "go":  # go names the program by its module
+        if not is_go():  # go names the program by its module
             self.assertTrue(them["agent"].startswith("js-libp2p/"), them)
         self.assertEqual(them["security"], self.security)
-        self.assertEqual(them["hybrid"], KIND == "hybrid")
-        self.assertEqual(them["muxer"], "/yamux/1.0.0")
+        self.assertEqual(them["hybrid"], "mlkem768" in self.security.lower())
+        self.assertEqual(them["muxer"], self.muxer)
+        self.assertEqual(them["transport"], "quic-v1" if is_quic() else "tcp")
+
+    def test_a9_they_refuse_a_wrong_peer_id(self):
+        wrong = self.node.addr.rsplit("/", 1)[0] + "/" + self.foreign.peer_id
+        other = Foreign()
+        try:
+            answer = other.raw("dial", addr=wrong)
+        finally:
+            other.end()
+        self.assertFalse(answer["ok"], answer)
 
     # We dial them.
 
@@ -221,8 +244,8 @@ class Interop(unittest.TestCase):
     def test_b3_we_open_500_streams(self):
         self.client("echo:500:3000")
 
-    def test_b4_we_send_64_mib_through_one_stream(self):
-        self.client(f"echo:1:{64 << 20}")
+    def test_b4_we_send_much_through_one_stream(self):
+        self.client(f"echo:1:{self.much}")
 
     def test_b5_we_reset_and_are_refused(self):
         self.client("reset:20", "unsupported")
@@ -237,6 +260,31 @@ class Interop(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn(self.foreign.peer_id, done.stderr)
 
+    # Farewells.
+
+    def connected(self, node):
+        return self.foreign.peer_id in [peer["peer_id"] for peer in node.cli("peers")["peers"]]
+
+    def test_d1_they_hang_up_and_we_hear(self):
+        self.foreign("dial", addr=self.node.addr)
+        self.assertTrue(self.connected(self.node))
+        self.foreign("hangup", peer=self.node.peer_id)
+        for _ in attempts():
+            if not self.connected(self.node):
+                return
+        self.fail("the connection is still listed")
+
+    def test_d2_we_stop_and_they_hear(self):
+        node = Node()
+        self.foreign("dial", addr=node.addr)
+        self.foreign("identified", peer=node.peer_id)
+        self.assertEqual(node.end(), 0)
+        deadline = time.monotonic() + 5  # long before anything would time out
+        while time.monotonic() < deadline:
+            if node.peer_id not in [conn["peer"] for conn in self.foreign("connections")["connections"]]:
+                return
+        self.fail("they still list the connection")
+
     def test_c1_the_offer_is_authenticated(self):
         if KIND != "hybrid":
             self.skipTest("only the hybrid peer tells what it was offered")
@@ -248,7 +296,7 @@ class Interop(unittest.TestCase):
 
 def prepare():
     global GO_PEER
-    args = ["go", os.path.join(os.path.dirname(CLIENT), "go-peer")] if KIND == "go" else ["js"]
+    args = ["go", os.path.join(os.path.dirname(CLIENT), "go-peer")] if is_go() else ["js"]
     done = subprocess.run([os.path.join(HERE, "prepare"), *args], check=False)
     if done.returncode != 0:
         sys.exit(done.returncode)

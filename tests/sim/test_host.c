@@ -35,13 +35,22 @@
 #define HOSTS 6
 #define PORT 4417
 
+/** By which transports hosts know each other. */
+typedef enum by {
+    BY_TCP = 1,
+    BY_QUIC = 2,
+    BY_BOTH = 3,
+} by;
+
 /** One machine with a host on it; the script reads and calls `host` only through fibers of the machine. */
 typedef struct sim_host {
     pg_sim_machine *machine;
     pg_key seed;
     pg_peer_id id;
     pg_host *host;
-    pg_multiaddr addr;
+    pg_multiaddr tcp_addr;
+    pg_multiaddr quic_addr;
+    bool no_udp; // does not listen for QUIC, as if a firewall let no UDP through
     struct sim_world *world;
     uint64_t perf_max;
     bool is_up;
@@ -55,6 +64,7 @@ typedef struct sim_host {
 
 /** The world of one seed. */
 typedef struct sim_world {
+    by transports;
     sim_host hosts[HOSTS];
 } sim_world;
 
@@ -65,10 +75,12 @@ static void on_event(const pg_host_event *event, void *user)
     self->disconnected += event->kind == PG_HOST_EVENT_DISCONNECTED ? 1U : 0U;
 }
 
-static pg_multiaddr machine_addr(const pg_sim_machine *machine)
+static void addrs_update(sim_host *self)
 {
-    pg_endpoint at = pg_sim_machine_endpoint(machine);
-    return pg_multiaddr_make(pg_bytes_make(at.ip, 4), PG_MULTIADDR_TRANSPORT_TCP, PORT);
+    pg_endpoint at = pg_sim_machine_endpoint(self->machine);
+    pg_bytes ip = pg_bytes_make(at.ip, 4);
+    self->tcp_addr = pg_multiaddr_make(ip, PG_MULTIADDR_TRANSPORT_TCP, PORT);
+    self->quic_addr = pg_multiaddr_make(ip, PG_MULTIADDR_TRANSPORT_QUIC, PORT);
 }
 
 /** What one start of a machine owns. A crashed one ends as a ghost, when the next may run already: nothing is shared. */
@@ -80,17 +92,21 @@ typedef struct life {
 static pg_err life_begin(life *own, sim_host *self)
 {
     const uint8_t any[4] = {0};
-    pg_multiaddr listen = pg_multiaddr_make(PG_BYTES_OF(any), PG_MULTIADDR_TRANSPORT_TCP, PORT);
+    pg_multiaddr tcp = pg_multiaddr_make(PG_BYTES_OF(any), PG_MULTIADDR_TRANSPORT_TCP, PORT);
+    pg_multiaddr quic = pg_multiaddr_make(PG_BYTES_OF(any), PG_MULTIADDR_TRANSPORT_QUIC, PORT);
     PG_TRY(pg_identity_init(&own->identity, &self->seed));
     const pg_host_config config = pg_host_config_default(&own->identity);
     PG_TRY(pg_host_new(&config, &own->host));
     PG_TRY(pg_host_watch(own->host, on_event, self));
     PG_TRY(pg_echo_serve(own->host));
     PG_TRY(pg_perf_serve(own->host, &self->perf_max));
-    PG_TRY(pg_host_listen(own->host, &listen));
+    PG_TRY(pg_host_listen(own->host, &tcp));
+    if (!self->no_udp) {
+        PG_TRY(pg_host_listen(own->host, &quic));
+    }
     self->host = own->host;
     self->id = own->identity.peer_id;
-    self->addr = machine_addr(self->machine);
+    addrs_update(self);
     self->is_up = true;
     return PG_OK;
 }
@@ -134,7 +150,7 @@ static void host_start(sim_host *self)
 
 static void hosts_make(sim_world *world)
 {
-    memset(world, 0, sizeof(*world));
+    memset(world->hosts, 0, sizeof(world->hosts));
     for (size_t i = 0; i < HOSTS; i++) {
         sim_host *self = &world->hosts[i];
         self->world = world;
@@ -174,6 +190,19 @@ static pg_err task_end(sim_host *self, int64_t within_ns)
 
 // ---- tasks ----
 
+static pg_err peer_learn(sim_host *self, const sim_host *other)
+{
+    if ((self->world->transports & BY_TCP) != 0) {
+        PG_TRY(pg_host_learn(self->host, &other->id, &other->tcp_addr, PG_BOOK_SOURCE_GIVEN,
+                             PG_FOREVER));
+    }
+    if ((self->world->transports & BY_QUIC) != 0) {
+        PG_TRY(pg_host_learn(self->host, &other->id, &other->quic_addr, PG_BOOK_SOURCE_GIVEN,
+                             PG_FOREVER));
+    }
+    return PG_OK;
+}
+
 static pg_err peer_use(sim_host *self, const sim_host *other)
 {
     pg_id conn = 0;
@@ -181,7 +210,7 @@ static pg_err peer_use(sim_host *self, const sim_host *other)
     int64_t rtt_ns = 0;
     const pg_dial_options options = {.eager = true};
     const pg_peer_id *peer = &other->id;
-    PG_TRY(pg_host_learn(self->host, peer, &other->addr, PG_BOOK_SOURCE_GIVEN, PG_FOREVER));
+    PG_TRY(peer_learn(self, other));
     PG_TRY(pg_host_connect(self->host, peer, &options, pg_after(PG_SECONDS(30)), &conn));
     PG_TRY(pg_host_await_identify(self->host, conn, pg_after(PG_SECONDS(30))));
     const pg_book_peer *known = pg_peer_book_get(pg_host_book(self->host), peer);
@@ -225,7 +254,7 @@ static pg_err first_perf(sim_host *self)
 static pg_err first_dial_wrong(sim_host *self)
 {
     sim_host *other = &self->world->hosts[0];
-    pg_multiaddr addr = other->addr;
+    pg_multiaddr addr = self->world->transports == BY_TCP ? other->tcp_addr : other->quic_addr;
     const pg_peer_id *third = &self->world->hosts[2].id;
     CHECK_OK(pg_multiaddr_append(&addr, PG_MULTIADDR_CODE_P2P, pg_peer_id_bytes(third)));
     const pg_dial_options options = {.fresh = true};
@@ -338,7 +367,7 @@ static pg_err crash_script(void *arg)
     pg_endpoint moved = pg_sim_machine_endpoint(world->hosts[0].machine);
     moved.ip[1] ^= 0x40U;
     pg_sim_machine_move(world->hosts[0].machine, &moved);
-    world->hosts[0].addr = machine_addr(world->hosts[0].machine);
+    addrs_update(&world->hosts[0]);
     CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(2))));
     CHECK(world->hosts[1].disconnected == 2);
     task_begin(&world->hosts[1], first_use);
@@ -381,14 +410,59 @@ static pg_err partition_script(void *arg)
     return PG_OK;
 }
 
-static void seeds_run(pg_fiber_fn script, uint64_t seeds)
+// Connect, and check by which transport; return how long it took.
+static pg_err first_race(sim_host *self)
+{
+    sim_host *other = &self->world->hosts[0];
+    pg_id conn = 0;
+    pg_host_conn info;
+    PG_TRY(peer_learn(self, other));
+    pg_time start = pg_now();
+    PG_TRY(pg_host_connect(self->host, &other->id, NULL, pg_after(PG_SECONDS(10)), &conn));
+    CHECK(pg_now() - start < PG_SECONDS(1));
+    CHECK_OK(pg_host_conn_get(self->host, conn, &info));
+    CHECK(strcmp(info.info.transport, other->no_udp ? "tcp" : "quic-v1") == 0);
+    CHECK(info.info.is_hybrid && info.info.rtt_ns >= 0);
+    // Once more: what did not get through is not waited for again.
+    pg_host_disconnect(self->host, &other->id);
+    start = pg_now();
+    PG_TRY(pg_host_connect(self->host, &other->id, NULL, pg_after(PG_SECONDS(10)), &conn));
+    CHECK(pg_now() - start < PG_MS(250));
+    return PG_OK;
+}
+
+static pg_err race_script(void *arg)
+{
+    sim_world *world = arg;
+    hosts_make(world);
+    task_begin(&world->hosts[1], first_race);
+    CHECK_OK(task_end(&world->hosts[1], PG_MINUTES(1)));
+    // A firewall now lets no UDP through to the first: it listens by TCP alone.
+    world->hosts[0].stop = true;
+    CHECK_OK(pg_sim_machine_join(world->hosts[0].machine, pg_after(PG_SECONDS(60))));
+    world->hosts[0].no_udp = true;
+    host_start(&world->hosts[0]);
+    task_begin(&world->hosts[2], first_race);
+    CHECK_OK(task_end(&world->hosts[2], PG_MINUTES(1)));
+    hosts_stop(world);
+    return PG_OK;
+}
+
+static void seeds_run_by(by transports, pg_fiber_fn script, uint64_t seeds)
 {
     static sim_world world;
+    world.transports = transports;
     const pg_sim_config config = {
         .link = {.latency_ns = PG_MS(15), .jitter_ns = PG_MS(10), .loss_ppm = 50000},
         .events_max = 20000000,
     };
     sim_seeds(&config, seeds, script, &world);
+}
+
+static void seeds_run(pg_fiber_fn script, uint64_t seeds)
+{
+    seeds_run_by(BY_TCP, script, seeds);
+    seeds_run_by(BY_QUIC, script, seeds);
 }
 
 static void test_host__loss_and_jitter__all_reach_all_and_nothing_is_left(void **state)
@@ -413,6 +487,21 @@ static void test_host__partition__fails_in_time_and_heals(void **state)
 {
     (void) state;
     seeds_run(partition_script, 3);
+}
+
+static void test_host__both_transports__quic_wins_and_tcp_stands_in(void **state)
+{
+    (void) state;
+    static sim_world world;
+    world.transports = BY_BOTH;
+    const pg_sim_config config = {.link = {.latency_ns = PG_MS(15), .jitter_ns = PG_MS(5)}};
+    sim_seeds(&config, 3, race_script, &world);
+}
+
+static void test_host__both_transports__all_reach_all(void **state)
+{
+    (void) state;
+    seeds_run_by(BY_BOTH, bad_network_script, 2);
 }
 
 static void test_host__ten_thousand_streams__bounded_and_others_served(void **state)
@@ -443,6 +532,7 @@ static void test_host__stacks_painted__every_kind_keeps_a_quarter_free(void **st
 {
     (void) state;
     static sim_world world;
+    world.transports = BY_BOTH;
     const pg_sim_config config = {.seed = 1, .measure_stacks = true};
     assert_int_equal(pg_sim_run(&config, stacks_script, &world, NULL), PG_OK);
 }
@@ -455,6 +545,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_host__crash_restart_and_move__is_met_again),
         cmocka_unit_test(test_host__crash_while_a_stream_is_opened__ends),
         cmocka_unit_test(test_host__partition__fails_in_time_and_heals),
+        cmocka_unit_test(test_host__both_transports__quic_wins_and_tcp_stands_in),
+        cmocka_unit_test(test_host__both_transports__all_reach_all),
         cmocka_unit_test(test_host__ten_thousand_streams__bounded_and_others_served),
         cmocka_unit_test(test_host__stacks_painted__every_kind_keeps_a_quarter_free),
     };

@@ -267,6 +267,27 @@ static pg_err sizes_main(void *arg)
     return err;
 }
 
+static pg_err local_main(void *arg)
+{
+    (void) arg;
+    pg_udp *udp = NULL;
+    pg_udp_msg msgs[PG_UDP_BATCH_MAX];
+    size_t count = 0;
+    PG_TRY(bind_here(PORT, &udp));
+    pg_endpoint meant = {.family = PG_IP_FAMILY_V4, .ip = {127, 0, 0, 1}, .port = PORT};
+    pg_udp_msg msg = {.peer = meant, .local = meant, .data = PG_BYTES_LIT("x")};
+    pg_err err = pg_udp_send(udp, &msg, PG_FOREVER);
+    if (err == PG_OK) {
+        err = pg_udp_recv(udp, PG_FOREVER, msgs, &count);
+    }
+    bool told = err == PG_OK && count == 1 && pg_endpoint_equal(&msgs[0].local, &meant);
+    msg.local.ip[0] = 10;
+    pg_err refused = pg_udp_send(udp, &msg, PG_FOREVER);
+    pg_udp_free(&udp);
+    SIM_CHECK(told && refused == PG_ERR_INVALID);
+    return err;
+}
+
 static pg_err free_soon(void *arg)
 {
     pg_udp *udp = arg;
@@ -308,6 +329,13 @@ static void test_udp__sizes__are_split_and_limited_as_the_path_wants(void **stat
     (void) state;
     pg_fiber_fn fn = sizes_main;
     sim_seeds(&(pg_sim_config){.link = {.latency_ns = PG_MS(10)}}, 2, local_script, &fn);
+}
+
+static void test_udp__address_meant__is_told_and_held_to(void **state)
+{
+    (void) state;
+    pg_fiber_fn fn = local_main;
+    sim_seeds(&(pg_sim_config){.seed = 1}, 1, local_script, &fn);
 }
 
 static void test_udp__freed_while_receiving__ends_with_closed(void **state)
@@ -418,6 +446,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_udp__cut_or_slow_path__loses_what_does_not_fit),
         cmocka_unit_test(test_udp__nobody_listens__is_lost_without_a_word),
         cmocka_unit_test(test_udp__sizes__are_split_and_limited_as_the_path_wants),
+        cmocka_unit_test(test_udp__address_meant__is_told_and_held_to),
         cmocka_unit_test(test_udp__freed_while_receiving__ends_with_closed),
         cmocka_unit_test(test_udp__group__reaches_all_members_that_are_not_cut_off),
     };

@@ -2,7 +2,7 @@
 
 // A go-libp2p node that is told what to do line by line: JSON commands on standard input, one JSON answer a line on
 // standard output, the first of them {"peerId", "addrs"}. The commands are those of ../js/peer.mjs. Option --bitswap adds
-// those of bitswap.go.
+// those of bitswap.go; with --quic the node speaks QUIC in place of TCP.
 package main
 
 import (
@@ -30,6 +30,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
 )
@@ -146,7 +147,8 @@ func (n *node) dial(ctx context.Context, c command) (answer, error) {
 		return nil, err
 	}
 	conn := n.host.Network().ConnsToPeer(info.ID)[0]
-	return answer{"peer": info.ID.String(), "security": conn.ConnState().Security, "muxer": conn.ConnState().StreamMultiplexer}, nil
+	state := conn.ConnState()
+	return answer{"peer": info.ID.String(), "security": state.Security, "muxer": state.StreamMultiplexer, "transport": state.Transport}, nil
 }
 
 func (n *node) identified(ctx context.Context, c command) (answer, error) {
@@ -285,14 +287,24 @@ func (n *node) run(c command) (answer, error) {
 }
 
 func main() {
-	h, err := libp2p.New(
-		libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"),
-		libp2p.Transport(tcp.NewTCPTransport),
-		libp2p.Security(noise.ID, noise.New),
-		libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
+	options := []libp2p.Option{
 		libp2p.ResourceManager(&network.NullResourceManager{}),
 		libp2p.DisableRelay(),
-	)
+	}
+	if len(os.Args) > 1 && os.Args[1] == "--quic" {
+		options = append(options,
+			libp2p.ListenAddrStrings("/ip4/127.0.0.1/udp/0/quic-v1"),
+			libp2p.Transport(libp2pquic.NewTransport),
+		)
+	} else {
+		options = append(options,
+			libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"),
+			libp2p.Transport(tcp.NewTCPTransport),
+			libp2p.Security(noise.ID, noise.New),
+			libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
+		)
+	}
+	h, err := libp2p.New(options...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

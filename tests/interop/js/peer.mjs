@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A js-libp2p node that is told what to do line by line: JSON commands on standard input, one JSON answer a line on
 // standard output, the first of them {"peerId", "addrs"}. Option --hybrid adds the post-quantum handshake, --bitswap Helia's
-// Bitswap with the commands of bitswap.mjs.
+// Bitswap with the commands of bitswap.mjs; with --quic the node speaks QUIC in place of TCP.
 import { createHash, randomBytes } from 'node:crypto'
 import { createInterface } from 'node:readline'
 import './polyfill.mjs'
 
+const { quic } = await import('@chainsafe/libp2p-quic')
 const { createLibp2p } = await import('libp2p')
 const { identify, identifyPush } = await import('@libp2p/identify')
 const { noise } = await import('@libp2p/noise')
@@ -21,10 +22,11 @@ const PERF = '/perf/1.0.0'
 const CHUNK = 65536
 const manyStreams = { maxInboundStreams: 2000, maxOutboundStreams: 2000 }
 const payloadsSeen = []
+const byQuic = process.argv.includes('--quic')
 
 const node = await createLibp2p({
-  addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
-  transports: [tcp()],
+  addresses: { listen: [byQuic ? '/ip4/127.0.0.1/udp/0/quic-v1' : '/ip4/127.0.0.1/tcp/0'] },
+  transports: [byQuic ? quic({ maxConcurrentStreamLimit: 2000 }) : tcp()],
   connectionEncrypters: [...(process.argv.includes('--hybrid') ? [hybridNoise(payloadsSeen)] : []), noise()],
   streamMuxers: [yamux({ maxInboundStreams: 2000, maxOutboundStreams: 2000 })],
   services: { identify: identify(), identifyPush: identifyPush(), ping: ping() },

@@ -32,8 +32,9 @@ static void test_config__defaults__are_what_the_table_says(void **state)
     (void) state;
     pg_config config;
     assert_int_equal(pg_config_init(&config), PG_OK);
-    assert_int_equal(config.net_listen.count, 2);
-    assert_string_equal(config.net_listen.items[1], "/ip6/::/tcp/4417");
+    assert_int_equal(config.net_listen.count, 4);
+    assert_string_equal(config.net_listen.items[1], "/ip4/0.0.0.0/udp/4417/quic-v1");
+    assert_string_equal(config.net_listen.items[3], "/ip6/::/udp/4417/quic-v1");
     assert_false(config.net_echo);
     assert_int_equal(config.net_dial_timeout_ms, 10000);
     assert_int_equal(config.limits_memory_bytes, 256 << 20);

@@ -87,6 +87,41 @@ static void test_udp__single_and_runs__arrive_with_ecn(void **state)
     in_fiber(body_exchange, &v6);
 }
 
+// The loopback has many addresses: a socket on "any address" hears which one was meant, and answers from it.
+static pg_err body_local(void *arg)
+{
+    (void) arg;
+    pg_udp *any = NULL;
+    pg_udp *client = NULL;
+    pg_udp_msg msgs[PG_UDP_BATCH_MAX];
+    size_t count = 0;
+    CHECK_OK(pg_udp_bind(&(pg_endpoint){.family = PG_IP_FAMILY_V4}, &any));
+    CHECK_OK(pg_udp_bind(&loopback4, &client));
+    pg_endpoint meant = {.family = PG_IP_FAMILY_V4, .ip = {127, 0, 0, 5}};
+    meant.port = pg_udp_endpoint(any).port;
+    pg_udp_msg msg = {.peer = meant, .data = pg_bytes_make(sent, DATAGRAM_BYTES)};
+    CHECK_OK(pg_udp_send(client, &msg, SOON));
+    CHECK_OK(pg_udp_recv(any, SOON, msgs, &count));
+    CHECK(count == 1 && pg_endpoint_equal(&msgs[0].local, &meant));
+    pg_udp_msg answer = {.peer = msgs[0].peer,
+                         .local = msgs[0].local,
+                         .data = pg_bytes_make(sent, 3 * DATAGRAM_BYTES),
+                         .segment_bytes = DATAGRAM_BYTES};
+    CHECK_OK(pg_udp_send(any, &answer, SOON));
+    receive_all(client, &meant, 3 * DATAGRAM_BYTES, 0);
+    answer.local.ip[0] = 192; // 192.0.0.5: not of this machine: invalid, or no way there
+    CHECK(pg_udp_send(any, &answer, SOON) != PG_OK);
+    pg_udp_free(&any);
+    pg_udp_free(&client);
+    return PG_OK;
+}
+
+static void test_udp__any_address__tells_and_keeps_the_one_meant(void **state)
+{
+    (void) state;
+    in_fiber(body_local, NULL);
+}
+
 static pg_err body_refusals(void *arg)
 {
     (void) arg;
@@ -283,6 +318,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_udp__single_and_runs__arrive_with_ecn),
+        cmocka_unit_test(test_udp__any_address__tells_and_keeps_the_one_meant),
         cmocka_unit_test(test_udp__too_large_or_in_use__is_refused),
         cmocka_unit_test(test_udp__kernel_refuses_runs__datagrams_go_one_by_one),
         cmocka_unit_test(test_udp__cancelled_or_freed__ends_the_wait),
