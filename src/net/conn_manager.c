@@ -459,13 +459,13 @@ static void candidates_add_records(pg_conn_manager *manager, candidates *list)
 }
 
 // The better known first, then those seen last.
-static int64_t known_worth(const pg_book_peer *peer)
+static int64_t known_worth(const pg_book_peer *peer, pg_time now)
 {
-    return (int64_t) pg_book_peer_familiarity(peer) * PG_DAYS(10000) -
-           (pg_now() - peer->seen_at) / 2;
+    return (int64_t) pg_book_peer_familiarity(peer) * PG_DAYS(10000) - (now - peer->seen_at) / 2;
 }
 
-static void candidates_add_known(pg_conn_manager *manager, candidates *list)
+// `now` is the plan's: who is due at it must not be due a moment after it.
+static void candidates_add_known(pg_conn_manager *manager, candidates *list, pg_time now)
 {
     pg_map_cursor cursor = {0};
     const pg_peer_book *book = pg_host_book(manager->host);
@@ -476,10 +476,10 @@ static void candidates_add_known(pg_conn_manager *manager, candidates *list)
             pg_peer_id_equal(&peer->id, pg_host_id(manager->host))) {
             continue;
         }
-        (void) pg_book_peer_is_due(peer, pg_now(), &due);
+        (void) pg_book_peer_is_due(peer, now, &due);
         if (due != PG_FOREVER) {
             candidate_add(list, &peer->id,
-                          (pg_dial_view){PG_DIAL_REASON_KNOWN, known_worth(peer), due});
+                          (pg_dial_view){PG_DIAL_REASON_KNOWN, known_worth(peer, now), due});
         }
     }
 }
@@ -508,7 +508,7 @@ static pg_time dials_start(pg_conn_manager *manager)
     if (list.views != NULL && list.peers != NULL) {
         candidates_add_records(manager, &list);
         if (wants_known) {
-            candidates_add_known(manager, &list);
+            candidates_add_known(manager, &list, room.now);
         }
         size_t chosen =
             pg_conn_plan_dial(list.views, list.count, &room, &manager->marks, indices, &due_at);

@@ -345,6 +345,15 @@ class Start(NodeTest):
             self.wait_for(lambda: a.stats()["connections"] == 0, "b is gone")
             b = self.node("b", source=f"/ip4/127.0.0.1/tcp/{b.port}")
 
+    def test_peers_of_an_earlier_run(self):
+        a, b = self.node("a"), self.node("b")
+        a.answer("dial", b.addr)
+        self.assertEqual(a.stop(), 0)
+        again = self.node("a")  # on another port, where b does not look for it
+        self.wait_for(lambda: again.stats()["connections"] == 1, "a comes to b again")
+        conn = again.answer("peers")["peers"][0]
+        self.assertEqual((conn["peer_id"], conn["direction"]), (b.peer_id, "outbound"))
+
     def test_log_as_json(self):
         a = self.node("a", "log.format=json", "log.level=debug")
         self.assertEqual(a.stop(), 0)
