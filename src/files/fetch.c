@@ -49,11 +49,14 @@ typedef struct search {
     pg_waitq changed;
 } search;
 
+/** Fetch from some, or from all who are connected (peers NULL). */
 static pg_err search_with(search *self, const pg_peer_id *peers, size_t count)
 {
     pg_buf block = {.max_len = PG_BLOCK_BYTES_MAX};
-    pg_err err = pg_bitswap_fetch_any(self->fetch->files->config.bitswap, peers, count, self->cid,
-                                      pg_after(PG_MS(PG_FETCH_BLOCK_MS)), &block, NULL);
+    const pg_bitswap_sources sources = {peers, count};
+    pg_err err =
+        pg_bitswap_fetch_any(self->fetch->files->config.bitswap, peers == NULL ? NULL : &sources,
+                             self->cid, pg_after(PG_MS(PG_FETCH_BLOCK_MS)), &block, NULL);
     if (err == PG_OK && !self->is_found) {
         self->block = block;
         self->is_found = true;
@@ -372,7 +375,7 @@ static pg_err shards_fetch_anywhere(want_run *run)
         }
         pg_cid cid = shard_cid(run->want, i);
         pg_buf block = {.max_len = PG_SHARD_BYTES_MAX};
-        pg_err err = pg_bitswap_fetch_any(files->config.bitswap, NULL, 0, &cid,
+        pg_err err = pg_bitswap_fetch_any(files->config.bitswap, NULL, &cid,
                                           pg_after(PG_MS(PG_FETCH_SHARD_MS)), &block, NULL);
         run->asked |= (pg_shard_set) 1 << i;
         if (err == PG_OK && row_take(run, i, pg_buf_bytes(&block))) {

@@ -431,14 +431,15 @@ pg_err pg_files_block_get(pg_files *files, const pg_cid *cid, pg_time deadline, 
         pg_block_store_get(files->config.blocks, cid, out) == PG_OK) {
         return PG_OK;
     }
-    pg_err err = pg_bitswap_fetch_any(files->config.bitswap, NULL, 0, cid, deadline, out, NULL);
+    pg_err err = pg_bitswap_fetch_any(files->config.bitswap, NULL, cid, deadline, out, NULL);
     if (err == PG_ERR_NOT_FOUND) {
         pg_peer_id peers[PG_PROVIDERS_MAX];
         size_t count = pg_discover_public(files, cid, peers);
         if (count == 0) {
             return pg_fail(err, "none of the nodes that were asked has this block");
         }
-        err = pg_bitswap_fetch_any(files->config.bitswap, peers, count, cid, deadline, out, NULL);
+        const pg_bitswap_sources sources = {peers, count};
+        err = pg_bitswap_fetch_any(files->config.bitswap, &sources, cid, deadline, out, NULL);
     }
     PG_TRY(err);
     pg_keep_offer(&files->keep, cid, pg_buf_bytes(out));

@@ -104,8 +104,9 @@ static pg_err block_get(pg_files *files, const pg_catalogue_extent *extent, pg_b
     for (size_t i = 0; i < extent->holder_count; i++) {
         peers[i] = extent->holders[i].peer;
     }
-    return pg_bitswap_fetch_any(files->config.bitswap, peers, extent->holder_count,
-                                &extent->descriptor, pg_after(PG_MS(PG_FETCH_BLOCK_MS)), out, NULL);
+    const pg_bitswap_sources sources = {peers, extent->holder_count};
+    return pg_bitswap_fetch_any(files->config.bitswap, &sources, &extent->descriptor,
+                                pg_after(PG_MS(PG_FETCH_BLOCK_MS)), out, NULL);
 }
 
 static pg_err root_get(pg_files *files, const pg_catalogue_extent *extent, pg_buf *out)
