@@ -181,15 +181,6 @@ pg_err pg_holders_ask(pg_holders *holders, const pg_holders_question *question,
     return PG_OK;
 }
 
-pg_slot_set pg_holders_slots(const pg_holders *holders)
-{
-    pg_slot_set slots = 0;
-    for (size_t i = 0; i < holders->count; i++) {
-        slots |= holders->items[i].slots;
-    }
-    return slots;
-}
-
 pg_holder *pg_holders_find(pg_holders *holders, unsigned slot)
 {
     pg_holder *best = NULL;

@@ -49,8 +49,5 @@ typedef struct pg_holders_question {
 PG_NODISCARD pg_err pg_holders_ask(pg_holders *holders, const pg_holders_question *question,
                                    const pg_bytes *peers, size_t count);
 
-/** Return the slots that somebody known holds. */
-pg_slot_set pg_holders_slots(const pg_holders *holders);
-
 /** Return the best host of a slot: one that answered and did not fail lately; NULL when there is none. */
 pg_holder *pg_holders_find(pg_holders *holders, unsigned slot);
