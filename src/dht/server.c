@@ -317,10 +317,14 @@ static pg_err next_serve(pg_net_stream_ctx *ctx)
 {
     pg_dht *dht = ctx->user;
     pg_buf buf = {0};
-    PG_TRY(pg_framed_read(ctx->stream, PG_DHT_REQUEST_BYTES_MAX,
-                          pg_after(PG_MS(PG_DHT_SERVE_IDLE_MS)), &buf));
+    pg_err err = pg_framed_read(ctx->stream, PG_DHT_REQUEST_BYTES_MAX,
+                                pg_after(PG_MS(PG_DHT_SERVE_IDLE_MS)), &buf);
+    if (err != PG_OK) {
+        pg_buf_deinit(&buf); // a message that was begun has memory
+        return err;
+    }
     served *self = PG_NEW(served);
-    pg_err err = PG_ERR_NOMEM;
+    err = PG_ERR_NOMEM;
     if (self != NULL) {
         self->dht = dht;
         self->source.peer = *ctx->peer;

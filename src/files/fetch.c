@@ -140,9 +140,11 @@ static pg_err holders_learn(pg_fetch *fetch, const pg_cid *cid, const pg_extent 
     pg_descriptor descriptor;
     PG_TRY(pg_descriptor_decode(block, &descriptor));
     pg_holders *holders = PG_NEW(pg_holders);
-    pg_err err = holders == NULL
-                     ? PG_ERR_NOMEM
-                     : pg_map_add(&fetch->extents, PG_BYTES_OF(descriptor.extent_id), holders);
+    pg_err err = PG_ERR_NOMEM;
+    if (holders != NULL) {
+        pg_holders_init(holders);
+        err = pg_map_add(&fetch->extents, PG_BYTES_OF(descriptor.extent_id), holders);
+    }
     const pg_holders_question question = {
         .host = fetch->files->config.host,
         .files = fetch->files,
@@ -238,10 +240,12 @@ static void shards_take_local(want_run *run)
     }
 }
 
-// Not needed any more: others were faster. A host that had as long as a spare one is given was slow, and is asked behind them next time.
-static void holder_note_left(pg_holder *holder, pg_time asked_at)
+/** How long to wait before a spare shard is asked for. */
+static int64_t hedge_ns(const pg_fetch *fetch)
 {
-    holder->failures += pg_now() - asked_at >= PG_MS(PG_FETCH_HEDGE_MS) ? 1 : 0;
+    int64_t wait_ns = 2 * fetch->shard_ns;
+    wait_ns = wait_ns < PG_MS(PG_FETCH_HEDGE_MS_MAX) ? wait_ns : PG_MS(PG_FETCH_HEDGE_MS_MAX);
+    return wait_ns > PG_MS(PG_FETCH_HEDGE_MS) ? wait_ns : PG_MS(PG_FETCH_HEDGE_MS);
 }
 
 static void holder_note(want_run *run, pg_holder *holder, unsigned slot, pg_err err)
@@ -257,25 +261,41 @@ static void holder_note(want_run *run, pg_holder *holder, unsigned slot, pg_err 
     }
 }
 
+/** Fetch a shard from one host. */
+static pg_err holder_fetch(want_run *run, pg_holder *holder, unsigned slot, const pg_cid *cid,
+                           pg_buf *out)
+{
+    pg_fetch *fetch = run->fetch;
+    const pg_peer_id peer = holder->peer;
+    PG_TRY(pg_holders_turn_take(run->holders, holder));
+    pg_time asked_at = pg_now();
+    pg_err err = pg_bitswap_fetch(fetch->files->config.bitswap, &peer, cid,
+                                  pg_after(PG_MS(PG_FETCH_SHARD_MS)), out);
+    int64_t took_ns = pg_now() - asked_at;
+    pg_holders_turn_give(run->holders, holder);
+    if (pg_fiber_is_cancelled()) {
+        // Others were faster. A host that had as long as a spare one is given was slow, and is asked behind them next time.
+        holder->failures += took_ns >= hedge_ns(fetch) ? 1 : 0;
+        return PG_ERR_CANCELLED;
+    }
+    if (err == PG_OK) {
+        fetch->shard_ns = fetch->shard_ns == 0 ? took_ns : (7 * fetch->shard_ns + took_ns) / 8;
+    }
+    holder_note(run, holder, slot, err);
+    return err;
+}
+
 /** Fetch a shard from its best host, then from the next. */
 static pg_err shard_fetch(want_run *run, unsigned shard, const pg_cid *cid, pg_buf *out)
 {
     unsigned slot = pg_code_slot_of_shard(run->want->descriptor->code, run->want->segment, shard);
     pg_err err = PG_ERR_NOT_FOUND;
-    for (unsigned turn = 0; turn < 2 && err != PG_OK; turn++) {
+    for (unsigned turn = 0; turn < 2 && err != PG_OK && err != PG_ERR_CANCELLED; turn++) {
         pg_holder *holder = pg_holders_find(run->holders, slot);
         if (holder == NULL) {
             return err;
         }
-        const pg_peer_id peer = holder->peer;
-        pg_time asked_at = pg_now();
-        err = pg_bitswap_fetch(run->fetch->files->config.bitswap, &peer, cid,
-                               pg_after(PG_MS(PG_FETCH_SHARD_MS)), out);
-        if (pg_fiber_is_cancelled()) {
-            holder_note_left(holder, asked_at);
-            return PG_ERR_CANCELLED;
-        }
-        holder_note(run, holder, slot, err);
+        err = holder_fetch(run, holder, slot, cid, out);
     }
     return err;
 }
@@ -351,7 +371,7 @@ static pg_err shards_fetch(want_run *run)
             break;
         }
         unsigned before = run->running;
-        err = pg_waitq_wait(&run->changed, pg_after(PG_MS(PG_FETCH_HEDGE_MS)));
+        err = pg_waitq_wait(&run->changed, pg_after(hedge_ns(run->fetch)));
         if (err == PG_ERR_TIMEOUT) {
             spare++;
         } else if (err != PG_OK) {
@@ -369,14 +389,15 @@ static pg_err shards_fetch_anywhere(want_run *run)
     pg_files *files = run->fetch->files;
     unsigned n = pg_code_shards(run->want->descriptor->code);
     pg_shard_set rest = (untried(run) | run->asked) & ~run->got;
+    pg_time deadline = pg_after(PG_MS(PG_FETCH_SHARD_MS)); // for all of them
     for (unsigned i = 0; i < n && count_of(run->got) < run->want->need; i++) {
         if ((rest >> i & 1) == 0) {
             continue;
         }
         pg_cid cid = shard_cid(run->want, i);
         pg_buf block = {.max_len = PG_SHARD_BYTES_MAX};
-        pg_err err = pg_bitswap_fetch_any(files->config.bitswap, NULL, &cid,
-                                          pg_after(PG_MS(PG_FETCH_SHARD_MS)), &block, NULL);
+        pg_err err =
+            pg_bitswap_fetch_any(files->config.bitswap, NULL, &cid, deadline, &block, NULL);
         run->asked |= (pg_shard_set) 1 << i;
         if (err == PG_OK && row_take(run, i, pg_buf_bytes(&block))) {
             run->fetch->report.shards_fetched++;

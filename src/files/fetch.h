@@ -15,8 +15,9 @@
 /** The blocks of one file being got. In place; begin with pg_fetch_init, end with pg_fetch_deinit. */
 typedef struct pg_fetch {
     pg_files *files;
-    pg_map extents; // by extent id: pg_holders
-    bool asks_all;  // wait for the answer of every host, since who answers is the question
+    pg_map extents;   // by extent id: pg_holders
+    int64_t shard_ns; // that a shard took lately; 0 = not known
+    bool asks_all;    // wait for the answer of every host, since who answers is the question
     pg_get_report report;
 } pg_fetch;
 

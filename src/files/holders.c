@@ -5,8 +5,15 @@
 #include "exchange/place_client.h"
 #include "files/discover.h"
 #include "files/limits.h"
-#include "runtime/fiber.h"
 #include "runtime/time.h"
+
+void pg_holders_init(pg_holders *holders)
+{
+    *holders = (pg_holders){.count = 0};
+    pg_waitq_init(&holders->turn);
+}
+
+// ---- Who has what
 
 /** Hosts that are asked at once. */
 typedef struct asking_round {
@@ -181,14 +188,7 @@ pg_err pg_holders_ask(pg_holders *holders, const pg_holders_question *question,
     return PG_OK;
 }
 
-pg_slot_set pg_holders_slots(const pg_holders *holders)
-{
-    pg_slot_set slots = 0;
-    for (size_t i = 0; i < holders->count; i++) {
-        slots |= holders->items[i].slots;
-    }
-    return slots;
-}
+// ---- Whom to ask
 
 pg_holder *pg_holders_find(pg_holders *holders, unsigned slot)
 {
@@ -202,4 +202,19 @@ pg_holder *pg_holders_find(pg_holders *holders, unsigned slot)
         }
     }
     return best;
+}
+
+pg_err pg_holders_turn_take(pg_holders *holders, pg_holder *holder)
+{
+    while (holder->fetches == PG_FETCH_HOST_MAX) {
+        PG_TRY(pg_waitq_wait(&holders->turn, PG_FOREVER)); // each fetch has its deadline
+    }
+    holder->fetches++;
+    return PG_OK;
+}
+
+void pg_holders_turn_give(pg_holders *holders, pg_holder *holder)
+{
+    holder->fetches--;
+    pg_waitq_wake_all(&holders->turn);
 }

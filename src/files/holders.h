@@ -17,6 +17,7 @@
 #include "exchange/limits.h"
 #include "files/service.h"
 #include "net/host.h"
+#include "runtime/fiber.h"
 
 /** One host. */
 typedef struct pg_holder {
@@ -25,13 +26,18 @@ typedef struct pg_holder {
     uint64_t expiry_s;
     bool has_answered; // it said so itself; else a receipt did
     unsigned failures; // in a row
+    unsigned fetches;  // under way
 } pg_holder;
 
-/** The hosts of one extent. The all-zero value is an empty one. */
+/** The hosts of one extent. In place; begin with pg_holders_init. */
 typedef struct pg_holders {
+    pg_waitq turn; // for one of PG_FETCH_HOST_MAX fetches of a host
     size_t count;
     pg_holder items[PG_PLACE_RECEIPTS_MAX];
 } pg_holders;
+
+/** Make an empty one. */
+void pg_holders_init(pg_holders *holders);
 
 /** What is asked. */
 typedef struct pg_holders_question {
@@ -49,8 +55,11 @@ typedef struct pg_holders_question {
 PG_NODISCARD pg_err pg_holders_ask(pg_holders *holders, const pg_holders_question *question,
                                    const pg_bytes *peers, size_t count);
 
-/** Return the slots that somebody known holds. */
-pg_slot_set pg_holders_slots(const pg_holders *holders);
-
 /** Return the best host of a slot: one that answered and did not fail lately; NULL when there is none. */
 pg_holder *pg_holders_find(pg_holders *holders, unsigned slot);
+
+/** Wait for a turn with a host of these. Parks: yes. Errors: PG_ERR_CANCELLED. */
+PG_NODISCARD pg_err pg_holders_turn_take(pg_holders *holders, pg_holder *holder);
+
+/** Give it back. */
+void pg_holders_turn_give(pg_holders *holders, pg_holder *holder);

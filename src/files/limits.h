@@ -84,8 +84,12 @@
 #define PG_UPLOAD_OPEN_MS 10000
 #define PG_UPLOAD_COMMIT_MS 30000
 
-/** Time for a host to take one shard, milliseconds: then it counts as lost, and its slots go to others. */
-#define PG_UPLOAD_PUSH_MS 60000
+/** Shards on their way to one host at once: one is written while the host makes the one before durable. */
+#define PG_UPLOAD_PUSHES_MAX 2U
+
+/** Time for a host to take one shard, milliseconds, two of 1 MiB at once: then it counts as lost, and its slots go to others. Ten hosts
+ *  share a line of 1.4 Mbit/s. One that is gone is found sooner, by the muxer. */
+#define PG_UPLOAD_PUSH_MS 120000
 
 /** Rounds of giving the slots of lost hosts to others, before a put fails. */
 #define PG_UPLOAD_ROUNDS_MAX 4U
@@ -98,9 +102,17 @@
  *  PG_FETCH_ASK_MS. */
 #define PG_FETCH_GRACE_MS 300
 
-/** Time for one shard, milliseconds; a spare one is asked for after the second time. */
-#define PG_FETCH_SHARD_MS 20000
+/** Shards on their way from one host at once: one is read there while another is sent. */
+#define PG_FETCH_HOST_MAX 2U
+
+/** Time for one shard, milliseconds, two of 1 MiB at once: ten hosts share a line of 1.4 Mbit/s. A host that is gone is found sooner, by
+ *  the muxer. */
+#define PG_FETCH_SHARD_MS 120000
+
+/** A spare shard is asked for when none came for so long, milliseconds, or for twice the time that shards took lately, which is the more
+ *  on a slow line: there a spare one only takes its part of it. */
 #define PG_FETCH_HEDGE_MS 1000
+#define PG_FETCH_HEDGE_MS_MAX 30000
 
 /** Between two looks at files that are not on enough hosts, seconds; also when a host appears. */
 #define PG_SPREAD_SECONDS 60

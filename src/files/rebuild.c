@@ -20,6 +20,7 @@ typedef struct work {
     uint32_t shard_bytes;
     uint32_t have;   // bit i: row i is there
     uint32_t wanted; // bit i: row i is to be given
+    uint64_t silent; // bit i: holder i gave no answer, and is not asked again
 } work;
 
 /** One shard being fetched. */
@@ -54,16 +55,25 @@ static bool row_take(work *self, unsigned shard, pg_bytes bytes)
     return true;
 }
 
+static bool fetch_from(work *self, size_t number, const pg_cid *cid, pg_buf *block)
+{
+    const pg_rebuild *rebuild = self->rebuild;
+    pg_err err = pg_bitswap_fetch(rebuild->bitswap, &rebuild->holders[number].peer, cid,
+                                  pg_after(PG_MS(PG_FETCH_SHARD_MS)), block);
+    if (err != PG_OK && err != PG_ERR_NOT_FOUND && err != PG_ERR_CORRUPT) {
+        self->silent |= (uint64_t) 1 << number;
+    }
+    return err == PG_OK;
+}
+
 static bool fetch_from_holders(const fetch *self, const pg_cid *cid, pg_buf *block)
 {
     const pg_rebuild *rebuild = self->work->rebuild;
     unsigned slot =
         pg_code_slot_of_shard(rebuild->descriptor->code, self->work->segment, self->shard);
     for (size_t i = 0; i < rebuild->holder_count; i++) {
-        const pg_catalogue_holder *holder = &rebuild->holders[i];
-        if ((holder->slots >> slot & 1) != 0 &&
-            pg_bitswap_fetch(rebuild->bitswap, &holder->peer, cid,
-                             pg_after(PG_MS(PG_FETCH_SHARD_MS)), block) == PG_OK) {
+        if ((rebuild->holders[i].slots >> slot & 1) != 0 && (self->work->silent >> i & 1) == 0 &&
+            fetch_from(self->work, i, cid, block)) {
             return true;
         }
     }
@@ -189,6 +199,7 @@ pg_err pg_rebuild_slots(const pg_rebuild *rebuild, pg_slot_set slots)
 {
     pg_code code = rebuild->descriptor->code;
     work self = {.rebuild = rebuild};
+    pg_assert(rebuild->holder_count <= 64);
     self.shards = pg_malloc((size_t) pg_code_shards(code) * PG_SHARD_BYTES_MAX);
     pg_err err = self.shards == NULL ? PG_ERR_NOMEM : pg_rs_new(code.data, code.parity, &self.rs);
     for (uint32_t g = 0; g < rebuild->descriptor->segment_count && err == PG_OK; g++) {

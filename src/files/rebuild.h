@@ -21,8 +21,8 @@ typedef struct pg_rebuild {
     pg_block_store *blocks; // of this node
     const pg_descriptor *descriptor;
     const pg_catalogue_holder
-        *holders; // holders[holder_count]: who can be asked, and for which slots
-    size_t holder_count;
+        *holders;        // holders[holder_count]: who can be asked, and for which slots
+    size_t holder_count; // at most 64
     /** Take one shard; called from one fiber. May park. An error ends it. */
     pg_err (*give)(unsigned slot, const pg_cid *cid, pg_bytes shard, void *user);
     void *user;

@@ -12,6 +12,13 @@
 #include "files/upload_priv.h"
 #include "runtime/time.h"
 
+void pg_upload_host_add(pg_upload *upload, const upload_host *host)
+{
+    upload_host *added = &upload->hosts[upload->host_count++];
+    *added = *host;
+    pg_waitq_init(&added->turn);
+}
+
 unsigned pg_upload_slots(const pg_upload *upload)
 {
     return upload->spec.is_whole ? 1 : pg_code_shards(upload->spec.code);
@@ -46,6 +53,7 @@ void pg_upload_lose(pg_upload *upload, upload_host *host, pg_err err)
     pg_upload_note(upload, err);
     host->is_lost = true;
     upload->gaps |= host->slots;
+    pg_waitq_wake_all(&host->turn);
     pg_log(PG_LOG_LEVEL_DEBUG, "files.host.lost", PG_LOG_STR("error", pg_err_name(err)),
            PG_LOG_STR("detail", upload->lost_why));
 }
@@ -94,8 +102,8 @@ static pg_err sessions_try(pg_upload *upload, size_t count)
     pg_err joined = pg_scope_join(&scope);
     for (size_t i = 0; i < count; i++) {
         if (openings[i].session != NULL) {
-            upload->hosts[upload->host_count++] =
-                (upload_host){.peer = openings[i].peer, .session = openings[i].session};
+            pg_upload_host_add(
+                upload, &(upload_host){.peer = openings[i].peer, .session = openings[i].session});
         }
     }
     return err != PG_OK ? err : joined;
@@ -261,12 +269,12 @@ static void held_take(pg_upload *upload, const pg_catalogue_extent *extent)
     }
     for (size_t i = 0; i < extent->holder_count; i++) {
         const pg_catalogue_holder *holder = &extent->holders[i];
-        upload->hosts[upload->host_count++] = (upload_host){
-            .peer = holder->peer,
-            .slots = holder->slots,
-            .had = holder->slots,
-            .is_committed = true,
-        };
+        pg_upload_host_add(upload, &(upload_host){
+                                       .peer = holder->peer,
+                                       .slots = holder->slots,
+                                       .had = holder->slots,
+                                       .is_committed = true,
+                                   });
     }
 }
 
@@ -378,12 +386,33 @@ static void kept_drop(pg_upload *upload)
     pg_buf_deinit(&upload->kept);
 }
 
+// The time for a shard begins when it is its turn: on a slow line those of several segments wait for each other.
+static pg_err turn_take(upload_host *host)
+{
+    while (!host->is_lost && host->pushes == PG_UPLOAD_PUSHES_MAX) {
+        PG_TRY(pg_waitq_wait(&host->turn, PG_FOREVER)); // each push has its deadline
+    }
+    host->pushes++;
+    return PG_OK;
+}
+
+static void turn_give(upload_host *host)
+{
+    host->pushes--;
+    (void) pg_waitq_wake_one(&host->turn);
+}
+
 pg_err pg_upload_push(pg_upload *upload, upload_host *host, const pg_cid *cid, pg_bytes bytes)
 {
     if (host == NULL) {
         return keep_here(upload, cid, bytes);
     }
-    pg_err err = pg_place_push(host->session, cid, bytes, pg_after(PG_MS(PG_UPLOAD_PUSH_MS)));
+    PG_TRY(turn_take(host));
+    pg_err err = PG_OK;
+    if (!host->is_lost) { // else its slots are gaps already
+        err = pg_place_push(host->session, cid, bytes, pg_after(PG_MS(PG_UPLOAD_PUSH_MS)));
+    }
+    turn_give(host);
     if (err == PG_ERR_CANCELLED && pg_fiber_is_cancelled()) {
         return err;
     }

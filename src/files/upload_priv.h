@@ -20,6 +20,8 @@ typedef struct upload_host {
     bool is_lost;
     bool is_committed; // all of `slots`, under the grant
     pg_buf receipt;    // encoded; empty = none
+    unsigned pushes;   // under way
+    pg_waitq turn;     // for one of PG_UPLOAD_PUSHES_MAX
 } upload_host;
 
 struct pg_upload {
@@ -45,6 +47,9 @@ struct pg_upload {
     pg_err lost_err; // why the last host was lost
     char lost_why[256];
 };
+
+/** Add a host, at the end. There is room for it. */
+void pg_upload_host_add(pg_upload *upload, const upload_host *host);
 
 /** Return how many slots the extent has. */
 unsigned pg_upload_slots(const pg_upload *upload);

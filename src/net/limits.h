@@ -64,6 +64,11 @@
 /** For the answer to a ping of the muxer, then the connection is dead. As go-libp2p. */
 #define PG_NET_PING_TIMEOUT_MS 10000
 
+/** The same where at least PG_NET_BUSY_BYTES left together not long before the ping, which then waits behind what the kernel has not sent yet:
+ *  some 100 KiB, on a slow line to many peers. */
+#define PG_NET_PING_BUSY_MS 40000
+#define PG_NET_BUSY_BYTES (16U * 1024)
+
 /** For one batch of bytes to leave: a peer that takes none for so long is gone. */
 #define PG_NET_WRITE_TIMEOUT_MS 30000
 

@@ -138,6 +138,7 @@ struct pg_yamux {
     bool ping_out; // one is under way
     uint32_t ping_value;
     pg_time ping_sent_at;
+    pg_time busy_at; // when PG_NET_BUSY_BYTES were last written at once; 0 = never
     pg_time ping_next_at;
     pg_time heard_at; // when bytes last came
     int64_t rtt_ns;

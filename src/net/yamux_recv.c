@@ -151,6 +151,14 @@ static pg_err reader_take(pg_yamux *yamux, pg_bytes bytes, size_t *out_left)
     return PG_OK;
 }
 
+// A ping behind much data takes as long as the data, and is no sign of a dead peer.
+static int64_t pong_patience(const pg_yamux *yamux)
+{
+    bool is_busy =
+        yamux->busy_at != 0 && yamux->busy_at + PG_MS(PG_NET_PING_BUSY_MS) > yamux->ping_sent_at;
+    return is_busy ? PG_MS(PG_NET_PING_BUSY_MS) : PG_MS(PG_NET_PING_TIMEOUT_MS);
+}
+
 static pg_time reader_deadline(const pg_yamux *yamux)
 {
     if (yamux->ping_due) { // waits for the writer, which has a deadline of its own: look again then
@@ -161,7 +169,7 @@ static pg_time reader_deadline(const pg_yamux *yamux)
     }
     pg_time alive_at =
         yamux->heard_at > yamux->ping_sent_at ? yamux->heard_at : yamux->ping_sent_at;
-    return alive_at + PG_MS(PG_NET_PING_TIMEOUT_MS);
+    return alive_at + pong_patience(yamux);
 }
 
 // Ping when it is time; give up on a peer that neither answers nor sends anything else.

@@ -164,6 +164,7 @@ static pg_err writer_loop(pg_yamux *yamux)
         PG_TRY(pg_stream_write(yamux->carrier, pg_buf_bytes(&yamux->out),
                                pg_after(PG_MS(PG_NET_WRITE_TIMEOUT_MS))));
         yamux->bytes_out += yamux->out.len;
+        yamux->busy_at = yamux->out.len >= PG_NET_BUSY_BYTES ? pg_now() : yamux->busy_at;
         pg_buf_clear(&yamux->out);
         if (was_going && !yamux->go_away_due && yamux->state < PG_YAMUX_STATE_DRAINING) {
             pg_yamux_drain(yamux);

@@ -36,6 +36,7 @@ class File:
         self.link, self.root, self.uploader = put["link"], put["root"], uploader
         self.size, self.digest = len(content), hashlib.sha256(content).digest()
         self.may_be_gone = False  # somebody began to remove it
+        self.is_looked_at = False  # nobody may
 
 
 class Kill(NodeTest):
@@ -78,9 +79,10 @@ class Kill(NodeTest):
 
     def do_remove(self, dice):
         with self.lock:
-            if len(self.files) < 10:
+            files = [file for file in self.files if not file.is_looked_at]
+            if len(files) < 10:
                 return
-            file = dice.choice(self.files)
+            file = dice.choice(files)
             file.may_be_gone = True
         result = file.uploader.command("rm", file.link)
         self.count(f"rm {result.returncode}")
@@ -132,6 +134,8 @@ class Kill(NodeTest):
         self.meet()
         with self.lock:
             files = [file for file in self.files if not file.may_be_gone]
+            for file in files:
+                file.is_looked_at = True
         for file in files:
             self.readable(file, self.random.choice(self.nodes))
         told = [(file, file.uploader.file(file.root)) for file in self.random.sample(files, min(2, len(files)))]
@@ -145,6 +149,8 @@ class Kill(NodeTest):
             for victim in victims:
                 self.restart(victim)
             self.meet()
+        for file in files:
+            file.is_looked_at = False
         return len(files)
 
     def check_stores(self):

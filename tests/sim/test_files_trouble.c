@@ -164,6 +164,42 @@ static void test_files__two_hosts_never_answer__costs_seconds(void **state)
     sim_files_seeds(slow_script, 1);
 }
 
+/** Give a node a slow line: so many bytes a second to and from each other node. */
+static void line_set(sim_world *world, size_t number, uint64_t bytes_per_second)
+{
+    const pg_sim_link link = {.latency_ns = PG_MS(30), .bytes_per_second = bytes_per_second};
+    for (size_t i = 0; i < NODES; i++) {
+        if (i != number) {
+            pg_sim_link_set(world->nodes[number].machine, world->nodes[i].machine, &link);
+        }
+    }
+}
+
+// Who puts and who gets have lines of 2 and 4 Mbit/s over all: that takes its time, and costs no host.
+static pg_err line_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_file file = {.content = 42, .size = 40000000};
+    sim_nodes_make(world, NODES);
+    line_set(world, 0, 25000);
+    line_set(world, READER, 50000);
+    sim_nodes_meet(world);
+    sim_run(&world->nodes[0], sim_put, &file);
+    CHECK(file.state == PG_FILE_STATE_COMPLETE);
+    pg_time before = pg_now();
+    sim_run(&world->nodes[READER], sim_get, &file);
+    CHECK(pg_now() - before < PG_SECONDS(250)); // 100 at best
+    CHECK(world->nodes[READER].report.shards_fetched < 50);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
+static void test_files__slow_lines__take_their_time(void **state)
+{
+    (void) state;
+    sim_files_seeds(line_script, 1);
+}
+
 // ---- Disks
 
 // The disk of the node is full: a put without hosts fails, nothing of it stays, and it goes on when there is room.
@@ -247,6 +283,7 @@ int main(int argc, char **argv)
             test_files__alone_and_crashes_while_putting__starts_with_what_it_acknowledged),
         cmocka_unit_test(test_files__hosts_crash_while_files_spread__all_spread_in_the_end),
         cmocka_unit_test(test_files__two_hosts_never_answer__costs_seconds),
+        cmocka_unit_test(test_files__slow_lines__take_their_time),
         cmocka_unit_test(test_files__disk_is_full__fails_and_goes_on),
         cmocka_unit_test(test_files__stacks_painted__every_kind_keeps_a_quarter_free),
     };

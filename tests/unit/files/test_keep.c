@@ -3,9 +3,7 @@
 //       restart, gives way to what matters more, and never deletes what is needed or held for others.
 // Method: a real block store and a real database in a temporary folder. What is offered is written by fibers of the cache: the tests run
 //       on when the store has it.
-#include <ftw.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "../runtime/in_fiber.h"
@@ -13,11 +11,11 @@
 #include "crypto/hash.h"
 #include "files/keep.h"
 #include "files/service.h"
+#include "temp_folder.h"
 
 #define LEN 5000U   // of a block; with its header two pages of the store
 #define SPACE 8192U // that it takes there
 
-static char folder[64];
 static const pg_key key = {.bytes = {9}};
 
 /** What a test stands on, closed and opened again. */
@@ -41,10 +39,10 @@ static void ground_open(ground *it, uint64_t quota_bytes, uint64_t cache_bytes)
     const pg_db_schema schema = {steps, 1};
     char path[96];
     *it = (ground){.blocks = NULL};
-    (void) snprintf(path, sizeof(path), "%s/blocks", folder);
+    (void) snprintf(path, sizeof(path), "%s/blocks", temp_folder);
     const pg_block_store_config config = {.dir = path, .quota_bytes = quota_bytes, .key = &key};
     CHECK_OK(pg_block_store_open(&config, &it->blocks));
-    (void) snprintf(path, sizeof(path), "%s/db", folder);
+    (void) snprintf(path, sizeof(path), "%s/db", temp_folder);
     CHECK_OK(pg_db_open(path, &key, &schema, &it->db));
     it->keep.is_held = is_held;
     it->keep.user = it;
@@ -249,27 +247,6 @@ static pg_err queue_run(void *arg)
     return PG_OK;
 }
 
-static int folder_make(void **state)
-{
-    (void) state;
-    (void) strcpy(folder, "/tmp/pangea-keep-XXXXXX");
-    return mkdtemp(folder) == NULL ? -1 : 0;
-}
-
-static int one_remove(const char *path, const struct stat *info, int kind, struct FTW *at)
-{
-    (void) info;
-    (void) kind;
-    (void) at;
-    return remove(path);
-}
-
-static int folder_remove(void **state)
-{
-    (void) state;
-    return nftw(folder, one_remove, 4, FTW_DEPTH | FTW_PHYS);
-}
-
 static void test_keep__needed_twice__goes_with_the_last(void **state)
 {
     (void) state;
@@ -312,7 +289,8 @@ static void test_keep__more_than_may_wait__is_passed_over(void **state)
     in_fiber(queue_run, NULL);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, folder_make, folder_remove)
+#define TEST(function)                                                                             \
+    cmocka_unit_test_setup_teardown(function, temp_folder_make, temp_folder_remove)
 
 int main(void)
 {
