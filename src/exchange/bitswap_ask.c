@@ -355,6 +355,10 @@ static void asks_fail(pg_bitswap_peer *peer, pg_bitswap_ask_state state, pg_err 
 
 void pg_bitswap_ask_fail(pg_bitswap_peer *peer, bool all, pg_err err, const char *detail)
 {
+    pg_list *queued = asks_in(peer, PG_BITSWAP_ASK_STATE_QUEUED);
+    for (pg_list *node = queued->next; node != queued; node = node->next) {
+        PG_LIST_OBJECT(node, pg_bitswap_query, node)->was_sent = false; // it is forgotten there
+    }
     for (int state = 0; state < PG_BITSWAP_ASK_STATE_COUNT; state++) {
         if (all || state != PG_BITSWAP_ASK_STATE_QUEUED) {
             asks_fail(peer, (pg_bitswap_ask_state) state, err, detail);

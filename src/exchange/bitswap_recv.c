@@ -339,7 +339,11 @@ pg_err pg_bitswap_recv_stream(pg_net_stream_ctx *ctx)
     PG_TRY(pg_bitswap_peer_use(bitswap, ctx->peer, &in.peer));
     pg_list_append(&bitswap->inbound, &in.node);
     pg_err err = messages_take(&in);
-    pg_bitswap_serve_pump(in.peer);
+    if (pg_host_is_connected(bitswap->host, &in.peer->id)) {
+        pg_bitswap_serve_pump(in.peer);
+    } else {
+        pg_bitswap_serve_clear(in.peer); // what was still read after the end of the connection
+    }
     pg_mfree(in.window);
     pg_list_remove(&in.node);
     pg_bitswap_peer_unuse(in.peer);

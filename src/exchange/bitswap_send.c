@@ -47,7 +47,8 @@ static pg_err stream_listen(void *arg)
 static pg_err stream_open(pg_bitswap_peer *peer)
 {
     pg_host *host = peer->bitswap->host;
-    if (pg_bitswap_asks_live(peer) == 0 && !pg_host_is_connected(host, &peer->id)) {
+    if (!pg_bitswap_has_asks(peer, PG_BITSWAP_ASK_STATE_QUEUED) &&
+        !pg_host_is_connected(host, &peer->id)) {
         return pg_fail(PG_ERR_CLOSED, "the peer has left");
     }
     pg_stream *stream = NULL;

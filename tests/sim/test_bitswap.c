@@ -254,7 +254,7 @@ static pg_err fetch_one_of_many(void *arg)
 
 static pg_err fetch_crowd(sim_node *self)
 {
-    static fetcher fetchers[3000];
+    static fetcher fetchers[1500];
     pg_scope scope;
     sim_node_meet(self, &self->all->nodes[0]);
     pg_scope_init(&scope);
@@ -443,7 +443,7 @@ static pg_err crash_script(void *arg)
     sim_nodes_make(all, 2, 2, NULL);
     CHECK_OK(sim_task_run(&all->nodes[0], put_all));
     sim_task_begin(&all->nodes[1], fetch_until_failure);
-    CHECK(sim_task_end(&all->nodes[1], PG_SECONDS(20)) == PG_ERR_TIMEOUT); // it goes on
+    CHECK(sim_task_end(&all->nodes[1], PG_SECONDS(8)) == PG_ERR_TIMEOUT); // it goes on
     pg_sim_machine_crash(all->nodes[0].machine);
     CHECK_OK(sim_task_end(&all->nodes[1], PG_MINUTES(4)));
     CHECK(pg_bitswap_get_stats(all->nodes[1].bitswap).fetches_running == 0);
@@ -460,7 +460,7 @@ static pg_err end_script(void *arg)
     sim_nodes_make(all, 2, 2, NULL);
     CHECK_OK(sim_task_run(&all->nodes[0], put_all));
     sim_task_begin(&all->nodes[1], fetch_until_failure);
-    CHECK(sim_task_end(&all->nodes[1], PG_SECONDS(20)) == PG_ERR_TIMEOUT);
+    CHECK(sim_task_end(&all->nodes[1], PG_SECONDS(8)) == PG_ERR_TIMEOUT);
     all->nodes[0].stop = true;
     CHECK_OK(pg_sim_machine_join(all->nodes[0].machine, pg_after(PG_MINUTES(1))));
     all->nodes[0].is_up = false;
@@ -482,7 +482,7 @@ static pg_err fetch_and_end(sim_node *self)
     SIM_CHECK(pg_bitswap_new(self->host, self->store, &another) == PG_ERR_EXISTS);
     pg_scope_init(&scope);
     PG_TRY(pg_scope_spawn(&scope, "sim.fetch", fetch_background, self));
-    PG_TRY(pg_sleep_until(pg_after(PG_SECONDS(10))));
+    PG_TRY(pg_sleep_until(pg_after(PG_SECONDS(5))));
     SIM_AWAIT(pg_bitswap_get_stats(self->bitswap).fetches_running > 1);
     pg_bitswap_free(self->own_bitswap);
     self->bitswap = NULL;
@@ -558,7 +558,7 @@ static void test_bitswap__a_thousand_asked_for__each_is_told(void **state)
 static void test_bitswap__more_wants_than_room__wait_for_it(void **state)
 {
     (void) state;
-    seeds_run(crowd_script, 2);
+    seeds_run(crowd_script, 1);
 }
 
 static void test_bitswap__both_fetch_from_each_other__neither_waits_for_ever(void **state)
@@ -576,19 +576,19 @@ static void test_bitswap__deadline_of_a_fetch__cancels_the_want(void **state)
 static void test_bitswap__server_crashes__fetches_end_and_later_ones_work(void **state)
 {
     (void) state;
-    seeds_run(crash_script, 3);
+    seeds_run(crash_script, 2);
 }
 
 static void test_bitswap__server_stops__fetches_end(void **state)
 {
     (void) state;
-    seeds_run(end_script, 3);
+    seeds_run(end_script, 2);
 }
 
 static void test_bitswap__own_end_under_fetches__they_end(void **state)
 {
     (void) state;
-    seeds_run(end_own_script, 3);
+    seeds_run(end_own_script, 2);
 }
 
 static void test_bitswap__damaged_block__is_answered_with_no(void **state)

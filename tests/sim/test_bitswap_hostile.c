@@ -681,6 +681,40 @@ static pg_err nonsense_script(void *arg)
     return PG_OK;
 }
 
+// ---- Peers that leave
+
+// Want much, and be gone before it is read.
+static pg_err want_and_leave(sim_node *self)
+{
+    pg_buf entries = {0};
+    sim_node *server = &self->all->nodes[0];
+    for (uint32_t round = 0; round < 20; round++) {
+        pg_cid cid = sim_block_cid(0, 10);
+        PG_TRY(sim_node_connect(self, server));
+        PG_TRY(hand_open(self));
+        for (uint32_t i = 0; i < 1000; i++) {
+            memcpy(cid.bytes + 8, &i, sizeof(i));
+            want_put(&entries, pg_cid_bytes(&cid), false, i % 2 == 0);
+        }
+        PG_TRY(wants_send(self, &entries, false));
+        PG_TRY(pg_sleep_until(pg_after(PG_MS(4) * round)));
+        pg_host_disconnect(self->host, &server->id);
+        SIM_AWAIT(!pg_host_is_connected(server->host, &self->id));
+        SIM_AWAIT(pg_bitswap_get_stats(server->bitswap).wants_held == 0);
+    }
+    pg_buf_deinit(&entries);
+    return PG_OK;
+}
+
+static pg_err leaving_script(void *arg)
+{
+    sim_nodes *all = arg;
+    hands_make(all, 2, 1, HAND_SILENT);
+    CHECK_OK(sim_task_run(&all->nodes[1], want_and_leave));
+    hands_stop(all);
+    return PG_OK;
+}
+
 // ---- Running
 
 static void seeds_run(pg_fiber_fn script, uint64_t seeds)
@@ -735,6 +769,12 @@ static void test_bitswap__nonsense_and_unasked_blocks__cost_their_sender_the_str
     seeds_run(nonsense_script, 3);
 }
 
+static void test_bitswap__peers_that_leave__are_forgotten(void **state)
+{
+    (void) state;
+    seeds_run(leaving_script, 4);
+}
+
 static void stack_print(const pg_fiber_stats *stats, void *user)
 {
     size_t *kinds = user;
@@ -773,6 +813,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_bitswap__odd_servers__do_no_harm),
         cmocka_unit_test(test_bitswap__any_of_bad_ones__is_fetched_from_the_good_one),
         cmocka_unit_test(test_bitswap__nonsense_and_unasked_blocks__cost_their_sender_the_stream),
+        cmocka_unit_test(test_bitswap__peers_that_leave__are_forgotten),
         cmocka_unit_test(test_bitswap__stacks_painted__every_kind_keeps_a_quarter_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
