@@ -140,6 +140,11 @@
 #define PG_PLACE_BODIES_BYTES_MAX ((size_t) 32 << 20)
 #define PG_PLACE_PEER_BODIES_BYTES_MAX ((size_t) 16 << 20)
 
+/** Memory of large bodies that is kept for the next while a session is open: as many as one stream has under way. Taking 1 MiB anew from the
+ *  system each time costs a push 7 % of its CPU time. */
+#define PG_PLACE_SPARES_MAX 8U
+#define PG_PLACE_SPARE_BYTES_MIN ((size_t) 512 << 10)
+
 /** Commits that are being worked on, each with its descriptor and a list of up to 32,768 blocks in memory; others wait. */
 #define PG_PLACE_COMMITS_MAX 4U
 

@@ -58,8 +58,10 @@ typedef struct pg_place_commit {
  *  with an expiry of 0 (no receipt then: out_receipt->slots is 0).
  *  out_receipt   verified: of this host, for this descriptor, at least these slots, this sequence
  *  out_encoded   appended to: the receipt as it came; may be NULL
+ *  out_known     written with PG_ERR_CHANGED only; may be NULL
  *  Errors: PG_ERR_MISSING (shards are not there; the detail names some), PG_ERR_AUTH (bad grant, or the receipt is), PG_ERR_CHANGED (a later grant is known;
- *  its sequence is in *out_known), PG_ERR_NOT_FOUND (a root or descriptor was not pushed), PG_ERR_FULL, PG_ERR_REFUSED, and as pg_place_push. Parks: yes. */
+ *  its sequence is in *out_known), PG_ERR_NOT_FOUND (a root or descriptor was not pushed), PG_ERR_FULL, PG_ERR_REFUSED, PG_ERR_PROTOCOL (it
+ *  names a sequence that cannot be), those of pg_lease_grant_decode, and as pg_place_push. Parks: yes. */
 PG_NODISCARD pg_err pg_place_commit_send(pg_place_session *session, const pg_place_commit *commit,
                                          pg_time deadline, pg_lease_receipt *out_receipt,
                                          pg_buf *out_encoded, uint64_t *out_known);
@@ -79,7 +81,8 @@ typedef struct pg_place_holding {
 } pg_place_holding;
 
 /** Ask a host what it holds of an extent, in no session. `descriptor` is the CID of the descriptor, or of a block kept whole.
- *  Errors: those of pg_host_open_stream, PG_ERR_TIMEOUT, PG_ERR_CANCELLED, PG_ERR_NOMEM. Parks: yes. */
+ *  Errors: those of pg_host_open_stream, PG_ERR_AUTH (a receipt it passes on is none), PG_ERR_REFUSED (it is too busy), PG_ERR_UNSUPPORTED (a CID that
+ *  cannot be kept), PG_ERR_PROTOCOL and others when the stream breaks, PG_ERR_TIMEOUT, PG_ERR_CANCELLED, PG_ERR_NOMEM. Parks: yes. */
 PG_NODISCARD pg_err pg_place_have(pg_host *host, const pg_peer_id *peer, const pg_cid *descriptor,
                                   pg_time deadline, pg_place_holding *out_holding);
 

@@ -11,6 +11,12 @@
 
 #define PINS_PER_TURN 512U // then others run
 
+/** A block that a commit holds on to. */
+typedef struct commit_pin {
+    uint32_t number;
+    bool is_adopted; // it was not ours before
+} commit_pin;
+
 /** A commit being worked on. */
 typedef struct commit_work {
     pg_place_job *job;
@@ -19,7 +25,7 @@ typedef struct commit_work {
     pg_slot_set slots; // asked for and held
     pg_ledger_receipt receipts[PG_PLACE_COMMIT_RECEIPTS_MAX];
     pg_ledger_block *blocks; // blocks[block_count], of which the first pin_count are pinned
-    uint32_t *pins;          // pins[block_count], their numbers
+    commit_pin *pins;        // pins[block_count]
     size_t block_count;
     size_t pin_count;
     pg_cid missing[PG_PLACE_MISSING_MAX];
@@ -322,7 +328,8 @@ static pg_place_status block_pin(commit_work *work, const pg_ledger_block *block
         }
         return PG_PLACE_STATUS_OK;
     }
-    if (number == PG_HELD_NONE) {
+    bool is_adopted = number == PG_HELD_NONE;
+    if (is_adopted) {
         pg_place_status status = block_adopt(work, block, &number);
         if (status != PG_PLACE_STATUS_OK) {
             return status;
@@ -334,7 +341,7 @@ static pg_place_status block_pin(commit_work *work, const pg_ledger_block *block
     pg_held_block *held = pg_held_at(&server->held, number);
     held->is_present = true;
     held->pins++;
-    work->pins[work->pin_count++] = number;
+    work->pins[work->pin_count++] = (commit_pin){number, is_adopted};
     return PG_PLACE_STATUS_OK;
 }
 
@@ -362,10 +369,16 @@ static pg_place_status blocks_pin(commit_work *work)
     return PG_PLACE_STATUS_OK;
 }
 
+// What was adopted for a commit that came to nothing is not ours again.
 static void work_free(commit_work *work)
 {
+    pg_held *held = &work->server->held;
     for (size_t i = 0; i < work->pin_count; i++) {
-        pg_held_unpin(&work->server->held, work->pins[i]);
+        pg_held_block *block = pg_held_at(held, work->pins[i].number);
+        if (work->pins[i].is_adopted && block->leases == 0 && block->wants == 0) {
+            block->is_present = false;
+        }
+        pg_held_unpin(held, work->pins[i].number);
     }
     pg_mfree(work->blocks);
     pg_mfree(work->pins);
@@ -392,8 +405,9 @@ static void wants_settle(commit_work *work)
 {
     for (size_t i = 0; i < work->pin_count; i++) {
         int32_t slot = work->blocks[i].slot;
-        pg_held_block *block = pg_held_at(&work->server->held, work->pins[i]);
+        pg_held_block *block = pg_held_at(&work->server->held, work->pins[i].number);
         bool is_asked_for = slot < 0 || (work->job->request.slots >> slot & 1U) != 0;
+        block->is_present = true; // another commit, which failed, may have adopted it
         if (is_asked_for && block->wants > 0) {
             block->wants--;
         }

@@ -84,6 +84,9 @@ void pg_place_session_end(pg_place_stream *stream)
         return;
     }
     server->sessions -= stream->is_evicted ? 0U : 1U;
+    if (server->sessions == 0) {
+        pg_place_spares_free(server);
+    }
     stream->uploader->sessions--;
     pg_uploader_settle(&server->held, stream->uploader);
     stream->uploader = NULL;
@@ -131,6 +134,35 @@ static void body_give(pg_place_stream *stream, size_t len)
     stream->server->body_bytes -= len;
     stream->uploader->body_bytes -= len;
     pg_waitq_wake_all(&stream->server->turn);
+}
+
+pg_err pg_place_body_alloc(pg_place_job *job, uint8_t **out_space)
+{
+    pg_place_server *server = job->stream->server;
+    size_t len = job->request.body_bytes;
+    if (len >= PG_PLACE_SPARE_BYTES_MIN && server->spare_count > 0 &&
+        server->spares[server->spare_count - 1].cap >= len) {
+        job->body = server->spares[--server->spare_count];
+        job->body.len = 0;
+    }
+    return pg_buf_extend(&job->body, len, out_space);
+}
+
+static void body_free(pg_place_server *server, pg_buf *body)
+{
+    if (body->cap >= PG_PLACE_SPARE_BYTES_MIN && server->spare_count < PG_PLACE_SPARES_MAX &&
+        server->sessions > 0) {
+        server->spares[server->spare_count++] = *body;
+        *body = (pg_buf){0};
+    }
+    pg_buf_deinit(body);
+}
+
+void pg_place_spares_free(pg_place_server *server)
+{
+    while (server->spare_count > 0) {
+        pg_buf_deinit(&server->spares[--server->spare_count]);
+    }
 }
 
 // ---- Pushes
@@ -269,7 +301,7 @@ void pg_place_push_end(pg_place_job *job)
         return;
     }
     body_give(job->stream, job->request.body_bytes);
-    pg_buf_deinit(&job->body);
+    body_free(job->stream->server, &job->body);
     pg_held_unpin(&job->stream->server->held, job->number);
     job->number = PG_HELD_NONE;
 }

@@ -151,7 +151,7 @@ static pg_err body_read(pg_place_job *job)
     uint8_t *space = NULL;
     pg_place_status status = pg_place_push_begin(job);
     pg_time deadline = pg_after(PG_MS(PG_PLACE_BODY_MS));
-    if (status == PG_PLACE_STATUS_OK && pg_buf_extend(&job->body, len, &space) != PG_OK) {
+    if (status == PG_PLACE_STATUS_OK && pg_place_body_alloc(job, &space) != PG_OK) {
         pg_place_push_end(job);
         status = PG_PLACE_STATUS_BUSY;
     }

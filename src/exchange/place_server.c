@@ -334,6 +334,7 @@ void pg_place_server_free(pg_place_server **server)
         (void) pg_place_failed("save", err); // strays then count as used at the next start
     }
     pg_fiber_shield(false);
+    pg_place_spares_free(own);
     pg_held_deinit(&own->held);
     pg_mfree(own);
 }

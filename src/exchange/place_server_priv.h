@@ -25,11 +25,13 @@ struct pg_place_server {
     pg_place_server_config config;
     pg_held held;
     pg_place_clock clock;
-    pg_list streams;       // of pg_place_stream
-    uint32_t stream_count; // of which
-    uint32_t sessions;     // are open
-    size_t body_bytes;     // of blocks being received or written
-    uint32_t commits;      // being worked on
+    pg_list streams;                    // of pg_place_stream
+    uint32_t stream_count;              // of which
+    uint32_t sessions;                  // are open
+    size_t body_bytes;                  // of blocks being received or written
+    uint32_t commits;                   // being worked on
+    pg_buf spares[PG_PLACE_SPARES_MAX]; // spares[spare_count]: memory of bodies, for the next
+    uint32_t spare_count;
     bool is_ledger_busy;
     bool is_sweeping;
     bool is_kicked; // there is something doomed
@@ -100,6 +102,12 @@ pg_place_status pg_place_room(const pg_place_server *server, const pg_uploader *
 
 /** Admit a push: account for the block, pin it, and take memory for its body. On OK pg_place_push_end has to follow. Parks: yes. */
 pg_place_status pg_place_push_begin(pg_place_job *job);
+
+/** Take memory for the body of an admitted push. Errors: PG_ERR_NOMEM. */
+PG_NODISCARD pg_err pg_place_body_alloc(pg_place_job *job, uint8_t **out_space);
+
+/** Give back the memory that is kept for bodies. */
+void pg_place_spares_free(pg_place_server *server);
 
 /** Store the body that was read. Parks: yes. */
 pg_place_status pg_place_push_store(pg_place_job *job);

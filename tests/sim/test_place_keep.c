@@ -376,6 +376,51 @@ static pg_err on_needed_check(place_node *self, void *arg)
     return PG_OK;
 }
 
+// A grant for a block that the host's owner has, and which nobody pushed: it counts from then on, but not when the commit fails.
+static pg_err on_adopt(place_node *self, void *arg)
+{
+    world *w = arg;
+    uint64_t known = 0;
+    pg_buf grant = {0};
+    pg_place_session *session = open_it(self, w);
+    place_grant(&w->extent, place_now_s() + DAY_S, 200, &grant);
+    CHECK_ERR(send_grant(session, &grant, 0x1, &known), PG_ERR_MISSING);
+    CHECK_OK(whole_commit(session, &w->extent.lease, &w->extent.root, place_now_s() + DAY_S, 1));
+    pg_buf_deinit(&grant);
+    pg_place_session_free(&session);
+    return PG_OK;
+}
+
+static pg_err on_put_own(place_node *self, void *arg)
+{
+    world *w = arg;
+    CHECK_OK(pg_block_store_put(self->blocks, &w->extent.cid, pg_buf_bytes(&w->extent.descriptor)));
+    return pg_block_store_put(self->blocks, &w->extent.root, pg_buf_bytes(&w->extent.root_block));
+}
+
+static pg_err adopt_script(void *arg)
+{
+    world *w = arg;
+    world_make(w);
+    place_extent_add_root(&w->extent, 5000);
+    const pg_cid needed[] = {w->extent.cid, w->extent.root};
+    w->host.needed = needed;
+    w->host.needed_count = 2;
+    CHECK_OK(place_node_do(&w->host, on_put_own, w));
+    CHECK_OK(place_node_do(&w->owner, on_adopt, w));
+    CHECK(stats(w).lease_bytes == 8192 && w->stats.session_bytes == 0);
+    CHECK_OK(place_node_do(&w->host, on_needed_check, w));
+    world_end(w);
+    return PG_OK;
+}
+
+static void test_keep__own_block_under_a_grant__counts_while_it_is_leased(void **state)
+{
+    (void) state;
+    static world w;
+    sim_seeds(&(pg_sim_config){0}, 2, adopt_script, &w);
+}
+
 static pg_err needed_script(void *arg)
 {
     world *w = arg;
@@ -787,6 +832,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_keep__shared_block__stays_until_its_last_lease_is_gone),
         cmocka_unit_test(test_keep__leased_while_others_drop_it__a_receipt_holds),
         cmocka_unit_test(test_keep__block_needed_otherwise__is_not_deleted),
+        cmocka_unit_test(test_keep__own_block_under_a_grant__counts_while_it_is_leased),
         cmocka_unit_test(test_keep__block_lost__its_slot_is_no_longer_claimed),
         cmocka_unit_test(test_keep__receipts_of_others__the_newest_are_kept_and_passed_on),
         cmocka_unit_test(test_keep__memory_is_out_anywhere__no_promise_is_broken),
