@@ -90,7 +90,7 @@
 #define PG_NET_QUIC_WINDOW_BYTES_MIN PG_NET_WINDOW_BYTES_MIN
 
 /** What the QUIC library may hold for one connection, beside what the windows let it and what we send: keys, packet numbers,
- *  frames. An idle one has 14 KiB. And for each open stream. */
+X And for each open stream. */
 #define PG_NET_QUIC_STATE_BYTES_MAX (128 * 1024)
 #define PG_NET_QUIC_STREAM_BYTES_MAX 1024
 

@@ -90,6 +90,18 @@ static void test_mem__nth_failure__happens_once_at_its_turn(void **state)
     pg_mfree(third);
 }
 
+static void test_mem__size__is_at_least_what_was_asked(void **state)
+{
+    (void) state;
+    assert_int_equal(pg_mem_size(NULL), 0);
+    for (size_t len = 0; len < 5000; len += 499) {
+        void *memory = pg_malloc(len);
+        assert_non_null(memory);
+        assert_true(pg_mem_size(memory) >= len && pg_mem_size(memory) < len + 100);
+        pg_mfree(memory);
+    }
+}
+
 static void test_sizes__arithmetic__stops_at_the_edge(void **state)
 {
     (void) state;
@@ -116,6 +128,7 @@ int main(void)
         cmocka_unit_test(test_mem__realloc__keeps_the_content),
         cmocka_unit_test(test_mem__product_that_overflows__is_null),
         cmocka_unit_test(test_mem__nth_failure__happens_once_at_its_turn),
+        cmocka_unit_test(test_mem__size__is_at_least_what_was_asked),
         cmocka_unit_test(test_sizes__arithmetic__stops_at_the_edge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,6 +173,7 @@ static pg_err dial(void *arg)
         w->client_err = pg_conn_accept_stream(conn, PG_FOREVER, &stream);
     } else {
         use_conn(w, conn);
+        CHECK(pg_conn_send_datagram(conn, PG_BYTES_LIT("x")) == PG_ERR_UNSUPPORTED); // TCP has none
         w->client_err = pg_conn_close(conn, pg_after(PG_SECONDS(60)));
     }
     pg_conn_free(&conn);
