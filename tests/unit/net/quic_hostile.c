@@ -20,14 +20,9 @@ static struct {
     } changes[CHANGES];
 } hostile;
 
-int __real_ngtcp2_crypto_encrypt_cb(uint8_t *dest, const ngtcp2_crypto_aead *aead,
-                                    const ngtcp2_crypto_aead_ctx *ctx, const uint8_t *plaintext,
-                                    size_t len, const uint8_t *nonce, size_t nonce_len,
-                                    const uint8_t *aad, size_t aad_len);
-int __wrap_ngtcp2_crypto_encrypt_cb(uint8_t *dest, const ngtcp2_crypto_aead *aead,
-                                    const ngtcp2_crypto_aead_ctx *ctx, const uint8_t *plaintext,
-                                    size_t len, const uint8_t *nonce, size_t nonce_len,
-                                    const uint8_t *aad, size_t aad_len);
+// The linker puts the second in the place of the library's own, and leaves that under the first name.
+__typeof__(ngtcp2_crypto_encrypt_cb) __real_ngtcp2_crypto_encrypt_cb;
+__typeof__(ngtcp2_crypto_encrypt_cb) __wrap_ngtcp2_crypto_encrypt_cb;
 
 static void frames_replace(uint8_t *plaintext, size_t len, const uint8_t *aad, size_t aad_len)
 {
