@@ -204,6 +204,7 @@ pg_dht_config pg_dht_config_default(pg_host *host, pg_dht_realm realm,
         .ttl_ns = PG_MS(is_local ? PG_DHT_LOCAL_TTL_MS : PG_DHT_GLOBAL_TTL_MS),
         .refresh_ns = PG_MS(PG_DHT_REFRESH_MS),
         .republish_ns = PG_MS(PG_DHT_REPUBLISH_MS),
+        .idle_streams_max = PG_DHT_IDLE_STREAMS_MAX,
     };
 }
 
@@ -228,6 +229,7 @@ pg_err pg_dht_new(const pg_dht_config *config, pg_dht **out_dht)
     dht->round_at = pg_after(PG_MS(PG_DHT_UPKEEP_MS));
     pg_dht_table_init(&dht->table, &dht->self, on_table_change, dht);
     pg_dht_rpc_init(&dht->rpc, config->host, config->protocol);
+    dht->rpc.idle_max = config->idle_streams_max;
     pg_dht_records_init(&dht->records, &dht->self, config->ttl_ns);
     pg_dht_providers_init(&dht->providers, &dht->self, config->ttl_ns);
     pg_list_init(&dht->serving);

@@ -47,6 +47,7 @@ typedef struct pg_dht_config {
     int64_t ttl_ns;                      // of records and providers kept for others
     int64_t refresh_ns;                  // of buckets; 0 = never by itself
     int64_t republish_ns;                // of what this node published
+    size_t idle_streams_max;             // kept for further requests; 0 = a stream for each request
     bool is_trusting; // believe every answer, take any crowd: without the defences, for comparison
 } pg_dht_config;
 

@@ -116,7 +116,7 @@ static pg_err services_start(dht_node *self, pg_host *host, pg_dht **out_dht)
     pg_dht_config config =
         pg_dht_config_default(host, PG_DHT_REALM_GLOBAL, &self->world->validators);
     config.mode = wanted->mode;
-    config.is_trusting = self->is_trusting;
+    config.is_trusting = wanted->is_trusting;
     config.refresh_ns = wanted->refresh_ns != 0 ? wanted->refresh_ns : config.refresh_ns;
     config.republish_ns = wanted->republish_ns != 0 ? wanted->republish_ns : config.republish_ns;
     if (self->manner != DHT_MANNER_HONEST) { // takes part as others do, and answers in its own way
@@ -257,18 +257,34 @@ static pg_endpoint node_endpoint(const dht_node *node, size_t sybils)
     return at;
 }
 
+static void seed_use(dht_node *node, uint64_t number)
+{
+    pg_identity identity;
+    memset(&node->seed, 0, sizeof(node->seed));
+    memcpy(node->seed.bytes, &number, sizeof(number));
+    CHECK_OK(pg_identity_init(&identity, &node->seed));
+    node->id = identity.peer_id;
+    pg_identity_deinit(&identity);
+}
+
+void dht_node_grind(dht_node *node, const pg_dht_key *target, unsigned prefix)
+{
+    for (;;) {
+        seed_use(node, pg_sim_random_below(UINT64_MAX));
+        pg_dht_key key = pg_dht_key_of_peer(&node->id);
+        if (pg_dht_key_prefix(&key, target) >= prefix) {
+            return;
+        }
+    }
+}
+
 dht_node *dht_world_add(dht_world *world)
 {
     CHECK(world->count < world->cap);
     dht_node *node = &world->nodes[world->count];
-    pg_identity identity;
     *node = (dht_node){.world = world, .index = world->count};
     world->count++;
-    uint64_t draw = pg_sim_random_below(UINT64_MAX);
-    memcpy(node->seed.bytes, &draw, sizeof(draw));
-    CHECK_OK(pg_identity_init(&identity, &node->seed));
-    node->id = identity.peer_id;
-    pg_identity_deinit(&identity);
+    seed_use(node, pg_sim_random_below(UINT64_MAX));
     CHECK_OK(pg_sim_machine_new(&node->machine));
     dht_node_place(node, 0);
     return node;

@@ -47,7 +47,6 @@ struct dht_node {
     pg_peer_id id;
     pg_multiaddr addr;
     dht_manner manner;
-    bool is_trusting;
     pg_host *host;
     pg_dht *dht;
     bool is_up;
@@ -68,6 +67,7 @@ typedef struct dht_world_config {
     int64_t republish_ns;
     pg_dht_mode mode;
     unsigned liars_percent; // of the nodes
+    bool is_trusting;       // all nodes without the defences
 } dht_world_config;
 
 /** A network. */
@@ -87,6 +87,9 @@ dht_node *dht_world_add(dht_world *world);
 
 /** Give a node that is not up its address: in a /24 of its own, or, with `subnets` not 0, in one of so many. */
 void dht_node_place(dht_node *node, size_t subnets);
+
+/** Choose the key of a node that is not up so that it shares at least `prefix` bits with a point: by trying. */
+void dht_node_grind(dht_node *node, const pg_dht_key *target, unsigned prefix);
 
 /** Start a node, or start it again after a crash, and let it meet `count` random others that are up. */
 void dht_node_start(dht_node *node, size_t count);
