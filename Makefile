@@ -5,7 +5,7 @@ SECONDS ?= 60
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-asan test-tsan bench fuzz coverage lint analyze format install clean
+.PHONY: help run build test test-asan test-tsan bench fuzz coverage lint lint-quick analyze format install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -45,6 +45,10 @@ coverage: ## lines reached by the tests, room by room; fails below COVERAGE_MIN 
 lint: ## layout, static analysis, shell scripts, and the checks
 	@scripts/setup lint
 	@scripts/lint
+
+lint-quick: ## the same without clang-tidy, which takes a quarter of an hour
+	@scripts/setup lint
+	@scripts/lint quick
 
 analyze: ## clang's static analyzer over src/; a finding fails
 	@scripts/setup lint analyze
