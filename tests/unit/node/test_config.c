@@ -107,7 +107,8 @@ static void test_config__typo__names_line_key_and_the_nearest(void **state)
     (void) state;
     assert_rejected("[net]\n\nlissten = /ip4/1.2.3.4/tcp/1\n",
                     "pangea.conf: line 3: unknown key 'net.lissten', did you mean 'net.listen'?");
-    assert_rejected("[weather]\nrainy = true\n", "pangea.conf: line 2: unknown key 'weather.rainy'");
+    assert_rejected("[weather]\nrainy = true\n",
+                    "pangea.conf: line 2: unknown key 'weather.rainy'");
     assert_rejected("echo = true\n",
                     "pangea.conf: line 1: unknown key '.echo', did you mean 'net.echo'?");
 }
