@@ -212,7 +212,7 @@ static void providers_run(dht_world *world, size_t count, tally *finds)
 static pg_err loss_script(void *arg)
 {
     dht_world *world = arg;
-    const dht_world_config config = {.nodes = NODES, .is_null = true, .connections = 100};
+    const dht_world_config config = {.nodes = NODES, .is_null = true};
     tally puts = {0};
     tally gets = {0};
     tally finds = {0};
