@@ -185,9 +185,15 @@ static void hosts_tell(const put_run *run)
     size_t hosts = pg_answer_count(pg_answer_object(answer, "hosts"));
     uint64_t survives = pg_answer_u64(answer, "survives");
     pg_size_format(pg_answer_u64(answer, "stored_bytes"), text);
-    pg_output_note(output, "%s on %zu host%s, code %llu+%llu", text, hosts, hosts == 1 ? "" : "s",
-                   (unsigned long long) pg_answer_u64(answer, "data_shards"),
-                   (unsigned long long) pg_answer_u64(answer, "parity_shards"));
+    if (pg_answer_u64(answer, "segments") == 0) {
+        pg_output_note(output, "%s on %zu host%s, a whole copy on each", text, hosts,
+                       hosts == 1 ? "" : "s");
+    } else {
+        pg_output_note(output, "%s on %zu host%s, code %llu+%llu", text, hosts,
+                       hosts == 1 ? "" : "s",
+                       (unsigned long long) pg_answer_u64(answer, "data_shards"),
+                       (unsigned long long) pg_answer_u64(answer, "parity_shards"));
+    }
     if (survives > 0) {
         pg_output_note(output, "survives the loss of any %llu host%s",
                        (unsigned long long) survives, survives == 1 ? "" : "s");

@@ -219,6 +219,8 @@ class Few(NodeTest):
         (listed,) = uploader.answer("ls")["files"]
         file = uploader.file(listed["root"])
         self.assertEqual((file["state"], file["survives"], len(file["hosts"])), ("partial", 0, 3))
+        small = run("put", self.write("small", b"small"), "--data", uploader.folder)
+        self.assertIn("on 3 hosts, a whole copy on each", small.stderr)
         before = self.hosts(file)
         self.mesh(8, *SMALL)
         self.wait_for(lambda: uploader.file(listed["root"])["state"] == "complete", "it spreads")
