@@ -2,7 +2,6 @@
 // Blocks over Bitswap against /perf on the same connection: two hosts in this process, TCP over loopback, hybrid Noise, yamux. Both
 // sides share one loop thread here, as they would not elsewhere; the block store reads and the digests are made on the pools. Runs
 // in a new folder below the present one.
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,26 +139,6 @@ static void on_get(void *user)
 
 // ---- Before and after
 
-static void folder_remove(const char *path)
-{
-    char inside[512];
-    DIR *folder = opendir(path);
-    if (folder == NULL) {
-        return;
-    }
-    for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
-            continue;
-        }
-        (void) snprintf(inside, sizeof(inside), "%s/%s", path, entry->d_name);
-        if (unlink(inside) != 0) {
-            folder_remove(inside);
-        }
-    }
-    (void) closedir(folder);
-    (void) rmdir(path);
-}
-
 static void side_begin(side *it, const char *dir, uint8_t number)
 {
     pg_key seed = {.bytes = {number}};
@@ -253,7 +232,7 @@ static pg_err run(void *arg)
     free(small.cids);
     side_end(&state.client);
     side_end(&state.server);
-    folder_remove(state.folder);
+    bench_folder_remove(state.folder);
     return PG_OK;
 }
 

@@ -19,16 +19,6 @@ pg_err pg_field_text(json_object *object, const char *name, const char **out_tex
     return PG_OK;
 }
 
-pg_err pg_field_text_if(json_object *object, const char *name, const char **out_text)
-{
-    json_object *field = NULL;
-    if (!json_object_object_get_ex(object, name, &field)) {
-        *out_text = NULL;
-        return PG_OK;
-    }
-    return pg_field_text(object, name, out_text);
-}
-
 void pg_field_wipe(json_object *object, const char *name)
 {
     json_object *field = NULL;

@@ -25,9 +25,6 @@ PG_NODISCARD pg_err pg_field_u64(json_object *object, const char *name, uint64_t
 /** Read true or false, false where there is none. Errors: PG_ERR_INVALID. */
 PG_NODISCARD pg_err pg_field_bool(json_object *object, const char *name, bool *out_value);
 
-/** Read a text that may be missing: NULL then. Borrowed from the object. Errors: PG_ERR_INVALID. */
-PG_NODISCARD pg_err pg_field_text_if(json_object *object, const char *name, const char **out_text);
-
 /** Overwrite a text, where there is one, before the object is freed: it was a secret. NULL is fine. */
 void pg_field_wipe(json_object *object, const char *name);
 

@@ -159,11 +159,6 @@ pg_err pg_finder_reload(pg_finder *finder, const pg_config *config)
     return mdns_set(finder, config->net_mdns);
 }
 
-pg_conn_manager *pg_finder_manager(const pg_finder *finder)
-{
-    return finder->manager;
-}
-
 void pg_finder_free(pg_finder **finder)
 {
     pg_finder *dead = *finder;

@@ -23,8 +23,5 @@ PG_NODISCARD pg_err pg_finder_new(pg_host *host, const pg_config *config, pg_db 
 /** Go on as a changed configuration says. Parks: yes, briefly. Errors as pg_finder_new; a list with an invalid entry is not taken over. */
 PG_NODISCARD pg_err pg_finder_reload(pg_finder *finder, const pg_config *config);
 
-/** Return the connection manager, for services to tell it of peers. Borrowed. */
-pg_conn_manager *pg_finder_manager(const pg_finder *finder);
-
 /** Stop, save what is remembered, free, and set *finder to NULL; connections stay. NULL is fine. Parks: yes. */
 void pg_finder_free(pg_finder **finder);

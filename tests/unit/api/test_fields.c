@@ -25,9 +25,6 @@ static void test_fields__wrong_types__are_named(void **state)
     assert_int_equal(pg_field_text(object, "n", &text), PG_ERR_INVALID);
     assert_string_equal(pg_error_detail(PG_ERR_INVALID), "\"n\" must be a text");
     assert_int_equal(pg_field_text(object, "none", &text), PG_ERR_INVALID);
-    assert_int_equal(pg_field_text_if(object, "none", &text), PG_OK);
-    assert_null(text);
-    assert_int_equal(pg_field_text_if(object, "b", &text), PG_ERR_INVALID);
     assert_int_equal(pg_field_u64(object, "n", 7, 0, &number), PG_OK);
     assert_int_equal(number, 7);
     assert_int_equal(pg_field_u64(object, "none", 7, 3, &number), PG_OK);
