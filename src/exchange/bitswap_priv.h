@@ -159,8 +159,9 @@ struct pg_bitswap_peer {
     pg_list answers;   // ANSWER
     pg_list blocks;    // BLOCK
     pg_list ready;     // pg_bitswap_outgoing
-    uint32_t round;    // number of the last message with wants
-    uint32_t reading;  // blocks
+    uint32_t ready_count;
+    uint32_t round;   // number of the last message with wants
+    uint32_t reading; // blocks
     size_t pending_bytes;
     pg_list budget_node; // in bitswap.budget_queue
 

@@ -118,6 +118,7 @@ static pg_err gather_blocks(pg_bitswap_peer *peer, message *out)
         out->blocks++;
         out->block_bytes += data.len;
         pg_list_remove(&block->node);
+        peer->ready_count--;
         if (is_large) {
             out->block = block;
             return PG_OK;

@@ -202,6 +202,7 @@ static void want_cancel(pg_bitswap_peer *peer, pg_bytes cid)
     }
     if (outgoing != NULL) {
         pg_list_remove(&outgoing->node);
+        peer->ready_count--;
         pg_bitswap_serve_release(peer, outgoing);
     }
 }
@@ -325,6 +326,7 @@ static void read_settle(read_job *job, pg_err err)
     }
     if (is_wanted && err == PG_OK) {
         pg_list_append(&peer->ready, &job->outgoing->node);
+        peer->ready_count++;
         pg_bitswap_send_kick(peer);
     } else {
         discharge(peer, job->len);
@@ -392,6 +394,10 @@ static pump_result pump_one(pg_bitswap_peer *peer)
             held_lack(held); // deleted since it was found
             continue;
         }
+        // Bytes do not bound blocks of none.
+        if (peer->ready_count + peer->reading >= PG_BITSWAP_WANTS_MAX) {
+            return PUMP_NOTHING;
+        }
         if (peer->pending_bytes > 0 && peer->pending_bytes + len > PG_BITSWAP_PENDING_BYTES_MAX) {
             return PUMP_NOTHING;
         }
@@ -447,6 +453,7 @@ void pg_bitswap_serve_clear(pg_bitswap_peer *peer)
     pg_list_remove(&peer->budget_node);
     for (pg_list *node = NULL; (node = pg_list_pop(&peer->ready)) != NULL;) {
         pg_bitswap_outgoing *outgoing = PG_LIST_OBJECT(node, pg_bitswap_outgoing, node);
+        peer->ready_count--;
         discharge(peer, outgoing->data.len);
         outgoing_free(peer->bitswap, outgoing);
     }
