@@ -208,12 +208,15 @@ static pg_err keys_announce(announcer *self)
 /** Return a number that changes with what is kept. */
 static uint64_t kept_mark(const pg_files *files)
 {
-    uint64_t mark = files->totals.pinned_blocks;
+    uint64_t changes = files->totals.pinned_blocks;
+    uint64_t leases = 0;
     if (files->place != NULL) {
         const pg_place_stats stats = pg_place_server_get_stats(files->place);
-        mark += stats.commits_total + stats.expired_total + stats.leases;
+        changes += stats.commits_total + stats.expired_total;
+        leases = stats.leases;
     }
-    return mark;
+    // Apart: a commit that drops a lease, or one that expires, would leave their sum as it was.
+    return changes << 32 | (leases & UINT32_MAX);
 }
 
 static pg_err announce_loop(announcer *self)

@@ -122,7 +122,7 @@ static pg_err extent_tend(pg_files *files, int64_t file, bool is_kept, pg_catalo
         checks[i] = (check){.files = files, .extent = extent, .holder = &extent->holders[i]};
     }
     PG_TRY(checks_run(checks, extent->holder_count));
-    if (is_kept && extent->local == 0) {
+    if (is_kept) {
         (void) lease_prolong(files, extent);
     }
     bool is_lost = checks_take(extent, checks, &behind);
