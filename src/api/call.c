@@ -265,6 +265,7 @@ static pg_err handler_run(void *arg)
         err = route->handler(&request, &call->document);
     }
     pg_field_wipe(request.body, "link");
+    pg_field_wipe(request.body, "invite");
     json_object_put(request.body);
     call_finish(call, err);
     pg_foreign_free(&call->line); // wakes call_run
@@ -477,6 +478,7 @@ static struct MHD_Response *document_make(pg_api_call *call)
     if (call->document != NULL) {
         pg_wipe((void *) (uintptr_t) text, copy->len);
         pg_field_wipe(call->document, "link");
+        pg_field_wipe(call->document, "invite");
     }
     struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls(
         copy->len, copy->ptr, on_mhd_text_sent, copy);

@@ -10,11 +10,11 @@
 #include "cli/link_text.h"
 #include "cli/progress.h"
 #include "cli/put_source.h"
+#include "exchange/limits.h"
 #include "files/code.h"
 #include "files/root.h"
 
 #define STATUS_ACCEPTED 202
-#define TTL_S_MAX (10ULL * 365 * 86400)
 
 /** One run of the command. */
 typedef struct put_run {
@@ -60,8 +60,8 @@ static pg_err ttl_read(const char *text, uint64_t *out_ttl_s)
             break;
         }
     }
-    if (pg_str_to_u64(digits, TTL_S_MAX / factor, &number) != PG_OK || number == 0) {
-        return pg_fail(PG_ERR_INVALID, "--ttl: '%s' is no span of time up to ten years, as 30d",
+    if (pg_str_to_u64(digits, PG_PLACE_EXPIRY_S_MAX / factor, &number) != PG_OK || number == 0) {
+        return pg_fail(PG_ERR_INVALID, "--ttl: '%s' is no span of time up to 60 days, as 30d",
                        text);
     }
     *out_ttl_s = number * factor;
