@@ -472,6 +472,7 @@ pg_err pg_ledger_lose(pg_db *db, const pg_held_name *name, pg_ledger_change *cha
 struct expire_job {
     int64_t before_s;
     uint64_t now_s;
+    uint64_t tombs;
     pg_ledger_change *change;
     pg_buf leases; // pg_ledger_listed[]
     uint32_t count;
@@ -494,6 +495,9 @@ static pg_err job_expire(pg_db_conn *conn, void *arg)
         memcpy(&one, rest.ptr, sizeof(one));
         PG_TRY(lease_end(conn, &one.lease, job->change));
         if (one.lease.expiry_max_s >= job->now_s) { // the owner has shortened it
+            if ((int64_t) job->tombs + job->change->tombs >= (int64_t) PG_PLACE_TOMBS_MAX) {
+                PG_TRY(dropped_make_room(conn, job->change));
+            }
             PG_TRY(dropped_add(conn, &one.key, one.lease.sequence, one.lease.expiry_max_s,
                                job->change));
         }
@@ -502,10 +506,11 @@ static pg_err job_expire(pg_db_conn *conn, void *arg)
     return PG_OK;
 }
 
-pg_err pg_ledger_expire(pg_db *db, uint64_t before_s, uint64_t now_s, pg_ledger_change *change,
-                        uint32_t *out_count)
+pg_err pg_ledger_expire(pg_db *db, uint64_t before_s, uint64_t now_s, uint64_t tombs,
+                        pg_ledger_change *change, uint32_t *out_count)
 {
-    struct expire_job job = {.before_s = (int64_t) before_s, .now_s = now_s, .change = change};
+    struct expire_job job = {
+        .before_s = (int64_t) before_s, .now_s = now_s, .tombs = tombs, .change = change};
     pg_err err = pg_db_write(db, job_expire, &job);
     pg_buf_deinit(&job.leases);
     if (err == PG_OK) {

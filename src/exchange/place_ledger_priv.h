@@ -110,8 +110,8 @@ PG_NODISCARD pg_err pg_ledger_release_write(pg_db *db, const pg_lease_release *r
 /** Take back every claim on a block that is gone: the slots it stood in, all their rows, and the rows of a descriptor or root. */
 PG_NODISCARD pg_err pg_ledger_lose(pg_db *db, const pg_held_name *name, pg_ledger_change *change);
 
-/** End some leases whose expiry is before `before_s`; *out_count tells how many, 0 when there are no more. */
-PG_NODISCARD pg_err pg_ledger_expire(pg_db *db, uint64_t before_s, uint64_t now_s,
+/** End some leases whose expiry is before `before_s`, where `tombs` drops are remembered; *out_count tells how many, 0 when there are no more. */
+PG_NODISCARD pg_err pg_ledger_expire(pg_db *db, uint64_t before_s, uint64_t now_s, uint64_t tombs,
                                      pg_ledger_change *change, uint32_t *out_count);
 
 /** Forget dropped leases whose grants have all expired before `now_s`; *out_count tells how many. */

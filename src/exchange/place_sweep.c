@@ -88,7 +88,8 @@ static pg_err leases_expire(pg_place_server *server, uint64_t now_s)
     while (count > 0) {
         pg_ledger_change change = {0};
         PG_TRY(pg_place_ledger_lock(server));
-        pg_err err = pg_ledger_expire(server->config.db, before_s, now_s, &change, &count);
+        pg_err err =
+            pg_ledger_expire(server->config.db, before_s, now_s, server->tombs, &change, &count);
         if (err == PG_OK) {
             pg_place_apply(server, &change, false);
             server->totals.expired_total += count;
