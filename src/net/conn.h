@@ -101,7 +101,8 @@ void pg_conn_get_info(const pg_conn *conn, pg_conn_info *out_info);
  *  PG_ERR_NOMEM, and what ended the connection */
 PG_NODISCARD pg_err pg_conn_send_datagram(pg_conn *conn, pg_bytes bytes);
 
-/** Wait for the next datagram; those nobody waits for are kept for a while, the newest ones. One fiber at a time. Parks: yes.
+/** Wait for the next datagram; those nobody waits for are kept for a while, the newest ones,
+ *  once one was sent or waited for on this side; before, they are dropped. One fiber at a time. Parks: yes.
  *  Errors: PG_ERR_UNSUPPORTED, PG_ERR_LIMIT (longer than `space`: it is lost), PG_ERR_CLOSED, PG_ERR_TIMEOUT, PG_ERR_CANCELLED,
  *  PG_ERR_NOMEM, and what ended the connection */
 PG_NODISCARD pg_err pg_conn_recv_datagram(pg_conn *conn, pg_time deadline, pg_mut_bytes space,

@@ -77,7 +77,8 @@ void pg_quic_datagrams_free(pg_quic_datagrams **datagrams)
 
 void pg_quic_datagram_take(pg_quic_conn *conn, pg_bytes bytes)
 {
-    pg_quic_datagrams *datagrams = datagrams_get(conn);
+    // Who never asked for datagrams shall not pay memory for a peer's.
+    pg_quic_datagrams *datagrams = conn->datagrams;
     if (datagrams != NULL &&
         queue_put(&datagrams->in, &datagrams->in_count, PG_NET_QUIC_DATAGRAMS_MAX, bytes)) {
         pg_waitq_wake_one(&datagrams->readers);
