@@ -92,9 +92,12 @@ static pg_err many_lie_script(void *arg)
     return PG_OK;
 }
 
+static size_t thrown_away; // blocks
+
 static pg_err on_throw_away(const pg_cid *cid, uint32_t len, void *user)
 {
     (void) len;
+    thrown_away++;
     return pg_block_store_delete(user, cid);
 }
 
@@ -109,11 +112,13 @@ static pg_err thrown_away_script(void *arg)
     sim_world *world = arg;
     sim_file file = {.content = 1, .size = 3000000};
     nodes_all_make(world);
+    thrown_away = 0;
     sim_run(&world->nodes[0], sim_put, &file);
     sim_node_crash(&world->nodes[0]);
     for (size_t i = 0; i < 2; i++) {
         sim_run(sim_node_of(world, &file.hosts[i]), throw_away, NULL);
     }
+    CHECK(thrown_away >= 2);
     sim_run(&world->nodes[READER], sim_get, &file);
     sim_nodes_stop(world);
     return PG_OK;

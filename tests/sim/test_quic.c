@@ -306,6 +306,7 @@ static pg_err moving_script(void *arg)
         PG_TRY(pg_sleep_until(pg_after(PG_MS(5))));
     }
     PG_TRY(pg_sleep_until(pg_after(PG_MS(50 + (int64_t) pg_sim_random_below(200)))));
+    SIM_CHECK(w->done == 0);
     pg_endpoint moved = pg_sim_machine_endpoint(w->clients[0]);
     moved.ip[1] ^= 0x40U;
     pg_sim_machine_move(w->clients[0], &moved);
