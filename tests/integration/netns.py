@@ -4,6 +4,7 @@ is gone with its processes.
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -76,3 +77,46 @@ class Link:
 
     def end(self):
         ip("link", "delete", self.near)
+
+
+# In the far namespace: says that it listens, then sends back to the group what came to it.
+ECHO = """
+import socket
+group, port, here = "239.77.0.1", 7700, "10.79.0.2"
+receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+receiver.bind(("", port))
+receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + socket.inet_aton(here))
+receiver.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(here))
+receiver.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+print("ready", flush=True)
+receiver.settimeout(10)
+receiver.sendto(receiver.recv(64), (group, port))
+"""
+
+
+def require_multicast():
+    """Send a datagram to a group on a link like those of the tests and have it come back; exits with 77 where it does not."""
+    group, port, here = "239.77.0.1", 7700, "10.79.0.1"
+    far = Far()
+    link = Link(far, [f"{here}/24"], ["10.79.0.2/24"])
+    echo = subprocess.Popen([*far.words, sys.executable, "-c", ECHO], stdout=subprocess.PIPE)
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as near:
+            near.bind(("", port))
+            member = socket.inet_aton(group) + socket.inet_aton(here)
+            near.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+            near.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(here))
+            near.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+            near.settimeout(10)
+            echo.stdout.readline()  # it listens, or it has ended
+            near.sendto(b"there?", (group, port))
+            near.recv(64)
+    except OSError as error:
+        print(f"skipped: multicast does not pass between network namespaces here: {error}")
+        sys.exit(SKIP)
+    finally:
+        echo.kill()
+        echo.wait()
+        echo.stdout.close()
+        link.end()
+        far.end()

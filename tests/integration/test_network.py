@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Nodes on a real local network: two network namespaces and a link between them, made by this test. Neighbours find each other by mDNS,
-over IPv4 and over IPv6; an invitation brings one into a private network, and no other. Exits with 77 where namespaces are not possible.
+over IPv4 and over IPv6; an invitation brings one into a private network, and no other. Exits with 77 where namespaces or multicast between them
+are not possible.
 
 usage: test_network.py PANGEA
 """
@@ -112,4 +113,5 @@ class NetworkTest(NodeTest):
 
 if __name__ == "__main__":
     netns.enter()
+    netns.require_multicast()
     unittest.main(argv=sys.argv[:1])

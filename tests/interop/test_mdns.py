@@ -4,16 +4,13 @@
 
 usage: test_mdns.py PANGEA
 
-Exits with 77 where namespaces are not possible or js-libp2p cannot be prepared.
+Exits with 77 where namespaces or multicast between them are not possible, or js-libp2p cannot be prepared.
 """
 import json
 import os
-import pathlib
 import queue
-import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import unittest
@@ -21,9 +18,9 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "integration"))
 import netns  # pylint: disable=wrong-import-position
+from nodes import Node, NodeTest  # pylint: disable=wrong-import-position
 
-PANGEA = os.path.abspath(sys.argv[1])
-TIMEOUT = 60
+TIMEOUT = 30
 
 
 class Js:
@@ -33,7 +30,11 @@ class Js:
         words = [*words, "node", os.path.join(HERE, "js", "mdns.mjs"), listen]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.lines, self.seen = queue.Queue(), []
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        self.peer_id = None
+
+    def await_ready(self):
         self.peer_id = self.next_with("peerId")["peerId"]
 
     def _read(self):
@@ -45,7 +46,11 @@ class Js:
         position, deadline = 0, time.monotonic() + TIMEOUT
         while True:
             while position == len(self.seen):
-                self.seen.append(self.lines.get(timeout=max(0.1, deadline - time.monotonic())))
+                try:
+                    self.seen.append(self.lines.get(timeout=max(0.1, deadline - time.monotonic())))
+                except queue.Empty:
+                    what = key if value is None else f"{key} {value}"
+                    raise AssertionError(f"js never told {what}; it told {self.seen}") from None
             event = self.seen[position]
             if key in event and value in (None, event[key]):
                 return event
@@ -53,55 +58,48 @@ class Js:
 
     def end(self):
         self.process.stdin.close()
-        self.process.wait(TIMEOUT)
-        self.process.stdout.close()
+        try:
+            self.process.wait(TIMEOUT)
+        finally:
+            self.process.kill()  # what the reader waits for ends with it
+            self.process.wait()
+            self.reader.join()
+            self.process.stdout.close()
 
 
-class Mdns(unittest.TestCase):
+class Mdns(NodeTest):
     def setUp(self):
-        place = tempfile.TemporaryDirectory(prefix="pangea-mdns-")
-        self.addCleanup(place.cleanup)
-        self.work = pathlib.Path(place.name)
         self.far = netns.Far()
         self.addCleanup(self.far.end)
         link = netns.Link(self.far, ["10.78.0.1/24"], ["10.78.0.2/24"])
         self.addCleanup(link.end)
         self.far.ip("route", "add", "default", "via", "10.78.0.1")  # js sends to groups by the default route
-
-    def pangea(self, *words):
-        done = subprocess.run([PANGEA, *words, "--data", self.work / "node", "--json"],
-                              capture_output=True, text=True, timeout=TIMEOUT, check=True)
-        return json.loads(done.stdout)
+        super().setUp()
 
     def test_on_two_machines(self):
-        self.meet(Js(self.far.words, "/ip4/10.78.0.2/tcp/0"))
+        self.meet_js(Js(self.far.words, "/ip4/10.78.0.2/tcp/0"))
 
     def test_on_one_machine(self):
         netns.ip("route", "add", "default", "via", "10.78.0.2")
-        self.meet(Js([], "/ip4/10.78.0.1/tcp/0"))  # both have port 5353
+        self.meet_js(Js([], "/ip4/10.78.0.1/tcp/0"))  # both have port 5353
 
-    def meet(self, js):
+    def meet_js(self, js):
         """Each finds the other."""
         self.addCleanup(js.end)
-        words = [PANGEA, "run", "--data", self.work / "node", "--listen", "/ip4/10.78.0.1/tcp/0"]
-        with open(self.work / "log", "wb") as log:
-            node = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log, text=True)
+        js.await_ready()
+        node = Node(self.work / "node", "net.mdns=true", source="/ip4/10.78.0.1/tcp/0")
+        self.nodes.append(node)
         try:
-            ready = json.loads(node.stdout.readline())
             # ours finds theirs, and dials it
-            opened = js.next_with("connected", ready["peer_id"])
+            opened = js.next_with("connected", node.peer_id)
             self.assertEqual(opened["direction"], "inbound")
-            peer, = self.pangea("peers")["peers"]
+            peer, = node.answer("peers")["peers"]
             self.assertEqual((peer["peer_id"], peer["direction"]), (js.peer_id, "outbound"))
             # theirs finds ours, by the address that it has on the link
-            found = js.next_with("found", ready["peer_id"])
-            while not found["addrs"]:  # from the connection that ours made, before mDNS told where it is
-                found = js.next_with("found", ready["peer_id"])
-            self.assertEqual([f"{addr}/p2p/{ready['peer_id']}" for addr in found["addrs"]], ready["addrs"])
-        finally:
-            node.send_signal(signal.SIGTERM)
-            self.assertEqual(node.wait(TIMEOUT), 0)
-            node.stdout.close()
+            found = js.next_with("found", node.peer_id)
+            self.assertEqual([f"{addr}/p2p/{node.peer_id}" for addr in found["addrs"]], node.ready["addrs"])
+        except AssertionError as failure:
+            raise AssertionError(f"{failure}\njs told: {js.seen}\nour log:\n{node.log()}") from failure
 
 
 if __name__ == "__main__":
@@ -110,4 +108,5 @@ if __name__ == "__main__":
         if prepared.returncode != 0:
             sys.exit(prepared.returncode)
     netns.enter()
+    netns.require_multicast()
     unittest.main(argv=sys.argv[:1], verbosity=2)
