@@ -103,9 +103,9 @@
 /** How far the wall clock may be from where a clock that cannot be set says it is, seconds; more is a step. */
 #define PG_PLACE_STEP_S (UINT64_C(1) * 3600)
 
-/** How far a sequence that a host names may be ahead of our clock, seconds, ten years: a host that lied could else drive an owner to the
+/** How far a sequence that a host names may be ahead of our clock, milliseconds as sequences are, ten years: a host that lied could else drive an owner to the
  *  end of the numbers, after which nothing can be renewed. */
-#define PG_PLACE_SEQUENCE_AHEAD_S (UINT64_C(3652) * 24 * 3600)
+#define PG_PLACE_SEQUENCE_AHEAD_MS (UINT64_C(3652) * 24 * 3600 * 1000)
 
 /** Receipts kept for one extent: one a slot, and some of hosts that left. */
 #define PG_PLACE_RECEIPTS_MAX 64U

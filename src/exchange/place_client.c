@@ -400,8 +400,8 @@ typedef struct committing {
 // A host may say what it likes: that it knows a later grant has to be possible.
 static pg_err known_take(const committing *work, uint64_t known, uint64_t *out_known)
 {
-    uint64_t now_s = (uint64_t) (pg_wall_ms() / 1000);
-    if (known < work->grant.sequence || known > now_s + PG_PLACE_SEQUENCE_AHEAD_S) {
+    uint64_t now_ms = (uint64_t) pg_wall_ms();
+    if (known < work->grant.sequence || known > now_ms + PG_PLACE_SEQUENCE_AHEAD_MS) {
         return pg_fail(PG_ERR_PROTOCOL, "the host says it knows a grant with sequence %llu",
                        (unsigned long long) known);
     }

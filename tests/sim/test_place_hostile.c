@@ -24,6 +24,7 @@ typedef enum lie {
     LIE_OTHER_DESCRIPTOR,
     LIE_NO_RECEIPT,
     LIE_IMPOSSIBLE_SEQUENCE,
+    LIE_LATER_SEQUENCE, // which can be, and so is believed
     LIE_SHORT_BITS,
     LIE_FORGED_PASSED_ON, // receipts of others in HAVE
     LIE_OWN_PASSED_ON,
@@ -400,6 +401,8 @@ static void test_hostile__floods__are_bounded_and_others_are_served(void **state
 
 // ---- Hosts that lie
 
+static uint64_t later_told; // the sequence of a grant that the host may well have seen
+
 static void answer(pg_stream *stream, const pg_place_response *response)
 {
     pg_buf out = {0};
@@ -432,6 +435,9 @@ static void commit_answer(const world *w, pg_net_stream_ctx *ctx, const pg_place
     if (w->lie == LIE_IMPOSSIBLE_SEQUENCE) {
         response.status = PG_PLACE_STATUS_SUPERSEDED;
         response.known_sequence = INT64_MAX;
+    } else if (w->lie == LIE_LATER_SEQUENCE) {
+        response.status = PG_PLACE_STATUS_SUPERSEDED;
+        response.known_sequence = later_told = (uint64_t) pg_wall_ms() + 60000;
     } else if (w->lie != LIE_NO_RECEIPT) {
         response.receipt = pg_buf_bytes(&receipt);
     }
@@ -527,7 +533,8 @@ static pg_err believe_commit(pg_place_session *session, const world *w)
     const pg_place_commit commit = {.grant = pg_buf_bytes(&grant), .slots = 0x3};
     pg_err err =
         pg_place_commit_send(session, &commit, pg_after(PG_SECONDS(5)), &receipt, &encoded, &known);
-    CHECK(receipt.slots == 77 && known == 88 && encoded.len == 0); // untouched
+    CHECK(receipt.slots == 77 && encoded.len == 0); // untouched
+    CHECK(known == (err == PG_ERR_CHANGED ? later_told : 88));
     pg_buf_deinit(&grant);
     return err;
 }
@@ -543,14 +550,14 @@ static pg_err on_believe(place_node *self, void *arg)
 {
     world *w = arg;
     static const pg_err wanted[LIE_COUNT] = {
-        [LIE_UNKNOWN_ID] = PG_ERR_PROTOCOL, [LIE_HUGE_HEAD] = PG_ERR_LIMIT,
-        [LIE_NONSENSE] = PG_ERR_MALFORMED,  [LIE_UNKNOWN_STATUS] = PG_ERR_UNSUPPORTED,
-        [LIE_FORGED_RECEIPT] = PG_ERR_AUTH, [LIE_FEWER_SLOTS] = PG_ERR_AUTH,
-        [LIE_OTHER_SEQUENCE] = PG_ERR_AUTH, [LIE_OTHER_DESCRIPTOR] = PG_ERR_AUTH,
-        [LIE_NO_RECEIPT] = PG_ERR_AUTH,     [LIE_IMPOSSIBLE_SEQUENCE] = PG_ERR_PROTOCOL,
-        [LIE_SHORT_BITS] = PG_ERR_PROTOCOL, [LIE_FORGED_PASSED_ON] = PG_ERR_AUTH,
-        [LIE_OWN_PASSED_ON] = PG_ERR_AUTH,  [LIE_SILENCE] = PG_ERR_TIMEOUT,
-        [LIE_HANGS_UP] = PG_ERR_CLOSED,
+        [LIE_UNKNOWN_ID] = PG_ERR_PROTOCOL,    [LIE_HUGE_HEAD] = PG_ERR_LIMIT,
+        [LIE_NONSENSE] = PG_ERR_MALFORMED,     [LIE_UNKNOWN_STATUS] = PG_ERR_UNSUPPORTED,
+        [LIE_FORGED_RECEIPT] = PG_ERR_AUTH,    [LIE_FEWER_SLOTS] = PG_ERR_AUTH,
+        [LIE_OTHER_SEQUENCE] = PG_ERR_AUTH,    [LIE_OTHER_DESCRIPTOR] = PG_ERR_AUTH,
+        [LIE_NO_RECEIPT] = PG_ERR_AUTH,        [LIE_IMPOSSIBLE_SEQUENCE] = PG_ERR_PROTOCOL,
+        [LIE_LATER_SEQUENCE] = PG_ERR_CHANGED, [LIE_SHORT_BITS] = PG_ERR_PROTOCOL,
+        [LIE_FORGED_PASSED_ON] = PG_ERR_AUTH,  [LIE_OWN_PASSED_ON] = PG_ERR_AUTH,
+        [LIE_SILENCE] = PG_ERR_TIMEOUT,        [LIE_HANGS_UP] = PG_ERR_CLOSED,
     };
     if (w->lie == LIE_FORGED_PASSED_ON || w->lie == LIE_OWN_PASSED_ON) {
         pg_place_holding holding = {.slots = 77};
