@@ -6,6 +6,7 @@
 #include "api/fields.h"
 #include "api/server.h"
 #include "base/mem.h"
+#include "crypto/peer_id_text.h"
 
 static const char *const kind_names[PG_TRANSFER_KIND_COUNT] = {
     [PG_TRANSFER_KIND_PUT] = "put",
@@ -135,6 +136,21 @@ const pg_transfer *pg_transfers_find(pg_transfers *transfers, const char *id, pg
     return pg_map_get(&transfers->map, pg_bytes_cstr(id));
 }
 
+static json_object *faulty_make(const pg_get_report *report)
+{
+    static const char *const names[PG_HOST_FAULT_COUNT] = {"late", "absent", "corrupt"};
+    json_object *array = json_object_new_array();
+    for (size_t i = 0; i < report->faulty_count; i++) {
+        char peer[PG_PEER_ID_TEXT_BYTES];
+        json_object *object = json_object_new_object();
+        pg_peer_id_format(&report->faulty[i].peer, peer);
+        pg_field_add_text(object, "peer_id", peer);
+        pg_field_add_text(object, "fault", names[report->faulty[i].fault]);
+        (void) json_object_array_add(array, object);
+    }
+    return array;
+}
+
 static json_object *report_make(const pg_get_report *report)
 {
     json_object *object = json_object_new_object();
@@ -143,6 +159,7 @@ static json_object *report_make(const pg_get_report *report)
     pg_field_add_u64(object, "shards_absent", report->shards_absent);
     pg_field_add_u64(object, "shards_corrupt", report->shards_corrupt);
     pg_field_add_ms(object, "first_byte_ms", report->first_byte_ns);
+    pg_field_add(object, "faulty_hosts", faulty_make(report));
     return object;
 }
 

@@ -124,6 +124,17 @@ static pg_err get_job(void *arg)
 
 // ---- Telling
 
+static void fault_tell(const get_run *run, json_object *host)
+{
+    const char *fault = pg_answer_text(host, "fault");
+    const char *peer = pg_answer_text(host, "peer_id");
+    if (strcmp(fault, "corrupt") == 0) {
+        pg_output_note(&run->invocation->output, "%s gave other bytes than it was given", peer);
+    } else if (strcmp(fault, "absent") == 0) {
+        pg_output_note(&run->invocation->output, "%s did not have what it said it holds", peer);
+    }
+}
+
 static void shards_tell(const get_run *run, json_object *report)
 {
     uint64_t absent = pg_answer_u64(report, "shards_absent");
@@ -132,6 +143,10 @@ static void shards_tell(const get_run *run, json_object *report)
         pg_output_note(&run->invocation->output,
                        "%llu pieces were missing and %llu corrupt; others made up for them",
                        (unsigned long long) absent, (unsigned long long) corrupt);
+    }
+    json_object *faulty = pg_answer_object(report, "faulty_hosts");
+    for (size_t i = 0; i < pg_answer_count(faulty); i++) {
+        fault_tell(run, json_object_array_get_idx(faulty, i));
     }
 }
 

@@ -267,6 +267,11 @@ static void on_wrong(pg_bitswap_peer *peer)
     if (peer->wrong < awaited) {
         return;
     }
+    if (awaited > 0) {
+        char name[PG_PSEUDONYM_TEXT_BYTES];
+        pg_host_peer_pseudonym(peer->bitswap->host, &peer->id, name);
+        pg_log_limited(PG_LOG_LEVEL_INFO, "exchange.bitswap.corrupt", PG_LOG_STR("peer", name));
+    }
     pg_list *next = NULL;
     for (pg_list *node = sent->next; node != sent; node = next) {
         pg_bitswap_query *ask = PG_LIST_OBJECT(node, pg_bitswap_query, node);

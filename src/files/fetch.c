@@ -248,9 +248,38 @@ static int64_t hedge_ns(const pg_fetch *fetch)
     return wait_ns > PG_MS(PG_FETCH_HEDGE_MS) ? wait_ns : PG_MS(PG_FETCH_HEDGE_MS);
 }
 
+static const char *const fault_names[PG_HOST_FAULT_COUNT] = {"late", "absent", "corrupt"};
+
+/** Name a host that failed, in the report and in the log. */
+static void fault_note(pg_fetch *fetch, const pg_peer_id *peer, pg_host_fault fault)
+{
+    pg_get_report *report = &fetch->report;
+    size_t i = 0;
+    while (i < report->faulty_count && !pg_peer_id_equal(&report->faulty[i].peer, peer)) {
+        i++;
+    }
+    if (i == PG_GET_FAULTY_MAX || (i < report->faulty_count && report->faulty[i].fault >= fault)) {
+        return;
+    }
+    report->faulty[i] = (pg_faulty_host){*peer, fault};
+    report->faulty_count += i == report->faulty_count ? 1 : 0;
+    char name[PG_PSEUDONYM_TEXT_BYTES];
+    pg_host_peer_pseudonym(fetch->files->config.host, peer, name);
+    pg_log_limited(PG_LOG_LEVEL_INFO, "files.host.faulty", PG_LOG_STR("peer", name),
+                   PG_LOG_STR("fault", fault_names[fault]));
+}
+
 static void holder_note(want_run *run, pg_holder *holder, unsigned slot, pg_err err)
 {
-    run->fetch->report.shards_corrupt += err == PG_ERR_CORRUPT ? 1 : 0;
+    pg_fetch *fetch = run->fetch;
+    fetch->report.shards_corrupt += err == PG_ERR_CORRUPT ? 1 : 0;
+    if (err == PG_ERR_CORRUPT) {
+        fault_note(fetch, &holder->peer, PG_HOST_FAULT_CORRUPT);
+    } else if (err == PG_ERR_NOT_FOUND && holder->has_answered) {
+        fault_note(fetch, &holder->peer, PG_HOST_FAULT_ABSENT);
+    } else if (err == PG_ERR_TIMEOUT) {
+        fault_note(fetch, &holder->peer, PG_HOST_FAULT_LATE);
+    }
     if (err == PG_OK) {
         holder->failures = 0;
     } else if (err == PG_ERR_NOT_FOUND || err == PG_ERR_CORRUPT) {
@@ -275,7 +304,10 @@ static pg_err holder_fetch(want_run *run, pg_holder *holder, unsigned slot, cons
     pg_holders_turn_give(run->holders, holder);
     if (pg_fiber_is_cancelled()) {
         // Others were faster. A host that had as long as a spare one is given was slow, and is asked behind them next time.
-        holder->failures += took_ns >= hedge_ns(fetch) ? 1 : 0;
+        if (took_ns >= hedge_ns(fetch)) {
+            holder->failures++;
+            fault_note(fetch, &holder->peer, PG_HOST_FAULT_LATE);
+        }
         return PG_ERR_CANCELLED;
     }
     if (err == PG_OK) {

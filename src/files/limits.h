@@ -117,6 +117,9 @@
 /** Between two looks at files that are not on enough hosts, seconds; also when a host appears. */
 #define PG_SPREAD_SECONDS 60
 
+/** Hosts that failed which the report of a get names: a code makes up for fewer, and a file of many extents has some of each. */
+#define PG_GET_FAULTY_MAX 16U
+
 /** Providers of one block that are looked at. */
 #define PG_PROVIDERS_MAX 16U
 

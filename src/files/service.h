@@ -24,6 +24,7 @@
 #include "files/code.h"
 #include "files/decode.h"
 #include "files/encode.h"
+#include "files/limits.h"
 #include "files/link.h"
 #include "net/host.h"
 #include "store/blocks.h"
@@ -141,6 +142,20 @@ typedef struct pg_get_options {
     void *user;
 } pg_get_options;
 
+/** How a host failed a get, the worst last. */
+typedef enum pg_host_fault {
+    PG_HOST_FAULT_LATE,    // gave nothing for so long that another was asked
+    PG_HOST_FAULT_ABSENT,  // said it holds what it did not have
+    PG_HOST_FAULT_CORRUPT, // gave other bytes
+    PG_HOST_FAULT_COUNT,
+} pg_host_fault;
+
+/** A host that failed, and its worst fault. */
+typedef struct pg_faulty_host {
+    pg_peer_id peer;
+    pg_host_fault fault;
+} pg_faulty_host;
+
 /** What a get met with. */
 typedef struct pg_get_report {
     uint64_t shards_fetched; // over the network
@@ -148,6 +163,8 @@ typedef struct pg_get_report {
     uint64_t shards_absent;  // looked for and not found
     uint64_t shards_corrupt; // failed their digest, and were replaced
     int64_t first_byte_ns;   // from the start to the first byte given out
+    size_t faulty_count;
+    pg_faulty_host faulty[PG_GET_FAULTY_MAX]; // of whom shards were asked; the first that failed
 } pg_get_report;
 
 /** Get a file. Errors as pg_files_decode_stream; PG_ERR_NOT_FOUND when nobody who could be asked has the root, PG_ERR_UNREACHABLE when there was

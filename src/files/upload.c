@@ -45,6 +45,15 @@ void pg_upload_note(pg_upload *upload, pg_err err)
     upload->lost_err = err;
 }
 
+static void host_log(pg_upload *upload, const pg_peer_id *peer, const char *event, pg_err err)
+{
+    char name[PG_PSEUDONYM_TEXT_BYTES];
+    pg_host_peer_pseudonym(upload->files->config.host, peer, name);
+    pg_log_limited(PG_LOG_LEVEL_INFO, event, PG_LOG_STR("peer", name),
+                   PG_LOG_STR("error", pg_err_name(err)),
+                   PG_LOG_STR("detail", pg_error_detail(err)));
+}
+
 void pg_upload_lose(pg_upload *upload, upload_host *host, pg_err err)
 {
     if (host->is_lost) {
@@ -54,8 +63,7 @@ void pg_upload_lose(pg_upload *upload, upload_host *host, pg_err err)
     host->is_lost = true;
     upload->gaps |= host->slots;
     pg_waitq_wake_all(&host->turn);
-    pg_log(PG_LOG_LEVEL_DEBUG, "files.host.lost", PG_LOG_STR("error", pg_err_name(err)),
-           PG_LOG_STR("detail", upload->lost_why));
+    host_log(upload, &host->peer, "files.host.lost", err);
 }
 
 pg_err pg_upload_fail(const pg_upload *upload)
@@ -83,6 +91,7 @@ static pg_err open_run(void *arg)
                                &self->session);
     if (err != PG_OK && !pg_fiber_is_cancelled()) {
         pg_upload_note(upload, err);
+        host_log(upload, &self->peer, "files.host.refused", err);
     }
     return pg_fiber_is_cancelled() ? PG_ERR_CANCELLED : PG_OK;
 }

@@ -88,6 +88,12 @@ const pg_peer_id *pg_host_id(const pg_host *host)
     return &host->config.identity->peer_id;
 }
 
+void pg_host_peer_pseudonym(pg_host *host, const pg_peer_id *peer,
+                            char out_text[PG_PSEUDONYM_TEXT_BYTES])
+{
+    pg_pseudonym_make(&host->pseudonyms, pg_peer_id_bytes(peer), out_text);
+}
+
 void pg_host_pseudonym(pg_host *host, const pg_endpoint *endpoint,
                        char out_text[PG_PSEUDONYM_TEXT_BYTES])
 {

@@ -22,6 +22,7 @@
 #include "net/conn.h"
 #include "net/limits.h"
 #include "net/peer_book.h"
+#include "net/pseudonym.h"
 #include "net/quic_endpoint.h"
 #include "runtime/stream.h"
 #include "runtime/time.h"
@@ -71,6 +72,10 @@ void pg_host_set_limits(pg_host *host, const pg_host_config *config);
 
 /** Return the host's own PeerId. Borrowed. */
 const pg_peer_id *pg_host_id(const pg_host *host);
+
+/** Write the name that a peer has in this host's log lines (net/pseudonym.h). */
+void pg_host_peer_pseudonym(pg_host *host, const pg_peer_id *peer,
+                            char out_text[PG_PSEUDONYM_TEXT_BYTES]);
 
 // Addresses
 

@@ -227,7 +227,7 @@ static void offence_note(pg_host_entry *entry, pg_err err)
     entry->offences++;
     if (entry->offences == PG_NET_OFFENCES_MAX) {
         char peer[PG_PSEUDONYM_TEXT_BYTES];
-        pg_pseudonym_make(&host->pseudonyms, pg_peer_id_bytes(&entry->peer), peer);
+        pg_host_peer_pseudonym(host, &entry->peer, peer);
         pg_log_limited(PG_LOG_LEVEL_INFO, "net.peer.misbehaves", PG_LOG_STR("peer", peer),
                        PG_LOG_STR("error", pg_err_name(err)),
                        PG_LOG_STR("detail", pg_error_detail(err)));
@@ -288,7 +288,7 @@ static pg_err stream_admit(pg_host_entry *entry, pg_stream *stream)
 static void entry_log_refused(pg_host_entry *entry, pg_err err)
 {
     char peer[PG_PSEUDONYM_TEXT_BYTES];
-    pg_pseudonym_make(&entry->host->pseudonyms, pg_peer_id_bytes(&entry->peer), peer);
+    pg_host_peer_pseudonym(entry->host, &entry->peer, peer);
     pg_log_limited(PG_LOG_LEVEL_INFO, "net.stream.refused", PG_LOG_STR("peer", peer),
                    PG_LOG_STR("error", pg_err_name(err)),
                    PG_LOG_STR("detail", pg_error_detail(err)));

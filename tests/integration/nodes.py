@@ -45,13 +45,14 @@ def await_that(condition, what):
 class Node:
     """A node. Its log is kept in a file, over restarts."""
 
-    def __init__(self, folder, *settings, source=None, more=(), limit=None, prefix=()):
+    def __init__(self, folder, *settings, source=None, more=(), limit=None, prefix=(), program=PANGEA, env=None):
         self.folder = pathlib.Path(folder)
         self.settings = settings
         self.source = source
         self.more = more
         self.limit = limit  # called in the process before it runs
         self.prefix = prefix  # words of a program that becomes the node's
+        self.program, self.env = program, env
         self.ready_file = pathlib.Path(f"{folder}.ready")
         self.log_file = pathlib.Path(f"{folder}.log")
         self.process = None
@@ -64,13 +65,13 @@ class Node:
         """Start the process, without waiting for it."""
         self.is_ending = False
         self.ready_file.unlink(missing_ok=True)
-        words = [*self.prefix, PANGEA, "run", "--data", str(self.folder), "--ready-file", str(self.ready_file)]
+        words = [*self.prefix, self.program, "run", "--data", str(self.folder), "--ready-file", str(self.ready_file)]
         words += ["--listen", self.source or "/ip4/127.0.0.1/tcp/0", *self.more]
         words += ["--set", "net.mdns=false"]  # the nodes of other tests run on this machine too
         for setting in (*self.settings, *settings):
             words += ["--set", setting]
         with open(self.log_file, "ab") as log:
-            self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=log, preexec_fn=self.limit)
+            self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=log, preexec_fn=self.limit, env=self.env)
 
     def await_ready(self):
         def is_ready():

@@ -12,6 +12,16 @@
 
 #include "api/transfers.h"
 #include "base/mem.h"
+#include "crypto/peer_id_text.h"
+
+#define LIAR "12D3KooWBtg3aaRMjxwedh83aGiUkwSxDwUZkzuJcfaqUmo7R3pq"
+
+static pg_peer_id liar(void)
+{
+    pg_peer_id peer;
+    assert_int_equal(pg_peer_id_parse(PG_STR(LIAR), &peer), PG_OK);
+    return peer;
+}
 
 static pg_transfer *begin(pg_transfers *transfers, const char *id, pg_time now)
 {
@@ -64,12 +74,21 @@ static void test_transfers__life__is_told(void **state)
     pg_transfer *get = NULL;
     assert_int_equal(pg_transfers_begin(&transfers, "transfer-2", PG_TRANSFER_KIND_GET, 0, &get),
                      PG_OK);
-    const pg_get_report report = {1, 2, 3, 4, PG_MS(5)};
+    const pg_get_report report = {
+        .shards_fetched = 1,
+        .shards_local = 2,
+        .shards_absent = 3,
+        .shards_corrupt = 4,
+        .first_byte_ns = PG_MS(5),
+        .faulty_count = 1,
+        .faulty = {{liar(), PG_HOST_FAULT_CORRUPT}},
+    };
     pg_transfer_end(get, PG_OK, "", &report, PG_MS(300));
     assert_document(get, "{\"id\":\"transfer-2\",\"kind\":\"get\",\"state\":\"done\",\"bytes\":0,"
                          "\"total_bytes\":0,\"hosts\":0,\"problem\":null,\"report\":{"
                          "\"shards_fetched\":1,\"shards_local\":2,\"shards_absent\":3,"
-                         "\"shards_corrupt\":4,\"first_byte_ms\":5.000}}");
+                         "\"shards_corrupt\":4,\"first_byte_ms\":5.000,\"faulty_hosts\":[{"
+                         "\"peer_id\":\"" LIAR "\",\"fault\":\"corrupt\"}]}}");
     pg_transfers_deinit(&transfers);
 }
 
