@@ -115,6 +115,11 @@
 /** The value of a record. */
 #define PG_DHT_VALUE_BYTES_MAX 8192
 
+/** The name of a feed, what it points with (a CID, and whom to ask for it), and a whole record: envelope and signature around it. */
+#define PG_FEED_NAME_BYTES_MAX 64
+#define PG_FEED_VALUE_BYTES_MAX 1024
+#define PG_FEED_BYTES_MAX 1536
+
 /** Namespaces with a validator. */
 #define PG_DHT_VALIDATORS_MAX 32
 

@@ -8,7 +8,7 @@
 
 // ---- validators ----
 
-// Cut "/namespace/" off a key.
+// Cut the first part off a key, "/namespace/" or the beginning of one.
 static bool key_split(pg_bytes key, pg_bytes *out_name_space, pg_bytes *out_rest)
 {
     if (key.len < 3 || key.len > PG_DHT_NAME_BYTES_MAX || key.ptr[0] != '/') {
@@ -24,20 +24,37 @@ static bool key_split(pg_bytes key, pg_bytes *out_name_space, pg_bytes *out_rest
     return true;
 }
 
-static const pg_dht_validator *validator_get(const pg_dht_validators *validators,
-                                             pg_bytes name_space)
+// A namespace of ours has two parts, "pangea/feed", of which others see the first as the namespace.
+static bool is_within(pg_bytes key, pg_bytes name_space)
+{
+    pg_bytes rest = pg_bytes_slice(key, 1, key.len);
+    return pg_bytes_starts_with(rest, name_space) && rest.len > name_space.len &&
+           rest.ptr[name_space.len] == '/';
+}
+
+static const pg_dht_validator *validator_get(const pg_dht_validators *validators, pg_bytes key)
 {
     for (size_t i = 0; i < validators->count; i++) {
-        if (pg_bytes_equal(pg_bytes_cstr(validators->list[i].name_space), name_space)) {
+        if (is_within(key, pg_bytes_cstr(validators->list[i].name_space))) {
             return &validators->list[i];
         }
     }
     return NULL;
 }
 
+static bool is_taken(const pg_dht_validators *validators, const char *name_space)
+{
+    for (size_t i = 0; i < validators->count; i++) {
+        if (strcmp(validators->list[i].name_space, name_space) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 pg_err pg_dht_validators_add(pg_dht_validators *validators, const pg_dht_validator *validator)
 {
-    if (validator_get(validators, pg_bytes_cstr(validator->name_space)) != NULL) {
+    if (is_taken(validators, validator->name_space)) {
         return pg_fail(PG_ERR_EXISTS, "/%s has a validator already", validator->name_space);
     }
     if (validators->count == PG_DHT_VALIDATORS_MAX) {
@@ -57,7 +74,7 @@ pg_err pg_dht_validators_find(const pg_dht_validators *validators, pg_bytes key,
         return pg_fail(PG_ERR_INVALID, "the key of a record is /NAMESPACE/NAME of at most %d bytes",
                        PG_DHT_NAME_BYTES_MAX);
     }
-    const pg_dht_validator *found = validator_get(validators, name_space);
+    const pg_dht_validator *found = validator_get(validators, key);
     if (found == NULL) {
         return pg_fail(PG_ERR_UNSUPPORTED, "this node knows no records of that namespace");
     }

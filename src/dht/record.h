@@ -16,7 +16,7 @@
 
 /** How to judge the values of one namespace. Keys are "/NAMESPACE/rest"; `rest` may be any bytes. */
 typedef struct pg_dht_validator {
-    const char *name_space; // "pk"; static
+    const char *name_space; // "pk", or of two parts, "pangea/feed"; static
     bool
         is_mutable; // the value of a key may change: a quorum is asked, and the better value counts
     /** Check a value under a key, both within their limits. Must not park.

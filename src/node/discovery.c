@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "dht/feed.h"
+
 static pg_dht_mode mode_of(const pg_config *config)
 {
     if (strcmp(config->dht_mode, "server") == 0) {
@@ -23,6 +25,7 @@ static pg_err dht_start(const pg_discovery *discovery, pg_host *host, pg_dht_rea
 pg_err pg_discovery_start(pg_discovery *discovery, pg_host *host, const pg_config *config)
 {
     PG_TRY(pg_dht_validators_add(&discovery->validators, &pg_dht_validator_pk));
+    PG_TRY(pg_dht_validators_add(&discovery->validators, &pg_dht_validator_feed));
     if (config->dht_test_namespace) {
         PG_TRY(pg_dht_validators_add(&discovery->validators, &pg_dht_validator_test));
     }
