@@ -155,9 +155,9 @@ void pg_keep_lost(pg_keep *keep, const pg_cid *cid)
     }
 }
 
-static void cache_trim(pg_keep *keep, uint64_t room)
+static void cache_trim(pg_keep *keep)
 {
-    while (!pg_list_is_empty(&keep->order) && keep->cache_bytes + room > keep->cache_bytes_max) {
+    while (keep->cache_bytes > keep->cache_bytes_max) {
         (void) oldest_remove(keep);
     }
 }
@@ -219,10 +219,13 @@ static void queued_free(pg_keep *keep, queued *item)
 static void queued_write(pg_keep *keep, const queued *item)
 {
     uint32_t len = (uint32_t) item->bytes.len;
-    cache_trim(keep, len);
+    if (cached_get(keep, &item->cid) != NULL) {
+        return; // offered twice: no other block has to go for it
+    }
     if (cached_add(keep, &item->cid, len) != PG_OK) {
         return;
     }
+    cache_trim(keep); // parks, so it comes last: what others add meanwhile counts too
     pg_err err = pg_block_store_put(keep->blocks, &item->cid, pg_buf_bytes(&item->bytes));
     cached *entry = cached_get(keep, &item->cid);
     if (err != PG_OK && entry != NULL) {
