@@ -27,11 +27,11 @@ PUT_MODEL, GET_MODEL = 2.15, 1.4
 class Network:
     """Fourteen nodes, all connected to all."""
 
-    def __init__(self, program):
+    def __init__(self, program, listen="/ip4/127.0.0.1/tcp/0"):
         self.nodes = []
         for _ in range(NODES):
             peers = [f"net.peers={node.addr}" for node in self.nodes]
-            self.nodes.append(Node(program, "storage.quota=64GiB", *peers))
+            self.nodes.append(Node(program, "storage.quota=64GiB", *peers, listen=listen))
         deadline = time.monotonic() + 60
         for node in self.nodes:
             while len([peer for peer in node.cli("peers")["peers"] if peer.get("protocols")]) < NODES - 1:

@@ -37,14 +37,14 @@ def resident_kib(pid):
 
 
 class Node:
-    def __init__(self, program, *settings):
+    def __init__(self, program, *settings, listen="/ip4/127.0.0.1/tcp/0"):
         self.dir = tempfile.mkdtemp(prefix="pangea-bench-")
         self.program = program
         ready = os.path.join(self.dir, "ready.json")
         subprocess.run([program, "init", "--data", self.data(), "--quiet"], check=True, stdout=subprocess.DEVNULL)
         start = time.monotonic()
         self.process = subprocess.Popen(
-            [program, "run", "--data", self.data(), "--listen", "/ip4/127.0.0.1/tcp/0", "--ready-file", ready,
+            [program, "run", "--data", self.data(), "--listen", listen, "--ready-file", ready,
              *[word for setting in settings for word in ("--set", setting)]],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not os.path.exists(ready):
