@@ -20,13 +20,9 @@ typedef struct account {
 // How much time a connection costs at the allowed rate, and how much may be owed: five seconds' worth at once.
 #define BURST_NS PG_SECONDS(5)
 
-static bool is_loopback(const pg_endpoint *at)
+static bool is_local(const pg_endpoint *at)
 {
-    if (at->family == PG_IP_FAMILY_V4) {
-        return at->ip[0] == 127;
-    }
-    uint8_t one[16] = {[15] = 1};
-    return at->family != PG_IP_FAMILY_V6 || memcmp(at->ip, one, sizeof(one)) == 0;
+    return at->family == PG_IP_FAMILY_NONE || pg_endpoint_is_loopback(at);
 }
 
 static pg_bytes address_key(const pg_endpoint *at)
@@ -124,7 +120,7 @@ pg_err pg_admission_accept(pg_admission *admission, const pg_endpoint *remote, p
         admission->totals.refused_connections++;
         return pg_fail(PG_ERR_LIMIT, "%u connections in all", admission->connections);
     }
-    if (!is_loopback(remote)) {
+    if (!is_local(remote)) {
         pg_err err = stranger_accept(admission, remote, now);
         if (err != PG_OK) {
             admission->totals.refused_ip++;
@@ -150,7 +146,7 @@ void pg_admission_leave(pg_admission *admission, const pg_endpoint *remote)
 {
     pg_assert(admission->connections > 0);
     admission->connections--;
-    if (remote == NULL || is_loopback(remote)) {
+    if (remote == NULL || is_local(remote)) {
         return;
     }
     account *address = pg_map_get(&admission->addresses, address_key(remote));

@@ -134,9 +134,8 @@ static void any_append(const pg_multiaddr_hop *hop, pg_multiaddr *addrs, size_t 
     pg_endpoint local[PG_INTERFACES_MAX];
     size_t local_count = pg_interfaces(local);
     for (size_t i = 0; i < local_count; i++) {
-        size_t ip_len = local[i].family == PG_IP_FAMILY_V4 ? 4 : 16;
-        pg_bytes ip = pg_bytes_make(local[i].ip, ip_len);
-        if (ip_len != hop->host.len || pg_ip_scope_of(ip) == PG_IP_SCOPE_LINK_LOCAL) {
+        pg_bytes ip = pg_endpoint_ip(&local[i]);
+        if (ip.len != hop->host.len || pg_ip_scope_of(ip) == PG_IP_SCOPE_LINK_LOCAL) {
             continue;
         }
         pg_multiaddr addr = pg_multiaddr_make(ip, hop->transport, hop->port);

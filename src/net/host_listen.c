@@ -11,8 +11,7 @@
 
 static pg_multiaddr endpoint_addr(const pg_endpoint *endpoint, pg_multiaddr_transport transport)
 {
-    pg_bytes ip = pg_bytes_make(endpoint->ip, endpoint->family == PG_IP_FAMILY_V4 ? 4 : 16);
-    return pg_multiaddr_make(ip, transport, endpoint->port);
+    return pg_multiaddr_make(pg_endpoint_ip(endpoint), transport, endpoint->port);
 }
 
 pg_err pg_host_upgrade(pg_host *host, pg_stream **raw, const pg_upgrade_request *request,

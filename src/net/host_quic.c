@@ -144,18 +144,6 @@ pg_err pg_host_quic_listen(pg_host *host, const pg_endpoint *at, pg_quic_endpoin
     return endpoint_open(host, at, true, out_endpoint);
 }
 
-static bool is_loopback(const pg_endpoint *at)
-{
-    pg_bytes ip = pg_bytes_make(at->ip, at->family == PG_IP_FAMILY_V4 ? 4 : 16);
-    return pg_ip_scope_of(ip) == PG_IP_SCOPE_LOOPBACK;
-}
-
-static bool is_any(const pg_endpoint *at)
-{
-    static const uint8_t zeros[16] = {0};
-    return memcmp(at->ip, zeros, at->family == PG_IP_FAMILY_V4 ? 4 : 16) == 0;
-}
-
 // The socket to dial from: one that listens, so that others see us come from where they can reach us; else one of its own.
 static pg_err endpoint_for(pg_host *host, const pg_endpoint *to, pg_quic_endpoint **out_endpoint)
 {
@@ -163,7 +151,8 @@ static pg_err endpoint_for(pg_host *host, const pg_endpoint *to, pg_quic_endpoin
         pg_quic_endpoint *each = host->listens[i].quic;
         pg_endpoint at = each != NULL ? pg_quic_endpoint_addr(each) : (pg_endpoint){0};
         if (each != NULL && at.family == to->family &&
-            (is_any(&at) || is_loopback(&at) == is_loopback(to))) {
+            (pg_endpoint_is_any(&at) ||
+             pg_endpoint_is_loopback(&at) == pg_endpoint_is_loopback(to))) {
             *out_endpoint = each;
             return PG_OK;
         }

@@ -57,14 +57,9 @@ bool pg_mdns_rate_take(pg_mdns_rate *rate, uint32_t max, int64_t window_ns, pg_t
 
 // ---- whom ----
 
-static pg_bytes endpoint_ip(const pg_endpoint *endpoint)
-{
-    return pg_bytes_make(endpoint->ip, endpoint->family == PG_IP_FAMILY_V4 ? 4 : 16);
-}
-
 static bool is_in_prefix(pg_bytes ip, const pg_interface *interface)
 {
-    pg_bytes base = endpoint_ip(&interface->at);
+    pg_bytes base = pg_endpoint_ip(&interface->at);
     size_t whole = interface->prefix_bits / 8U;
     unsigned rest = interface->prefix_bits % 8U;
     if (ip.len != base.len || interface->prefix_bits == 0 || whole > base.len) {
@@ -91,7 +86,7 @@ static bool is_ours(pg_bytes ip, const pg_mdns_place *place, bool on_link_only)
 {
     for (size_t i = 0; i < place->count; i++) {
         if ((!on_link_only || place->interfaces[i].number == place->number) &&
-            pg_bytes_equal(ip, endpoint_ip(&place->interfaces[i].at))) {
+            pg_bytes_equal(ip, pg_endpoint_ip(&place->interfaces[i].at))) {
             return true;
         }
     }
@@ -116,7 +111,7 @@ bool pg_mdns_addr_is_plausible(const pg_multiaddr *addr, const pg_endpoint *from
 {
     pg_bytes ip;
     pg_ip_scope scope;
-    pg_bytes sender = endpoint_ip(from);
+    pg_bytes sender = pg_endpoint_ip(from);
     if (!addr_ip(addr, &ip, &scope)) {
         return false;
     }

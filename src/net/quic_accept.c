@@ -164,12 +164,6 @@ static void stray_take(const arrival *in, const ngtcp2_version_cid *ids)
 
 // ---- Strangers
 
-static bool is_loopback(const pg_endpoint *at)
-{
-    static const uint8_t one[16] = {[15] = 1};
-    return at->family == PG_IP_FAMILY_V4 ? at->ip[0] == 127 : memcmp(at->ip, one, sizeof(one)) == 0;
-}
-
 // Whether the client has a token of ours. Returns false when it has one that is not good: it is told then.
 static bool token_check(const arrival *in, const ngtcp2_pkt_hd *hd, ngtcp2_cid *out_first,
                         bool *out_has)
@@ -242,7 +236,7 @@ static void stranger_take(const arrival *in)
     if (!token_check(in, &hd, &first, &has_token)) {
         return;
     }
-    bool is_validated = has_token || is_loopback(&in->msg->peer);
+    bool is_validated = has_token || pg_endpoint_is_loopback(&in->msg->peer);
     if (!is_validated &&
         (endpoint->unvalidated >= PG_NET_QUIC_UNVALIDATED_MAX ||
          !pg_quic_rate_take(&endpoint->unvalidated_rate, in->now, PG_NET_QUIC_UNVALIDATED_PER_S))) {

@@ -290,13 +290,11 @@ static pg_err texts_fill(pg_quic_conn *conn)
     size_t lens[3] = {peer->public_key_len};
     PG_TRY(pg_buf_append(&conn->texts, pg_bytes_make(peer->public_key, peer->public_key_len)));
     for (size_t i = 0; i < 2; i++) {
-        static const uint8_t any[16] = {0};
-        size_t ip_len = ends[i]->family == PG_IP_FAMILY_V4 ? 4 : 16;
-        if (ends[i]->family == PG_IP_FAMILY_NONE || memcmp(ends[i]->ip, any, ip_len) == 0) {
+        if (pg_endpoint_is_any(ends[i])) {
             continue; // not known
         }
-        pg_multiaddr addr = pg_multiaddr_make(pg_bytes_make(ends[i]->ip, ip_len),
-                                              PG_MULTIADDR_TRANSPORT_QUIC, ends[i]->port);
+        pg_multiaddr addr =
+            pg_multiaddr_make(pg_endpoint_ip(ends[i]), PG_MULTIADDR_TRANSPORT_QUIC, ends[i]->port);
         PG_TRY(pg_buf_append(&conn->texts, pg_multiaddr_bytes(&addr)));
         lens[i + 1] = addr.len;
     }

@@ -23,29 +23,14 @@ typedef struct address_key {
 static address_key key_of(const pg_endpoint *endpoint)
 {
     address_key key = {{(uint8_t) endpoint->family}};
-    memcpy(key.bytes + 1, endpoint->ip, endpoint->family == PG_IP_FAMILY_V4 ? 4 : 16);
+    pg_bytes ip = pg_endpoint_ip(endpoint);
+    memcpy(key.bytes + 1, endpoint->ip, ip.len);
     return key;
 }
 
 static bool is_same_ip(const pg_endpoint *a, const pg_endpoint *b)
 {
-    return a->family == b->family &&
-           memcmp(a->ip, b->ip, a->family == PG_IP_FAMILY_V4 ? 4 : 16) == 0;
-}
-
-static bool is_any(const pg_endpoint *endpoint)
-{
-    static const uint8_t zeros[16];
-    return memcmp(endpoint->ip, zeros, endpoint->family == PG_IP_FAMILY_V4 ? 4 : 16) == 0;
-}
-
-bool pg_sim_net_is_loopback(const pg_endpoint *endpoint)
-{
-    static const uint8_t one[16] = {[15] = 1};
-    if (endpoint->family == PG_IP_FAMILY_V4) {
-        return endpoint->ip[0] == 127;
-    }
-    return endpoint->family == PG_IP_FAMILY_V6 && memcmp(endpoint->ip, one, sizeof(one)) == 0;
+    return a->family == b->family && pg_bytes_equal(pg_endpoint_ip(a), pg_endpoint_ip(b));
 }
 
 pg_err pg_sim_net_address_add(pg_sim_world *world, pg_sim_machine *machine)
@@ -57,7 +42,7 @@ pg_err pg_sim_net_address_add(pg_sim_world *world, pg_sim_machine *machine)
 
 pg_sim_machine *pg_sim_net_find(pg_sim_machine *from, const pg_endpoint *to)
 {
-    if (pg_sim_net_is_loopback(to)) {
+    if (pg_endpoint_is_loopback(to)) {
         return from;
     }
     address_key key = key_of(to);
@@ -81,15 +66,15 @@ static pg_sim_machine *machine_at(const pg_sim_world *world, const pg_endpoint *
 
 pg_endpoint pg_sim_net_source(const pg_sim_machine *machine, const pg_endpoint *to)
 {
-    pg_endpoint source = pg_sim_net_is_loopback(to) ? *to : machine->address;
+    pg_endpoint source = pg_endpoint_is_loopback(to) ? *to : machine->address;
     source.port = 0;
     return source;
 }
 
 pg_err pg_sim_net_check_bind(const pg_sim_machine *machine, const pg_endpoint *at)
 {
-    if (at->family != PG_IP_FAMILY_NONE &&
-        (is_any(at) || pg_sim_net_is_loopback(at) || is_same_ip(at, &machine->address))) {
+    if (at->family != PG_IP_FAMILY_NONE && (pg_endpoint_is_any(at) || pg_endpoint_is_loopback(at) ||
+                                            is_same_ip(at, &machine->address))) {
         return PG_OK;
     }
     char text[PG_ENDPOINT_TEXT_BYTES];
@@ -99,7 +84,8 @@ pg_err pg_sim_net_check_bind(const pg_sim_machine *machine, const pg_endpoint *a
 
 bool pg_sim_net_is_for(const pg_endpoint *at, const pg_endpoint *to)
 {
-    return at->port == to->port && at->family == to->family && (is_any(at) || is_same_ip(at, to));
+    return at->port == to->port && at->family == to->family &&
+           (pg_endpoint_is_any(at) || is_same_ip(at, to));
 }
 
 bool pg_sim_net_is_clash(const pg_endpoint *a, const pg_endpoint *b)
@@ -176,7 +162,7 @@ const pg_sim_link *pg_sim_net_link(const pg_sim_machine *a, const pg_sim_machine
 pg_sim_machine *pg_sim_net_reach(pg_sim_machine *machine, const pg_endpoint *from,
                                  const pg_endpoint *to)
 {
-    if (from->family == PG_IP_FAMILY_NONE || pg_sim_net_is_loopback(to)) {
+    if (from->family == PG_IP_FAMILY_NONE || pg_endpoint_is_loopback(to)) {
         return machine;
     }
     pg_sim_machine *other = machine_at(machine->world, to);

@@ -155,9 +155,6 @@ bool pg_sim_net_is_clash(const pg_endpoint *a, const pg_endpoint *b);
 /** Return the next port to try for a socket that asks for any. */
 uint16_t pg_sim_net_port_next(pg_sim_machine *machine);
 
-/** Return true for 127.0.0.0/8 and ::1. */
-bool pg_sim_net_is_loopback(const pg_endpoint *endpoint);
-
 /** Return the address that packets of `machine` to `to` carry as their source; port 0. */
 pg_endpoint pg_sim_net_source(const pg_sim_machine *machine, const pg_endpoint *to);
 

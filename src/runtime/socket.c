@@ -20,6 +20,29 @@ bool pg_endpoint_equal(const pg_endpoint *a, const pg_endpoint *b)
                                               a->port == b->port && a->scope_id == b->scope_id);
 }
 
+pg_bytes pg_endpoint_ip(const pg_endpoint *endpoint)
+{
+    static const size_t lens[] = {
+        [PG_IP_FAMILY_NONE] = 0, [PG_IP_FAMILY_V4] = 4, [PG_IP_FAMILY_V6] = 16};
+    return pg_bytes_make(endpoint->ip, lens[endpoint->family]);
+}
+
+bool pg_endpoint_is_loopback(const pg_endpoint *endpoint)
+{
+    static const uint8_t one[16] = {[15] = 1};
+    if (endpoint->family == PG_IP_FAMILY_V4) {
+        return endpoint->ip[0] == 127;
+    }
+    return pg_bytes_equal(pg_endpoint_ip(endpoint), PG_BYTES_OF(one));
+}
+
+bool pg_endpoint_is_any(const pg_endpoint *endpoint)
+{
+    static const uint8_t zeros[16];
+    pg_bytes ip = pg_endpoint_ip(endpoint);
+    return pg_bytes_equal(ip, pg_bytes_make(zeros, ip.len));
+}
+
 bool pg_endpoint_is_group(const pg_endpoint *endpoint)
 {
     if (endpoint->family == PG_IP_FAMILY_V4) {

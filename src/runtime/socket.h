@@ -31,8 +31,17 @@ typedef struct pg_endpoint {
 /** Return true when both are the same address and port. */
 bool pg_endpoint_equal(const pg_endpoint *a, const pg_endpoint *b);
 
+/** Return the bytes of the IP address: four or sixteen, none of PG_IP_FAMILY_NONE. Borrowed. */
+pg_bytes pg_endpoint_ip(const pg_endpoint *endpoint);
+
 /** Return true for the address of a multicast group. */
 bool pg_endpoint_is_group(const pg_endpoint *endpoint);
+
+/** Return true for an address of this machine alone: 127.0.0.0/8 and ::1. */
+bool pg_endpoint_is_loopback(const pg_endpoint *endpoint);
+
+/** Return true for 0.0.0.0 and ::, which stand for all addresses, and for no address at all. */
+bool pg_endpoint_is_any(const pg_endpoint *endpoint);
 
 #define PG_ENDPOINT_TEXT_BYTES 64
 

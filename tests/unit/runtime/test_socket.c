@@ -532,6 +532,25 @@ static void test_endpoint__formatted__reads_as_usual(void **state)
     assert_false(pg_endpoint_equal(&v4, &v6));
 }
 
+static void test_endpoint__asked_what_it_is__answers(void **state)
+{
+    (void) state;
+    const pg_endpoint none = {0};
+    const pg_endpoint any6 = {.family = PG_IP_FAMILY_V6};
+    const pg_endpoint net127 = {.family = PG_IP_FAMILY_V4, .ip = {127, 9, 8, 7}};
+    const pg_endpoint far4 = {.family = PG_IP_FAMILY_V4, .ip = {10, 0, 0, 1}};
+    const pg_endpoint far6 = {.family = PG_IP_FAMILY_V6, .ip = {127, [15] = 1}};
+    assert_int_equal(pg_endpoint_ip(&none).len, 0);
+    assert_int_equal(pg_endpoint_ip(&far4).len, 4);
+    assert_int_equal(pg_endpoint_ip(&far6).len, 16);
+    assert_true(pg_endpoint_is_loopback(&loopback4) && pg_endpoint_is_loopback(&loopback6));
+    assert_true(pg_endpoint_is_loopback(&net127));
+    assert_false(pg_endpoint_is_loopback(&far4) || pg_endpoint_is_loopback(&far6));
+    assert_false(pg_endpoint_is_loopback(&none) || pg_endpoint_is_loopback(&any6));
+    assert_true(pg_endpoint_is_any(&none) && pg_endpoint_is_any(&any6));
+    assert_false(pg_endpoint_is_any(&far4) || pg_endpoint_is_any(&loopback6));
+}
+
 static int folder_make(void **state)
 {
     (void) state;
@@ -563,6 +582,7 @@ int main(void)
         cmocka_unit_test(test_unix__file_is_there__is_replaced_only_when_dead),
         cmocka_unit_test(test_unix__backlog_is_full__dial_waits_until_its_deadline),
         cmocka_unit_test(test_sockets__out_of_memory__fail_cleanly),
+        cmocka_unit_test(test_endpoint__asked_what_it_is__answers),
         cmocka_unit_test(test_endpoint__formatted__reads_as_usual),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
