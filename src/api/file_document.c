@@ -56,14 +56,32 @@ static json_object *hosts_make(const pg_file_entry *entry)
     return list;
 }
 
+static void link_add(json_object *object, const pg_link *value)
+{
+    char link[PG_LINK_TEXT_BYTES];
+    pg_link_format(value, link);
+    pg_field_add_text(object, "link", link);
+    pg_wipe(link, sizeof(link));
+    pg_field_add_cid(object, "root", &value->root);
+}
+
+json_object *pg_pin_document(const pg_pin *pin)
+{
+    json_object *object = json_object_new_object();
+    link_add(object, &pin->link);
+    pg_field_add_name(object, "name", pg_buf_bytes(&pin->name));
+    pg_field_add_text(object, "kind", kind_names[pin->kind]);
+    pg_field_add_text(object, "state", pin->is_complete ? "complete" : "incomplete");
+    pg_field_add_u64(object, "size_bytes", pin->size_bytes);
+    pg_field_add_u64(object, "kept_bytes", pin->kept_bytes);
+    pg_field_add_u64(object, "pinned_ms", pin->pinned_ms < 0 ? 0 : (uint64_t) pin->pinned_ms);
+    return object;
+}
+
 json_object *pg_file_document(const pg_file_entry *entry, bool with_hosts)
 {
     json_object *object = json_object_new_object();
-    char link[PG_LINK_TEXT_BYTES];
-    pg_link_format(&entry->link, link);
-    pg_field_add_text(object, "link", link);
-    pg_wipe(link, sizeof(link));
-    pg_field_add_cid(object, "root", &entry->link.root);
+    link_add(object, &entry->link);
     pg_field_add_name(object, "name", pg_buf_bytes(&entry->name));
     pg_field_add_text(object, "kind", kind_names[entry->kind]);
     pg_field_add_text(object, "state", state_names[entry->state]);

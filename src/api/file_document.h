@@ -15,6 +15,9 @@
  *  with_hosts   list the hosts, each with what it holds */
 json_object *pg_file_document(const pg_file_entry *entry, bool with_hosts);
 
+/** Make the document of a pin. It holds a secret, as that of a file. */
+json_object *pg_pin_document(const pg_pin *pin);
+
 /** Make the document of an extent and its holders. */
 json_object *pg_extent_document(const pg_extent_info *extent);
 

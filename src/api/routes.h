@@ -11,6 +11,7 @@
 //      routes_files.c    POST /api/v1/files            put a file; GET: all that were put here
 //                        POST /api/v1/files/get        get a file
 //                        GET, DELETE /api/v1/files/{root}
+//                        POST, GET /api/v1/pins, DELETE /api/v1/pins/{root}
 //                        POST /api/v1/links/inspect    who holds what of a file
 //      routes_blocks.c   POST /api/v1/blocks, GET /api/v1/blocks/{cid}
 //      routes_stat.c     GET  /api/v1/stat             what the parts of the node hold and did

@@ -207,10 +207,9 @@ typedef struct file_list {
     pg_err err;
 } file_list;
 
-static void on_files_entry(const pg_file_entry *entry, void *user)
+/** Append a document, which is wiped and freed. */
+static void list_add(file_list *list, json_object *document)
 {
-    file_list *list = user;
-    json_object *document = pg_file_document(entry, false);
     const char *text = json_object_to_json_string_ext(document, JSON_C_TO_STRING_PLAIN |
                                                                     JSON_C_TO_STRING_NOSLASHESCAPE);
     pg_bytes bytes = text == NULL ? PG_BYTES_EMPTY : pg_bytes_cstr(text);
@@ -226,26 +225,46 @@ static void on_files_entry(const pg_file_entry *entry, void *user)
     json_object_put(document);
 }
 
-static pg_err list_send(pg_api_call *call, pg_files *files, file_list *list)
+static void on_files_entry(const pg_file_entry *entry, void *user)
 {
-    PG_TRY(pg_buf_append(&list->text, PG_BYTES_LIT("{\"files\":[")));
-    PG_TRY(pg_files_list(files, on_files_entry, list));
-    PG_TRY(pg_error_wrap(list->err, "the list of files"));
-    PG_TRY(pg_buf_append(&list->text, PG_BYTES_LIT("]}")));
-    pg_api_answer(call, "application/json", list->text.len);
-    return pg_api_write(call, pg_buf_bytes(&list->text));
+    list_add(user, pg_file_document(entry, false));
+}
+
+static void on_files_pin(const pg_pin *pin, void *user)
+{
+    list_add(user, pg_pin_document(pin));
+}
+
+/** Send {"NAME": [..]}: the files that were put here, or the pins. */
+static pg_err list_send(pg_api_call *call, pg_files *files, const char *name, bool of_pins)
+{
+    file_list list = {.text.max_len = PG_API_LIST_BYTES_MAX};
+    pg_err err = pg_buf_printf(&list.text, "{\"%s\":[", name);
+    if (err == PG_OK) {
+        err = of_pins ? pg_files_pins(files, on_files_pin, &list)
+                      : pg_files_list(files, on_files_entry, &list);
+    }
+    if (err == PG_OK) {
+        err = pg_error_wrap(list.err, "the list of %s", name);
+    }
+    if (err == PG_OK) {
+        err = pg_buf_append(&list.text, PG_BYTES_LIT("]}"));
+    }
+    if (err == PG_OK) {
+        pg_api_answer(call, "application/json", list.text.len);
+        err = pg_api_write(call, pg_buf_bytes(&list.text));
+    }
+    pg_wipe(list.text.ptr, list.text.cap);
+    pg_buf_deinit(&list.text);
+    return err;
 }
 
 static pg_err files_get(const pg_api_request *request, json_object **out_body)
 {
     pg_files *files = NULL;
-    file_list list = {.text.max_len = PG_API_LIST_BYTES_MAX};
     (void) out_body;
     PG_TRY(files_of(request, &files));
-    pg_err err = list_send(request->call, files, &list);
-    pg_wipe(list.text.ptr, list.text.cap);
-    pg_buf_deinit(&list.text);
-    return err;
+    return list_send(request->call, files, "files", false);
 }
 
 static pg_err file_get(const pg_api_request *request, json_object **out_body)
@@ -279,6 +298,50 @@ static pg_err file_delete(const pg_api_request *request, json_object **out_body)
     *out_body = json_object_new_object();
     pg_field_add_u64(*out_body, "dropped", dropped);
     pg_field_add_u64(*out_body, "hosts", hosts);
+    return PG_OK;
+}
+
+// ---- Pins
+
+static pg_err pins_post(const pg_api_request *request, json_object **out_body)
+{
+    pg_files *files = NULL;
+    pg_link link;
+    transfer_job job;
+    pg_pin pin;
+    const pg_pin_options options = {on_files_progress, &job};
+    PG_TRY(files_of(request, &files));
+    PG_TRY(link_read(request, &link));
+    pg_err err = job_begin(&job, request, PG_TRANSFER_KIND_PIN);
+    if (err == PG_OK) {
+        err = pg_files_pin(files, &link, &options, &pin);
+        job_end(&job, err, NULL);
+    }
+    pg_link_wipe(&link);
+    if (err == PG_OK) {
+        *out_body = pg_pin_document(&pin);
+        pg_pin_deinit(&pin);
+    }
+    return err;
+}
+
+static pg_err pins_get(const pg_api_request *request, json_object **out_body)
+{
+    pg_files *files = NULL;
+    (void) out_body;
+    PG_TRY(files_of(request, &files));
+    return list_send(request->call, files, "pins", true);
+}
+
+static pg_err pin_delete(const pg_api_request *request, json_object **out_body)
+{
+    pg_files *files = NULL;
+    pg_cid root;
+    PG_TRY(files_of(request, &files));
+    PG_TRY(root_read(request, &root));
+    PG_TRY(pg_files_unpin(files, &root));
+    *out_body = json_object_new_object();
+    pg_field_add_cid(*out_body, "root", &root);
     return PG_OK;
 }
 
@@ -338,6 +401,9 @@ const pg_api_route pg_api_file_routes[] = {
     {.method = "POST", .path = "/api/v1/files/get", .handler = files_get_post},
     {.method = "GET", .path = "/api/v1/files/{root}", .handler = file_get},
     {.method = "DELETE", .path = "/api/v1/files/{root}", .handler = file_delete},
+    {.method = "POST", .path = "/api/v1/pins", .handler = pins_post},
+    {.method = "GET", .path = "/api/v1/pins", .handler = pins_get},
+    {.method = "DELETE", .path = "/api/v1/pins/{root}", .handler = pin_delete},
     {.method = "POST", .path = "/api/v1/links/inspect", .handler = link_inspect_post},
     {.path = NULL},
 };

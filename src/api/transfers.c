@@ -11,6 +11,7 @@
 static const char *const kind_names[PG_TRANSFER_KIND_COUNT] = {
     [PG_TRANSFER_KIND_PUT] = "put",
     [PG_TRANSFER_KIND_GET] = "get",
+    [PG_TRANSFER_KIND_PIN] = "pin",
 };
 
 static const char *const state_names[PG_TRANSFER_STATE_COUNT] = {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What becomes of puts and gets that were given an id: how far they have come, how they ended. Kept for a while after the end, for a
+// What becomes of puts, gets and pins that were given an id: how far they have come, how they ended. Kept for a while after the end, for a
 // client whose connection broke.
 //
 // Layer: api.  Thread: loop thread only.
@@ -22,6 +22,7 @@
 typedef enum pg_transfer_kind {
     PG_TRANSFER_KIND_PUT,
     PG_TRANSFER_KIND_GET,
+    PG_TRANSFER_KIND_PIN,
     PG_TRANSFER_KIND_COUNT,
 } pg_transfer_kind;
 

@@ -60,7 +60,8 @@ PG_NODISCARD pg_err pg_client_write_stdout(pg_client *client, pg_bytes bytes);
 typedef struct pg_client_progress {
     uint64_t moved_bytes;  // over the socket
     bool is_known;         // the node has told what follows
-    uint64_t placed_bytes; // of a put: on hosts
+    uint64_t placed_bytes; // of a put: on hosts; of a pin: done
+    uint64_t total_bytes;  // 0 = not known
     uint64_t hosts;
 } pg_client_progress;
 
@@ -69,6 +70,7 @@ typedef void (*pg_client_listener)(const pg_client_progress *progress, void *use
 /** What to send. */
 typedef struct pg_upload {
     const char *path; // with its query
+    const char *type; // of the content; NULL = application/octet-stream
     // Gives the next bytes, at least one; none at the end.
     pg_err (*read)(pg_mut_bytes space, size_t *out_len, void *user);
     int wait_fd; // what `read` may have to wait for: it is called when that is ready; -1 = nothing

@@ -139,6 +139,7 @@ static void question_turn(pg_client *client)
         if (status == 200 && json_object_is_type(transfer, json_type_object)) {
             client->progress.is_known = true;
             client->progress.placed_bytes = pg_answer_u64(transfer, "bytes");
+            client->progress.total_bytes = pg_answer_u64(transfer, "total_bytes");
             client->progress.hosts = pg_answer_u64(transfer, "hosts");
         }
         json_object_put(transfer);
@@ -208,7 +209,10 @@ static pg_err upload_start(pg_client *client, const pg_upload *upload)
     if (upload->is_sized) {
         (void) curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t) upload->size_bytes);
     }
-    PG_TRY(pg_client_header(client, "Content-Type: application/octet-stream"));
+    char type[64];
+    (void) snprintf(type, sizeof(type), "Content-Type: %s",
+                    upload->type == NULL ? "application/octet-stream" : upload->type);
+    PG_TRY(pg_client_header(client, type));
     PG_TRY(transfer_header(client));
     // What is large is announced first, so that a node that will not take it says so before it is sent.
     if (upload->is_sized && upload->size_bytes < ANNOUNCED_BYTES) {

@@ -12,6 +12,7 @@ const pg_option pg_common_options[] = {
 const pg_command_group pg_command_groups[] = {
     {"block", "single public blocks, as IPFS has them"},
     {"link", "what links tell"},
+    {"pin", "files that this node keeps"},
     {"shards", "files as encrypted pieces in folders, without a network"},
     {"dht", "peers, records and providers, found in the network"},
     {NULL, NULL},
@@ -19,7 +20,8 @@ const pg_command_group pg_command_groups[] = {
 
 const pg_command *const pg_commands[] = {
     &pg_command_put,         &pg_command_get,           &pg_command_ls,
-    &pg_command_rm,          &pg_command_link_info,     &pg_command_block_put,
+    &pg_command_rm,          &pg_command_pin,           &pg_command_unpin,
+    &pg_command_pin_ls,      &pg_command_link_info,     &pg_command_block_put,
     &pg_command_block_get,   &pg_command_shards_encode, &pg_command_shards_decode,
     &pg_command_init,        &pg_command_run,           &pg_command_id,
     &pg_command_dial,        &pg_command_ping,          &pg_command_perf,

@@ -25,6 +25,14 @@ static bool local_get(pg_files *files, const pg_cid *cid, pg_buf *out)
     return err == PG_OK;
 }
 
+/** Offer what came over the network to the cache. */
+static void offer(const pg_fetch *fetch, const pg_cid *cid, const pg_buf *block)
+{
+    if (!fetch->is_kept) {
+        pg_keep_offer(&fetch->files->keep, cid, pg_buf_bytes(block));
+    }
+}
+
 /** Turn the hints of a list into PeerIds. */
 static size_t hints_read(const pg_files *files, const pg_extent *extent, pg_peer_id *out_peers)
 {
@@ -169,7 +177,7 @@ static pg_err on_get_block(const pg_cid *cid, const pg_extent *extent, pg_buf *o
             return fail_absent(fetch, what);
         }
         PG_TRY(pg_error_wrap(err, "%s", what));
-        pg_keep_offer(&fetch->files->keep, cid, pg_buf_bytes(out));
+        offer(fetch, cid, out);
     }
     return extent == NULL ? PG_OK : holders_learn(fetch, cid, extent, pg_buf_bytes(out));
 }
@@ -341,7 +349,7 @@ static pg_err shard_run_main(void *arg)
     pg_err err = shard_fetch(run, self->shard, &cid, &block);
     if (err == PG_OK && row_take(run, self->shard, pg_buf_bytes(&block))) {
         run->fetch->report.shards_fetched++;
-        pg_keep_offer(&run->fetch->files->keep, &cid, pg_buf_bytes(&block));
+        offer(run->fetch, &cid, &block);
     }
     pg_buf_deinit(&block);
     run->running--;
@@ -433,7 +441,7 @@ static pg_err shards_fetch_anywhere(want_run *run)
         run->asked |= (pg_shard_set) 1 << i;
         if (err == PG_OK && row_take(run, i, pg_buf_bytes(&block))) {
             run->fetch->report.shards_fetched++;
-            pg_keep_offer(&files->keep, &cid, pg_buf_bytes(&block));
+            offer(run->fetch, &cid, &block);
         }
         pg_buf_deinit(&block);
         if (err == PG_ERR_CANCELLED && pg_fiber_is_cancelled()) {

@@ -17,6 +17,7 @@ typedef struct pg_fetch {
     pg_files *files;
     pg_map extents;   // by extent id: pg_holders
     int64_t shard_ns; // that a shard took lately; 0 = not known
+    bool is_kept;     // the caller keeps what it gets: nothing is offered to the cache
     bool asks_all;    // wait for the answer of every host, since who answers is the question
     pg_get_report report;
 } pg_fetch;

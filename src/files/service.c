@@ -233,7 +233,7 @@ static pg_err needs_load(pg_files *files)
     }
     files->totals.pinned_blocks = count;
     pg_mfree(pins);
-    return err;
+    return err == PG_OK ? pg_files_pins_load(files) : err;
 }
 
 // ---- Beginning and end
@@ -271,6 +271,7 @@ pg_err pg_files_new(const pg_files_config *config, pg_files **out_files)
     pg_waitq_init(&files->wake);
     pg_waitq_init(&files->unlocked);
     pg_waitq_init(&files->transfer_ended);
+    pg_list_init(&files->pinnings);
     pg_err err = files_begin(files);
     if (err != PG_OK) {
         pg_error_record kept = *pg_error_last();

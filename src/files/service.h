@@ -34,6 +34,7 @@ typedef struct pg_files pg_files;
 
 /** The tables of this room, step by step (store/db.h). */
 extern const char *const pg_files_schema_1;
+extern const char *const pg_files_schema_2;
 
 /** What it stands on; all outlive it. */
 typedef struct pg_files_config {
@@ -172,6 +173,46 @@ typedef struct pg_get_report {
 PG_NODISCARD pg_err pg_files_get(pg_files *files, const pg_link *link,
                                  const pg_get_options *options, const pg_files_output *output,
                                  pg_get_report *out_report);
+
+// ---- Pins
+
+/** A file that is pinned: what restores it stays on this node, within the quota, until it is unpinned. Owns its buffer: pg_pin_deinit.
+ *  Holds a secret: the link. */
+typedef struct pg_pin {
+    pg_link link;
+    pg_buf name;
+    pg_file_kind kind;
+    uint64_t size_bytes; // of the file; 0 until its root is known
+    uint64_t kept_bytes; // of its blocks that are here
+    bool is_complete;    // all of it is here
+    int64_t pinned_ms;   // wall clock
+} pg_pin;
+
+/** Wipe and free. */
+void pg_pin_deinit(pg_pin *pin);
+
+/** How to pin. */
+typedef struct pg_pin_options {
+    pg_transfer_listener progress; // NULL = not interested
+    void *user;
+} pg_pin_options;
+
+/** Pin a file: its root, its descriptors and k shards of each segment are got where they are not here, and kept. It can be broken off:
+ *  what was got is noted and kept, and the next call goes on. The cache gives way, nothing else.
+ *  out_pin   written only on PG_OK; end it with pg_pin_deinit
+ *  Errors    as pg_files_get; PG_ERR_FULL (the quota has no room: a new pin leaves nothing), PG_ERR_BUSY (it is being pinned). Parks: yes. */
+PG_NODISCARD pg_err pg_files_pin(pg_files *files, const pg_link *link,
+                                 const pg_pin_options *options, pg_pin *out_pin);
+
+/** Find a pin by the root. Errors: PG_ERR_NOT_FOUND, of the database. Parks: yes. */
+PG_NODISCARD pg_err pg_files_pin_find(pg_files *files, const pg_cid *root, pg_pin *out_pin);
+
+/** Call `each` for every pin, newest first, borrowed for the call. It must not park. Errors of the database. Parks: yes. */
+PG_NODISCARD pg_err pg_files_pins(pg_files *files, void (*each)(const pg_pin *pin, void *user),
+                                  void *user);
+
+/** Pin no more: what nothing else needs is deleted. Errors: PG_ERR_NOT_FOUND, PG_ERR_BUSY (it is being pinned), of the database. Parks: yes. */
+PG_NODISCARD pg_err pg_files_unpin(pg_files *files, const pg_cid *root);
 
 /** One slot of an extent, as its hosts tell. */
 typedef struct pg_slot_holder {

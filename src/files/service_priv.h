@@ -25,6 +25,7 @@ struct pg_files {
     pg_waitq unlocked;
     unsigned transfers; // puts and gets that run
     pg_waitq transfer_ended;
+    pg_list pinnings; // pins that run
     pg_files_stats totals;
 };
 
@@ -42,6 +43,9 @@ PG_NODISCARD pg_err pg_files_transfer_begin(pg_files *files);
 
 /** Give the place back. */
 void pg_files_transfer_end(pg_files *files);
+
+/** Need the blocks of all pins, as they stand in the database. Parks: yes. Errors: of the database, PG_ERR_NOMEM. */
+PG_NODISCARD pg_err pg_files_pins_load(pg_files *files);
 
 /** List peers that take placements, those that are connected first, then others that were met, without ourselves, and not those of `exclude[exclude_count]`.
  *  out_candidates   out_candidates[PG_FILES_CANDIDATES_MAX]

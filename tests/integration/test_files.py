@@ -10,7 +10,7 @@ import signal
 import sys
 import unittest
 
-from nodes import NOT_FOUND, PENDING, NodeTest, run
+from nodes import FULL, NOT_FOUND, PENDING, NodeTest, run
 
 SMALL = ("storage.quota=64MiB", "storage.cache=16MiB", "net.drain_timeout=100ms")
 
@@ -107,6 +107,37 @@ class Files(NodeTest):
         self.reader.stop()
         self.restart(self.reader)  # the cache outlives it
         self.assertSame(self.reader.fetch(put["link"]), content)
+
+    def test_pin(self):
+        """What is pinned outlives a killed node, a cache that is emptied, and all hosts; what is unpinned is deleted."""
+        content = self.content(20_000_000, 8)
+        put = self.uploader.put(self.write("keep me", content))
+        other = self.uploader.put(self.write("other", self.content(14_000_000, 9)))
+        self.assertEqual(self.reader.answer("pin", "ls")["pins"], [])
+        pin = self.reader.answer("pin", put["link"])
+        self.assertEqual((pin["root"], pin["name"], pin["state"]), (put["root"], "keep me", "complete"))
+        self.assertEqual(pin["size_bytes"], len(content))
+        self.assertLess(pin["kept_bytes"], 21_000_000)
+        self.reader.kill()
+        self.restart(self.reader)
+        self.assertSame(self.reader.fetch(other["link"]), self.content(14_000_000, 9))  # crowds the cache
+        too_large = self.uploader.put(self.write("large", self.content(48_000_000, 10)))
+        refused = self.reader.command("pin", too_large["link"])
+        self.assertEqual(refused.returncode, FULL, refused.stdout)
+        self.assertIn("quota", refused.stdout)
+        for node in self.nodes:
+            if node is not self.reader:
+                node.kill()
+        self.assertSame(self.reader.fetch(put["link"]), content)
+        (listed,) = self.reader.answer("pin", "ls")["pins"]
+        self.assertEqual(listed, pin)
+        shown = run("pin", "ls", "--data", self.reader.folder).stdout
+        self.assertIn(f"{put['root']}  keep me", shown)
+        self.assertNotIn("#", shown)
+        self.reader.answer("unpin", put["link"])
+        self.assertEqual(self.reader.command("unpin", put["root"]).returncode, NOT_FOUND)
+        self.assertEqual(self.reader.answer("pin", "ls")["pins"], [])
+        self.assertNotEqual(self.reader.command("get", put["link"], "-o", "-").returncode, 0)
 
     def test_link_info_and_stat(self):
         put = self.uploader.put(self.write("told", self.content(300_000)), "--ttl", "12h")

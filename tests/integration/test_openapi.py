@@ -203,6 +203,14 @@ class Answers(unittest.TestCase):
         got = {"Pangea-Transfer": "transfer-3"}
         self.ask("POST", "/api/v1/files/get", 200, body={"link": file["link"], "start": 0}, headers=got)
         self.ask("POST", "/api/v1/files/get", 400, body={"link": "pangea:"})
+        pinned = {"Pangea-Transfer": "transfer-4"}
+        self.ask("POST", "/api/v1/pins", 200, body={"link": file["link"]}, headers=pinned)
+        self.ask("POST", "/api/v1/pins", 400, body={"link": "pangea:"})
+        self.assertEqual(len(self.ask("GET", "/api/v1/pins", 200)["pins"]), 1)
+        self.ask("GET", "/api/v1/pins", 400, path="/api/v1/pins?x")
+        pin = f"/api/v1/pins/{file['root']}"
+        self.ask("DELETE", "/api/v1/pins/{root}", 200, path=pin)
+        self.ask("DELETE", "/api/v1/pins/{root}", 404, path=pin)
         root = f"/api/v1/files/{file['root']}"
         self.ask("POST", "/api/v1/links/inspect", 200, body={"link": file["link"]})
         self.ask("POST", "/api/v1/links/inspect", 400, body={})
@@ -210,10 +218,10 @@ class Answers(unittest.TestCase):
         self.ask("DELETE", "/api/v1/files/{root}", 200, path=root)
         self.ask("GET", "/api/v1/files/{root}", 404, path=root)
         self.ask("DELETE", "/api/v1/files/{root}", 404, path=root)
-        for number, state in ((1, "done"), (2, "failed"), (3, "done")):
+        for number, state in ((1, "done"), (2, "failed"), (3, "done"), (4, "done")):
             path = f"/api/v1/transfers/transfer-{number}"
             found = self.ask("GET", "/api/v1/transfers/{id}", 200, path=path)
-            self.assertEqual((found["state"], found["report"] is None), (state, number < 3))
+            self.assertEqual((found["state"], found["report"] is None), (state, number != 3))
         self.ask("GET", "/api/v1/transfers/{id}", 404, path="/api/v1/transfers/unknown-id")
 
     def blocks_and_stat(self):

@@ -17,6 +17,7 @@
 struct pg_files {
     pg_map entries; // by root
     pg_map blocks;  // by CID: pg_buf *
+    pg_map pins;    // by root: pg_file_entry *, of entries
     fake_counters counters;
     uint64_t puts;
     uint8_t pattern[PIECE_BYTES + PERIOD];
@@ -53,6 +54,7 @@ void fake_files_free(pg_files **files)
     }
     pg_map_deinit(&(*files)->entries);
     pg_map_deinit(&(*files)->blocks);
+    pg_map_deinit(&(*files)->pins);
     pg_mfree(*files);
     *files = NULL;
 }
@@ -313,6 +315,60 @@ pg_err pg_files_remove(pg_files *files, const pg_cid *root, uint32_t *out_droppe
     pg_file_entry_deinit(entry);
     pg_mfree(entry);
     return PG_OK;
+}
+
+// ---- Pins: the entries that were pinned, by their root
+
+void pg_pin_deinit(pg_pin *pin)
+{
+    pg_link_wipe(&pin->link);
+    pg_buf_deinit(&pin->name);
+}
+
+static void pin_fill(const pg_file_entry *entry, pg_pin *out_pin)
+{
+    *out_pin = (pg_pin){
+        .link = entry->link,
+        .kind = entry->kind,
+        .size_bytes = entry->size_bytes,
+        .kept_bytes = entry->size_bytes + 1,
+        .is_complete = true,
+        .pinned_ms = 1000,
+    };
+    must(pg_buf_append(&out_pin->name, pg_buf_bytes(&entry->name)) == PG_OK);
+}
+
+pg_err pg_files_pin(pg_files *files, const pg_link *link, const pg_pin_options *options,
+                    pg_pin *out_pin)
+{
+    pg_file_entry *entry = NULL;
+    PG_TRY(entry_find(files, &link->root, &entry));
+    options->progress(&(pg_transfer_progress){entry->size_bytes, entry->size_bytes, 0},
+                      options->user);
+    if (pg_map_add(&files->pins, pg_cid_bytes(&link->root), entry) != PG_OK) {
+        return pg_fail(PG_ERR_BUSY, "this file is being pinned right now");
+    }
+    pin_fill(entry, out_pin);
+    return PG_OK;
+}
+
+pg_err pg_files_pins(pg_files *files, void (*each)(const pg_pin *pin, void *user), void *user)
+{
+    pg_map_cursor cursor = {.begun = false};
+    while (pg_map_next(&files->pins, &cursor)) {
+        pg_pin pin;
+        pin_fill(cursor.value, &pin);
+        each(&pin, user);
+        pg_pin_deinit(&pin);
+    }
+    return PG_OK;
+}
+
+pg_err pg_files_unpin(pg_files *files, const pg_cid *root)
+{
+    return pg_map_take(&files->pins, pg_cid_bytes(root)) != NULL
+               ? PG_OK
+               : pg_fail(PG_ERR_NOT_FOUND, "it is not pinned here");
 }
 
 // ---- Blocks
