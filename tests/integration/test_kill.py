@@ -16,7 +16,7 @@ import threading
 import time
 import unittest
 
-from nodes import CLOSED, FULL, NO_NODE, PENDING, NodeTest
+from nodes import CLOSED, FULL, NO_NODE, PATIENCE, PENDING, NodeTest
 
 KILLS = int(os.environ.get("PG_TEST_KILLS", "40"))
 SECONDS = 30 if "PG_TEST_KILLS" not in os.environ else 1 << 30
@@ -24,6 +24,7 @@ SEED = int(os.environ.get("PG_TEST_SEED", "0")) or random.randrange(1, 1 << 32)
 NODES = 13
 WORKERS = 3
 ROUND = 14  # kills between two looks at everything
+LEAST_KILLS, LEAST_PUTS, LEAST_GETS = min(KILLS, 10), 5, 5  # it goes on until then, however slow the machine
 SIZES = (700, 33_000, 300_000, 2_000_000)
 LOG = ("log.level=debug",) if "PG_TEST_LOG" in os.environ else ()
 SLACK = 128 << 10  # what a file system takes for a pack file in many pieces
@@ -151,10 +152,10 @@ class Kill(NodeTest):
             self.meet()
         for file in files:
             file.is_looked_at = False
-        return len(files)
 
     def check_stores(self):
         """Nothing was lost, and the accounts agree: disk, store, and who the blocks are kept for."""
+        accounted = 0
         for node in self.nodes:
             stat = node.stat()
             store, place = stat["store"], stat["place"]
@@ -163,6 +164,8 @@ class Kill(NodeTest):
             self.assertLess(abs(store["used_bytes"] - node.disk_bytes()), SLACK, node.folder)
             if stat["files"]["files_pending"] == 0:
                 self.wait_for(lambda node=node: self.is_accounted(node), lambda node=node: f"accounts agree: {node.stat()}")
+                accounted += 1
+        self.assertGreaterEqual(accounted, NODES // 2)
 
     def is_accounted(self, node):
         stat = node.stat()
@@ -181,6 +184,15 @@ class Kill(NodeTest):
                     lambda file=file: f"it spreads: {file.uploader.file(file.root)}\n{file.uploader.log()}",
                 )
 
+    def is_trial(self, kills):
+        """Nodes died, and files went both ways meanwhile."""
+        puts, gets = self.counts.get("put 0", 0), self.counts.get("get 0", 0)
+        return kills >= LEAST_KILLS and puts >= LEAST_PUTS and gets >= LEAST_GETS
+
+    def is_wanting(self, kills, seconds):
+        is_over = kills >= KILLS or seconds >= SECONDS
+        return not (is_over and self.is_trial(kills)) and seconds < SECONDS + PATIENCE
+
     def test_kill_in_a_loop(self):
         workers = [threading.Thread(target=self.work_on, args=(i,)) for i in range(1, WORKERS + 1)]
         started = time.monotonic()
@@ -188,7 +200,7 @@ class Kill(NodeTest):
             worker.start()
         try:
             kills = looked_at = 0
-            while kills < KILLS and not self.faults and time.monotonic() - started < SECONDS:
+            while not self.faults and self.is_wanting(kills, time.monotonic() - started):
                 kills += self.kill_some()
                 if kills - looked_at >= ROUND:
                     self.check_files()
@@ -197,14 +209,14 @@ class Kill(NodeTest):
             self.is_over = True
             for worker in workers:
                 worker.join()
+        print(f"{kills} kills in {time.monotonic() - started:.0f} s, {len(self.files)} files, {self.counts}, seed {SEED}")
         self.assertEqual(self.faults, [])
-        count = self.check_files()
+        self.check_catalogues()  # when all stands well, nothing is pending that would leave a store out
+        self.check_files()
         self.check_stores()
-        self.check_catalogues()
-        print(f"{kills} kills in {time.monotonic() - started:.0f} s, {count} files, {self.counts}, seed {SEED}")
-        self.assertGreater(count, 0)
-        unexpected = {what for what in self.counts if what.startswith("put")}
-        self.assertLessEqual(unexpected, {f"put {code}" for code in (0, PENDING, CLOSED, NO_NODE, FULL)}, self.counts)
+        self.assertTrue(self.is_trial(kills), self.counts)
+        puts = {what for what in self.counts if what.startswith("put")}
+        self.assertLessEqual(puts, {f"put {code}" for code in (0, PENDING, CLOSED, NO_NODE, FULL)}, self.counts)
 
 
 if __name__ == "__main__":

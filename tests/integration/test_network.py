@@ -105,10 +105,16 @@ class NetworkTest(NodeTest):
         other = second.answer("invite")["invite"]
         self.fails(c.command("join", other), KEY, "another private network")
 
-        # what it has learnt brings a restarted guest back
+        # what it has learnt brings a restarted guest back: neither what its configuration names nor mDNS
         c.stop()
-        again = self.node("guest", "/ip4/10.77.0.2/tcp/0", far=self.far)
+        conf = guest / "pangea.conf"
+        lines = conf.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if not line.startswith("bootstrap")]
+        self.assertEqual(len(kept), len(lines) - 1)
+        conf.write_text("".join(kept), encoding="utf-8")
+        again = self.node("guest", "/ip4/10.77.0.2/tcp/0", "net.mdns=false", far=self.far)
         self.wait_for(lambda: first.peer_id in self.peers(again), "the guest comes back")
+        self.assertEqual(self.peers(again)[first.peer_id]["direction"], "outbound")
 
 
 if __name__ == "__main__":

@@ -248,6 +248,7 @@ static void entry_take(sim_file *file, const pg_file_entry *entry)
     file->host_count = entry->host_count;
     for (size_t i = 0; i < entry->host_count; i++) {
         file->hosts[i] = entry->hosts[i].peer;
+        file->slots[i] = entry->hosts[i].slots;
     }
 }
 

@@ -36,6 +36,7 @@ typedef struct sim_file {
     uint64_t expiry_s;
     size_t host_count;
     pg_peer_id hosts[HOSTS_MAX];
+    uint32_t slots[HOSTS_MAX]; // that each has
 } sim_file;
 
 /** One machine with a node on it. */
