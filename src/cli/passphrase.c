@@ -20,7 +20,7 @@ static pg_err line_ask(const char *prompt, pg_mut_bytes space, size_t *out_len)
         if (terminal >= 0) {
             (void) close(terminal);
         }
-        return pg_fail(PG_ERR_INVALID, "no terminal to ask for the passphrase on");
+        return pg_fail(PG_ERR_INVALID, "no terminal to ask on");
     }
     struct termios silent = before;
     silent.c_lflag &= ~(tcflag_t) ECHO;
@@ -31,7 +31,7 @@ static pg_err line_ask(const char *prompt, pg_mut_bytes space, size_t *out_len)
     (void) dprintf(terminal, "\n");
     (void) close(terminal);
     if (len <= 0) {
-        return pg_fail(PG_ERR_CANCELLED, "no passphrase was typed");
+        return pg_fail(PG_ERR_CANCELLED, "nothing was typed");
     }
     *out_len = (size_t) len;
     return PG_OK;
@@ -72,6 +72,23 @@ static pg_err passphrase_ask(bool is_new, pg_secret *out_passphrase)
     return err;
 }
 
+static pg_err line_load(const char *path, pg_secret *out_line)
+{
+    pg_buf text = {0};
+    pg_err err = pg_buf_reserve(&text, 2 * PG_ARGON2_PASSPHRASE_BYTES_MAX);
+    if (err == PG_OK) {
+        err = pg_file_load(path, 2 * PG_ARGON2_PASSPHRASE_BYTES_MAX - 1, &text);
+    }
+    if (err == PG_OK) {
+        err = line_take(pg_buf_bytes(&text), out_line);
+    }
+    if (text.ptr != NULL) {
+        pg_wipe(text.ptr, text.cap);
+    }
+    pg_buf_deinit(&text);
+    return err;
+}
+
 pg_err pg_passphrase_read(const pg_invocation *invocation, bool is_new, pg_secret *out_passphrase)
 {
     const char *path = pg_invocation_option(invocation, "passphrase-file");
@@ -79,20 +96,22 @@ pg_err pg_passphrase_read(const pg_invocation *invocation, bool is_new, pg_secre
         *out_passphrase = (pg_secret){0};
         return PG_OK;
     }
-    if (strcmp(path, "-") == 0) {
-        return passphrase_ask(is_new, out_passphrase);
+    return strcmp(path, "-") == 0 ? passphrase_ask(is_new, out_passphrase)
+                                  : line_load(path, out_passphrase);
+}
+
+pg_err pg_secret_text_read(const pg_invocation *invocation, pg_secret *out_secret)
+{
+    const char *path = pg_invocation_option(invocation, "secret-file");
+    if (path != NULL && strcmp(path, "-") != 0) {
+        return line_load(path, out_secret);
     }
-    pg_buf text = {0};
-    pg_err err = pg_buf_reserve(&text, 2 * PG_ARGON2_PASSPHRASE_BYTES_MAX);
+    uint8_t typed[PG_ARGON2_PASSPHRASE_BYTES_MAX + 2] = {0};
+    size_t len = 0;
+    pg_err err = line_ask("Secret", PG_MUT_BYTES_OF(typed), &len);
     if (err == PG_OK) {
-        err = pg_file_load(path, 2 * PG_ARGON2_PASSPHRASE_BYTES_MAX - 1, &text);
+        err = line_take(pg_bytes_make(typed, len), out_secret);
     }
-    if (err == PG_OK) {
-        err = line_take(pg_buf_bytes(&text), out_passphrase);
-    }
-    if (text.ptr != NULL) {
-        pg_wipe(text.ptr, text.cap);
-    }
-    pg_buf_deinit(&text);
+    pg_wipe(typed, sizeof(typed));
     return err;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The passphrase of an identity: the first line of a file, or typed without echo.
+// The passphrase of an identity, and the secret it is restored from: the first line of a file, or typed without echo.
 //
 // Layer: cli.  Thread: loop thread only.
 #pragma once
@@ -21,3 +21,7 @@
  *  Errors: PG_ERR_INVALID (empty, too long, no terminal to ask on, typed differently), and those of pg_file_load. Parks: yes. */
 PG_NODISCARD pg_err pg_passphrase_read(const pg_invocation *invocation, bool is_new,
                                        pg_secret *out_passphrase);
+
+/** Read the secret text that an identity is restored from: what --secret-file names, else typed. End *out_secret with pg_secret_deinit.
+ *  Errors as pg_passphrase_read. Parks: yes. */
+PG_NODISCARD pg_err pg_secret_text_read(const pg_invocation *invocation, pg_secret *out_secret);

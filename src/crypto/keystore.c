@@ -51,6 +51,19 @@ static pg_err secrets_init(pg_keystore *keystore, const pg_keystore_seeds *seeds
     return PG_OK;
 }
 
+void pg_keystore_owner_derive(const pg_key *person, pg_key *out_owner)
+{
+    pg_hkdf(PG_BYTES_EMPTY, pg_key_bytes(person), PG_BYTES_LIT("pangea owner v1"),
+            pg_mut_bytes_make(out_owner->bytes, PG_KEY_BYTES));
+}
+
+void pg_keystore_seeds_draw(pg_keystore_seeds *out_seeds)
+{
+    pg_key_random(&out_seeds->person);
+    pg_key_random(&out_seeds->device);
+    pg_keystore_owner_derive(&out_seeds->person, &out_seeds->owner);
+}
+
 static pg_err certify(pg_keystore *keystore, uint64_t now_s)
 {
     pg_buf certificate PG_CLEANUP(pg_buf_deinit) = {0};
@@ -64,7 +77,7 @@ pg_err pg_keystore_init(pg_keystore *keystore, const pg_keystore_seeds *seeds, u
     pg_keystore made = {0};
     pg_keystore_seeds drawn;
     if (seeds == NULL) {
-        pg_random_bytes(pg_mut_bytes_make(&drawn, sizeof(drawn)));
+        pg_keystore_seeds_draw(&drawn);
     }
     pg_err err = secrets_init(&made, seeds != NULL ? seeds : &drawn);
     pg_wipe(&drawn, sizeof(drawn));

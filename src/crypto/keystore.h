@@ -38,14 +38,20 @@ typedef struct pg_keystore {
     pg_certificate verified; // the same, read
 } pg_keystore;
 
-/** The random bytes of a new keystore. The caller wipes them. */
+/** The secrets of a new keystore. The caller wipes them. */
 typedef struct pg_keystore_seeds {
     pg_key person;
     pg_key device;
     pg_key owner;
 } pg_keystore_seeds;
 
-/** Make a new keystore with a certificate that does not expire; `seeds` NULL draws from pg_random_bytes.
+/** Derive the owner secret of a person, as new keystores have it. */
+void pg_keystore_owner_derive(const pg_key *person, pg_key *out_owner);
+
+/** Draw the seeds of person and device from pg_random_bytes, and derive the owner secret. */
+void pg_keystore_seeds_draw(pg_keystore_seeds *out_seeds);
+
+/** Make a new keystore with a certificate that does not expire; `seeds` NULL draws them.
  *  Errors: PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_keystore_init(pg_keystore *keystore, const pg_keystore_seeds *seeds,
                                      uint64_t now_s);

@@ -11,6 +11,7 @@
 
 #define IDENTITY_NAME "identity"
 #define LOCK_NAME "lock"
+#define RESTORED_NAME "restored" // empty: the identity was made from its secret
 
 pg_err pg_data_name(const char *folder, const char *name, pg_buf *out)
 {
@@ -153,21 +154,36 @@ static pg_err identity_write(const char *path, pg_keystore *keystore, pg_bytes p
     return err;
 }
 
-static pg_err identity_make_at(const char *path, pg_bytes passphrase, pg_keystore *out_keystore)
+static pg_err absent_check(const char *folder, const char *name)
 {
+    pg_buf path = {0};
     pg_file_info info;
-    pg_err err = pg_path_stat(path, &info);
-    if (err != PG_ERR_NOT_FOUND) {
-        return err == PG_OK ? pg_fail(PG_ERR_EXISTS, "%s is there already", path) : err;
-    }
-    pg_keystore_seeds seeds;
-    pg_keystore keystore = {0};
-    pg_random_bytes(pg_mut_bytes_make(&seeds, sizeof(seeds)));
-    err = pg_keystore_init(&keystore, &seeds, (uint64_t) pg_wall_ms() / 1000);
-    pg_wipe(&seeds, sizeof(seeds));
+    pg_err err = pg_data_name(folder, name, &path);
     if (err == PG_OK) {
-        err = identity_write(path, &keystore, passphrase);
+        err = pg_path_stat((const char *) path.ptr, &info);
+        if (err == PG_OK) {
+            err = pg_fail(PG_ERR_EXISTS, "%s is there already", (const char *) path.ptr);
+        } else if (err == PG_ERR_NOT_FOUND) {
+            err = PG_OK;
+        }
     }
+    pg_buf_deinit(&path);
+    return err;
+}
+
+static pg_err identity_write_new(const char *folder, const pg_keystore_seeds *seeds,
+                                 pg_bytes passphrase, pg_keystore *out_keystore)
+{
+    pg_buf path = {0};
+    pg_keystore keystore = {0};
+    pg_err err = pg_data_name(folder, IDENTITY_NAME, &path);
+    if (err == PG_OK) {
+        err = pg_keystore_init(&keystore, seeds, (uint64_t) pg_wall_ms() / 1000);
+    }
+    if (err == PG_OK) {
+        err = identity_write((const char *) path.ptr, &keystore, passphrase);
+    }
+    pg_buf_deinit(&path);
     if (err != PG_OK) {
         pg_keystore_deinit(&keystore);
         return err;
@@ -178,13 +194,43 @@ static pg_err identity_make_at(const char *path, pg_bytes passphrase, pg_keystor
 
 pg_err pg_identity_make(const char *folder, pg_bytes passphrase, pg_keystore *out_keystore)
 {
+    PG_TRY(absent_check(folder, IDENTITY_NAME));
+    return identity_write_new(folder, NULL, passphrase, out_keystore);
+}
+
+static pg_err restored_note(const char *folder)
+{
     pg_buf path = {0};
-    pg_err err = pg_data_name(folder, IDENTITY_NAME, &path);
+    pg_err err = pg_data_name(folder, RESTORED_NAME, &path);
     if (err == PG_OK) {
-        err = identity_make_at((const char *) path.ptr, passphrase, out_keystore);
+        err = pg_file_replace((const char *) path.ptr, PG_BYTES_EMPTY, 0600);
     }
     pg_buf_deinit(&path);
     return err;
+}
+
+pg_err pg_identity_restore(const char *folder, const pg_keystore_seeds *seeds, pg_bytes passphrase,
+                           pg_keystore *out_keystore)
+{
+    static const char *const others[] = {"pangea.db", "blocks"};
+    PG_TRY(absent_check(folder, IDENTITY_NAME));
+    for (size_t i = 0; i < PG_ARRAY_LEN(others); i++) {
+        PG_TRY(pg_error_wrap(absent_check(folder, others[i]),
+                             "data of another identity; restore into an empty directory"));
+    }
+    PG_TRY(restored_note(
+        folder)); // before the identity: a crash in between leaves nothing that counts
+    return identity_write_new(folder, seeds, passphrase, out_keystore);
+}
+
+bool pg_identity_is_restored(const char *folder)
+{
+    pg_buf path = {0};
+    pg_file_info info;
+    bool is_restored = pg_data_name(folder, RESTORED_NAME, &path) == PG_OK &&
+                       pg_path_stat((const char *) path.ptr, &info) == PG_OK;
+    pg_buf_deinit(&path);
+    return is_restored;
 }
 
 static pg_err identity_read(const char *path, keystore_job *job)

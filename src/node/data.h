@@ -35,6 +35,15 @@ PG_NODISCARD pg_err pg_data_name(const char *folder, const char *name, pg_buf *o
 PG_NODISCARD pg_err pg_identity_make(const char *folder, pg_bytes passphrase,
                                      pg_keystore *out_keystore);
 
+/** Make the identity of a person whose secret is at hand, with a new device key, in a folder that holds no data of another, and note that the
+ *  person's files are to be found again. Parks: yes.
+ *  seeds    of pg_recovery_parse; the rest as pg_identity_make. Errors further: PG_ERR_EXISTS (data of another identity is there) */
+PG_NODISCARD pg_err pg_identity_restore(const char *folder, const pg_keystore_seeds *seeds,
+                                        pg_bytes passphrase, pg_keystore *out_keystore);
+
+/** Return true when pg_identity_restore made the identity of a folder. Parks: yes. */
+bool pg_identity_is_restored(const char *folder);
+
 /** Read the identity of a folder. Parks: yes.
  *  Errors: PG_ERR_NOT_FOUND (none there), PG_ERR_KEY (locked, and the passphrase is wrong or missing), PG_ERR_CORRUPT,
  *  PG_ERR_UNSUPPORTED, and those of pg_file_load */

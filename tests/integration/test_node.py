@@ -33,6 +33,29 @@ def has_ipv6():
 
 
 class Commands(NodeTest):
+    def test_restored_identity_is_the_same_person_on_another_device(self):
+        first, second = self.work / "first", self.work / "second"
+        made = json.loads(run("init", "--data", first, "--json").stdout)
+        shown = run("id", "--data", first, "--secret", "--json")
+        self.assertIn("is you", shown.stderr)
+        secret = json.loads(shown.stdout)["secret"]
+        text = self.work / "secret"
+        text.write_text(secret.upper() + "\n")
+        again = json.loads(run("init", "--data", second, "--restore", "--secret-file", text, "--json").stdout)
+        self.assertEqual(again["person_id"], made["person_id"])
+        self.assertNotEqual(again["peer_id"], made["peer_id"])
+        self.assertNotIn("secret", again)
+        shown = json.loads(run("id", "--data", second, "--secret", "--json").stdout)
+        self.assertEqual(shown["secret"], secret)
+        self.fails(run("init", "--data", second, "--restore", "--secret-file", text), EXISTS, "identity")
+        self.fails(run("init", "--data", self.work / "third", "--secret-file", text), 2, "--restore")
+        text.write_text(("b" if secret[0] == "a" else "a") + secret[1:])
+        self.fails(run("init", "--data", self.work / "third", "--restore", "--secret-file", text), 23, "mistyped")
+        used = self.work / "used"
+        (used / "blocks").mkdir(parents=True)
+        text.write_text(secret)
+        self.fails(run("init", "--data", used, "--restore", "--secret-file", text), EXISTS, "empty directory")
+
     def test_init_and_id(self):
         data = self.work / "a"
         made = json.loads(run("init", "--data", data, "--json").stdout)
