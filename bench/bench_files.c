@@ -143,7 +143,7 @@ static pg_err decode_run(void *arg)
 {
     subject *s = arg;
     pg_link link = {s->encoded.root, s->key};
-    pg_files_store store = {on_get_block, on_get_shards, NULL, s};
+    pg_files_store store = {.get_block = on_get_block, .get_shards = on_get_shards, .user = s};
     pg_files_output output = {NULL, on_write, s};
     s->written = 0;
     return pg_files_decode_stream(&link, 0, &store, &output);

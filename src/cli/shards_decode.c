@@ -207,7 +207,8 @@ static void tell(const decode_run *run)
 
 static pg_err decode_all(decode_run *run, const pg_link *link)
 {
-    pg_files_store store = {on_get_block, on_get_shards, on_problem, run};
+    pg_files_store store = {
+        .get_block = on_get_block, .get_shards = on_get_shards, .problem = on_problem, .user = run};
     pg_files_output output = {on_begin, on_write, run};
     pg_progress_begin(&run->progress, run->output, "decode", 0);
     pg_err err = pg_files_decode_stream(link, 0, &store, &output);

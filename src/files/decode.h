@@ -57,6 +57,8 @@ typedef struct pg_files_store {
      *  That a shard is absent is no error; when nothing is got or absent, the rest counts as absent. */
     pg_err (*get_shards)(const pg_shards_want *want, pg_shard_set *out_got,
                          pg_shard_set *out_absent, void *user);
+    /** What get_shards fills is as its digests say, so that it is not hashed once more. */
+    bool is_verified;
     /** Hear of a shard that is absent or fails its digest. Does not park. NULL = not interested. */
     void (*problem)(const pg_shard_problem *problem, void *user);
     void *user;

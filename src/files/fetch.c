@@ -25,11 +25,11 @@ static bool local_get(pg_files *files, const pg_cid *cid, pg_buf *out)
     return err == PG_OK;
 }
 
-/** Offer what came over the network to the cache. */
-static void offer(const pg_fetch *fetch, const pg_cid *cid, const pg_buf *block)
+/** Offer a shard that came over the network to the cache, which takes the buffer. */
+static void offer(const pg_fetch *fetch, const pg_cid *cid, pg_buf *block)
 {
     if (!fetch->is_kept) {
-        pg_keep_offer(&fetch->files->keep, cid, pg_buf_bytes(block));
+        pg_keep_offer_take(&fetch->files->keep, cid, block);
     }
 }
 
@@ -177,7 +177,9 @@ static pg_err on_get_block(const pg_cid *cid, const pg_extent *extent, pg_buf *o
             return fail_absent(fetch, what);
         }
         PG_TRY(pg_error_wrap(err, "%s", what));
-        offer(fetch, cid, out);
+        if (!fetch->is_kept) {
+            pg_keep_offer(&fetch->files->keep, cid, pg_buf_bytes(out));
+        }
     }
     return extent == NULL ? PG_OK : holders_learn(fetch, cid, extent, pg_buf_bytes(out));
 }
@@ -498,7 +500,13 @@ void pg_fetch_deinit(pg_fetch *fetch)
 
 pg_files_store pg_fetch_store(pg_fetch *fetch)
 {
-    return (pg_files_store){on_get_block, on_get_shards, on_problem, fetch};
+    return (pg_files_store){
+        .get_block = on_get_block,
+        .get_shards = on_get_shards,
+        .problem = on_problem,
+        .is_verified = true, // by the block store and by Bitswap, each before it gives a block
+        .user = fetch,
+    };
 }
 
 const pg_holders *pg_fetch_holders(const pg_fetch *fetch,

@@ -191,22 +191,33 @@ void pg_keep_touch(pg_keep *keep, const pg_cid *cid)
     }
 }
 
+/** Return false where the cache has the block, or cannot take one of so many bytes. */
+static bool is_welcome(const pg_keep *keep, const pg_cid *cid, size_t bytes)
+{
+    return bytes <= keep->cache_bytes_max && cached_get(keep, cid) == NULL &&
+           !pg_block_store_has(keep->blocks, cid, NULL) &&
+           keep->queued_bytes + bytes <= PG_CACHE_QUEUE_BYTES_MAX;
+}
+
+void pg_keep_offer_take(pg_keep *keep, const pg_cid *cid, pg_buf *block)
+{
+    queued *item = is_welcome(keep, cid, block->len) ? PG_NEW(queued) : NULL;
+    if (item != NULL) {
+        *item = (queued){.cid = *cid, .bytes = *block};
+        *block = (pg_buf){0};
+        keep->queued_bytes += item->bytes.len;
+        pg_list_append(&keep->queue, &item->node);
+        (void) pg_waitq_wake_one(&keep->queue_changed);
+    }
+    pg_buf_deinit(block);
+}
+
 void pg_keep_offer(pg_keep *keep, const pg_cid *cid, pg_bytes bytes)
 {
-    if (bytes.len > keep->cache_bytes_max || cached_get(keep, cid) != NULL ||
-        pg_block_store_has(keep->blocks, cid, NULL) ||
-        keep->queued_bytes + bytes.len > PG_CACHE_QUEUE_BYTES_MAX) {
-        return;
+    pg_buf copy = {0};
+    if (is_welcome(keep, cid, bytes.len) && pg_buf_append(&copy, bytes) == PG_OK) {
+        pg_keep_offer_take(keep, cid, &copy);
     }
-    queued *item = PG_NEW(queued);
-    if (item == NULL || pg_buf_append(&item->bytes, bytes) != PG_OK) {
-        pg_mfree(item);
-        return;
-    }
-    item->cid = *cid;
-    keep->queued_bytes += bytes.len;
-    pg_list_append(&keep->queue, &item->node);
-    (void) pg_waitq_wake_one(&keep->queue_changed);
 }
 
 static void queued_free(pg_keep *keep, queued *item)
@@ -226,7 +237,7 @@ static void queued_write(pg_keep *keep, const queued *item)
         return;
     }
     cache_trim(keep); // parks, so it comes last: what others add meanwhile counts too
-    pg_err err = pg_block_store_put(keep->blocks, &item->cid, pg_buf_bytes(&item->bytes));
+    pg_err err = pg_block_store_put_verified(keep->blocks, &item->cid, pg_buf_bytes(&item->bytes));
     cached *entry = cached_get(keep, &item->cid);
     if (err != PG_OK && entry != NULL) {
         (void) cached_forget(keep, entry); // the store is full of what matters more

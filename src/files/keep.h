@@ -57,9 +57,12 @@ PG_NODISCARD pg_err pg_keep_need(pg_keep *keep, const pg_cid *cid);
 /** Need a block once less; when nobody does any more it is deleted. Parks: yes. */
 void pg_keep_drop(pg_keep *keep, const pg_cid *cid);
 
-/** Offer a block that passed through, as it was verified: it is copied and written to the cache by and by, or not at all when much is
+/** Offer a block that passed through and was verified: it is copied and written to the cache by and by, or not at all when much is
  *  waiting. Parks: no. */
 void pg_keep_offer(pg_keep *keep, const pg_cid *cid, pg_bytes bytes);
+
+/** The same without a copy. *block is empty afterwards, whether it is taken or not. Parks: no. */
+void pg_keep_offer_take(pg_keep *keep, const pg_cid *cid, pg_buf *block);
 
 /** Count a block of the cache as used now; others are ignored. */
 void pg_keep_touch(pg_keep *keep, const pg_cid *cid);

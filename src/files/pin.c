@@ -358,7 +358,11 @@ static pg_err pin_run(pinning *self)
     pg_fetch_init(&self->fetch, self->files);
     self->fetch.is_kept = true;
     self->from = pg_fetch_store(&self->fetch);
-    self->store = (pg_files_store){on_get_block, on_get_shards, self->from.problem, self};
+    self->store = (pg_files_store){.get_block = on_get_block,
+                                   .get_shards = on_get_shards,
+                                   .problem = self->from.problem,
+                                   .is_verified = self->from.is_verified,
+                                   .user = self};
     pg_err err = pin_begin(self, &is_done);
     if (err == PG_OK && !is_done) {
         err = fetch_all(self);

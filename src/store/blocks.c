@@ -26,7 +26,8 @@ struct change {
     pg_bytes bytes;
     uint32_t len;       // of the block
     bool without_holes; // told, or found out
-    bool is_verified;
+    bool is_verified;   // the bytes are those of the CID
+    bool has_begun;     // to write: something may stand there
 };
 
 static uint64_t offset_of(pg_block_place place)
@@ -54,8 +55,10 @@ static pg_err job_write(void *arg)
     uint8_t first[PG_BLOCK_UNIT_BYTES];
     pg_block_header header = {*change->cid, change->len};
     uint64_t offset = offset_of(change->place);
-    PG_TRY(pg_cid_verify(change->cid, change->bytes));
-    change->is_verified = true;
+    if (!change->is_verified) {
+        PG_TRY(pg_cid_verify(change->cid, change->bytes));
+    }
+    change->has_begun = true;
     pg_block_header_encode(change->key, change->place, &header, first);
     size_t head = pg_min_size(change->bytes.len, sizeof(first) - PG_BLOCK_HEADER_BYTES);
     if (head != 0) {
@@ -322,14 +325,14 @@ static void place_give_back(pg_block_store *store, pg_pack *pack, uint32_t numbe
                             struct change *change)
 {
     pg_err err = PG_OK;
-    if (change->is_verified) {
+    if (change->has_begun) {
         err = pg_offload_io(job_punch, change);
         pg_commit_note(store, pack);
     } else if (pack->end_unit == change->place.unit + pg_block_units(change->len)) {
         pack->end_unit =
             change->place.unit; // nothing was written: a wrong block takes no span either
     }
-    if (err == PG_OK && change->is_verified && change->without_holes) {
+    if (err == PG_OK && change->has_begun && change->without_holes) {
         err = pg_offload_io(job_erase_header, change);
     }
     if (err != PG_OK && err != PG_ERR_CANCELLED) {
@@ -337,12 +340,13 @@ static void place_give_back(pg_block_store *store, pg_pack *pack, uint32_t numbe
     }
     pg_block_index_remove(&store->index, number);
     space_release(store, pack, space_of(change->len),
-                  err != PG_OK || (change->is_verified && change->without_holes));
+                  err != PG_OK || (change->has_begun && change->without_holes));
     pg_waitq_wake_all(&store->changed);
 }
 
 // There is room, and the block is in nobody's hands. Cannot be cancelled.
-static pg_err block_write(pg_block_store *store, const pg_cid *cid, pg_bytes bytes)
+static pg_err block_write(pg_block_store *store, const pg_cid *cid, pg_bytes bytes,
+                          bool is_verified)
 {
     uint32_t number = PG_BLOCK_NONE;
     uint32_t len = (uint32_t) bytes.len;
@@ -362,6 +366,7 @@ static pg_err block_write(pg_block_store *store, const pg_cid *cid, pg_bytes byt
         .bytes = bytes,
         .len = len,
         .without_holes = store->without_holes,
+        .is_verified = is_verified,
     };
     pack->users++;
     store->writers++;
@@ -398,7 +403,8 @@ static pg_err existing_verify(pg_block_store *store, const pg_cid *cid)
     return err == PG_ERR_CORRUPT ? PG_ERR_NOT_FOUND : err;
 }
 
-static pg_err put_shielded(pg_block_store *store, const pg_cid *cid, pg_bytes bytes)
+static pg_err put_shielded(pg_block_store *store, const pg_cid *cid, pg_bytes bytes,
+                           bool is_verified)
 {
     for (;;) {
         bool is_ready = false;
@@ -407,7 +413,7 @@ static pg_err put_shielded(pg_block_store *store, const pg_cid *cid, pg_bytes by
             PG_TRY(room_make(store, pg_block_units((uint32_t) bytes.len), &is_ready));
             // Room was there at once, so nobody else ran since the index was asked.
             if (is_ready) {
-                return block_write(store, cid, bytes);
+                return block_write(store, cid, bytes, is_verified);
             }
         } else if (pg_block_index_at(&store->index, number)->state != PG_BLOCK_STATE_LIVE) {
             PG_TRY(pg_waitq_wait(&store->changed, PG_FOREVER));
@@ -420,7 +426,7 @@ static pg_err put_shielded(pg_block_store *store, const pg_cid *cid, pg_bytes by
     }
 }
 
-pg_err pg_block_store_put(pg_block_store *store, const pg_cid *cid, pg_bytes bytes)
+static pg_err put(pg_block_store *store, const pg_cid *cid, pg_bytes bytes, bool is_verified)
 {
     if (pg_fiber_is_cancelled()) {
         return PG_ERR_CANCELLED;
@@ -434,9 +440,19 @@ pg_err pg_block_store_put(pg_block_store *store, const pg_cid *cid, pg_bytes byt
                        PG_BLOCK_BYTES_MAX);
     }
     pg_fiber_shield(true);
-    pg_err err = put_shielded(store, cid, bytes);
+    pg_err err = put_shielded(store, cid, bytes, is_verified);
     pg_fiber_shield(false);
     return err;
+}
+
+pg_err pg_block_store_put(pg_block_store *store, const pg_cid *cid, pg_bytes bytes)
+{
+    return put(store, cid, bytes, false);
+}
+
+pg_err pg_block_store_put_verified(pg_block_store *store, const pg_cid *cid, pg_bytes bytes)
+{
+    return put(store, cid, bytes, true);
 }
 
 // ---- The rest

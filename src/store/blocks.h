@@ -62,6 +62,11 @@ void pg_block_store_close(pg_block_store **store);
  *  fiber was cancelled before. Parks: yes. */
 PG_NODISCARD pg_err pg_block_store_put(pg_block_store *store, const pg_cid *cid, pg_bytes bytes);
 
+/** As pg_block_store_put, for bytes that this process found to be those of the CID before, and nobody changed since: they are not
+ *  hashed again. What came from a peer or a file has to have been. Errors as there, but for PG_ERR_CORRUPT. Parks: yes. */
+PG_NODISCARD pg_err pg_block_store_put_verified(pg_block_store *store, const pg_cid *cid,
+                                                pg_bytes bytes);
+
 /** Return true when a put of the block has returned, and nobody deleted it. *out_len (may be NULL) is its length. Parks: no. */
 bool pg_block_store_has(const pg_block_store *store, const pg_cid *cid, uint32_t *out_len);
 

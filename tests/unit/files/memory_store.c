@@ -233,7 +233,11 @@ pg_files_sink memory_sink(memory_store *store)
 
 pg_files_store memory_blocks(memory_store *store)
 {
-    return (pg_files_store){on_get_block, on_get_shards, on_problem, store};
+    return (pg_files_store){.get_block = on_get_block,
+                            .get_shards = on_get_shards,
+                            .problem = on_problem,
+                            .is_verified = store->is_verified,
+                            .user = store};
 }
 
 pg_files_output memory_output(memory_store *store)

@@ -30,6 +30,7 @@ typedef struct memory_store {
     size_t hosts;        // to name in each extent
     pg_err fail_with;    // of the next put or get after `fail_after` of them
     size_t fail_after;   // 0 = never
+    bool is_verified;    // what it says of its shards
     size_t give_at_most; // shards a call, 0 = as many as asked
     pg_bytes source;     // rest of what is to be encoded
     pg_err source_err;   // when the source has ended

@@ -228,6 +228,24 @@ static void test_trip__every_pair_of_slots_lost__comes_back(void **state)
     trip_deinit(&t);
 }
 
+// Whoever says that he verified the shards is believed, but no wrong byte comes out.
+static void test_decode__shards_wrongly_called_verified__the_seal_does_not_open(void **state)
+{
+    (void) state;
+    trip t;
+    trip_init(&t, PG_CODE_DEFAULT, 20 * SEGMENT, false);
+    assert_int_equal(encode(&t), PG_OK);
+    t.store.is_verified = true;
+    assert_int_equal(decode(&t), PG_OK);
+    assert_restored(&t);
+    memory_again(&t.store);
+    memory_corrupt(memory_shard(&t.store, 0, 1, 1)); // shard 0
+    assert_int_equal(decode(&t), PG_ERR_CORRUPT);
+    assert_int_equal(t.store.output.len, SEGMENT);
+    assert_memory_equal(t.store.output.ptr, t.plain, SEGMENT);
+    trip_deinit(&t);
+}
+
 static void test_decode__too_few_shards__names_segment_and_shards(void **state)
 {
     (void) state;
@@ -557,6 +575,7 @@ int main(void)
         cmocka_unit_test(test_decode__too_few_shards__names_segment_and_shards),
         cmocka_unit_test(test_decode__resumed__goes_on_at_segment_boundaries_only),
         cmocka_unit_test(test_trip__list_of_extents_too_long__becomes_a_tree),
+        cmocka_unit_test(test_decode__shards_wrongly_called_verified__the_seal_does_not_open),
         cmocka_unit_test(test_decode__wrong_key__is_told_from_corruption),
         cmocka_unit_test(test_decode__descriptor_lost_or_corrupt__fails_with_its_extent),
         cmocka_unit_test(test_trip__callbacks_fail__error_comes_through),

@@ -239,6 +239,26 @@ static void test_blocks__deleted_without_holes__give_back_their_space_with_the_p
     in_fiber(body_delete, &without_holes);
 }
 
+// Whoever says that he verified the bytes is believed; the reader is not.
+static pg_err body_verified(void *arg)
+{
+    (void) arg;
+    pg_block_store *store = store_open();
+    pg_buf out = {0};
+    pg_cid cid = pg_cid_of_blake3(PG_BYTES_LIT("abc"));
+    CHECK_OK(pg_block_store_put_verified(store, &cid, PG_BYTES_LIT("abc")));
+    CHECK_OK(pg_block_store_get(store, &cid, &out));
+    CHECK(pg_bytes_equal(pg_buf_bytes(&out), PG_BYTES_LIT("abc")));
+    pg_buf_clear(&out);
+    cid = pg_cid_of_blake3(PG_BYTES_LIT("def"));
+    CHECK_OK(pg_block_store_put_verified(store, &cid, PG_BYTES_LIT("deg")));
+    CHECK_ERR(pg_block_store_get(store, &cid, &out), PG_ERR_CORRUPT);
+    CHECK(!pg_block_store_has(store, &cid, NULL) && out.len == 0);
+    pg_buf_deinit(&out);
+    pg_block_store_close(&store);
+    return PG_OK;
+}
+
 static pg_err body_refusals(void *arg)
 {
     (void) arg;
@@ -274,6 +294,12 @@ static void test_blocks__what_cannot_be_kept__is_refused_before_anything_is_writ
 {
     (void) state;
     in_fiber(body_refusals, NULL);
+}
+
+static void test_blocks__put_as_verified__is_hashed_when_it_is_read(void **state)
+{
+    (void) state;
+    in_fiber(body_verified, NULL);
 }
 
 /** Puts that are on at once. */
@@ -588,6 +614,7 @@ int main(void)
         IN_FOLDER(test_blocks__deleted__give_back_their_space),
         IN_FOLDER(test_blocks__deleted_without_holes__give_back_their_space_with_the_pack),
         IN_FOLDER(test_blocks__what_cannot_be_kept__is_refused_before_anything_is_written),
+        IN_FOLDER(test_blocks__put_as_verified__is_hashed_when_it_is_read),
         IN_FOLDER(test_blocks__many_puts_at_once__share_syncs_and_keep_one_of_each),
         IN_FOLDER(test_blocks__damaged__are_found_dropped_and_written_anew),
         IN_FOLDER(test_blocks__content_that_looks_like_headers__is_not_taken_for_them),
