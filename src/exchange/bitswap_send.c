@@ -52,8 +52,9 @@ static pg_err stream_open(pg_bitswap_peer *peer)
         return pg_fail(PG_ERR_CLOSED, "the peer has left");
     }
     pg_stream *stream = NULL;
-    PG_TRY(pg_host_open_stream(host, &peer->id, protocol_ids, pg_after(PG_MS(PG_BITSWAP_IDLE_MS)),
-                               &stream, NULL));
+    // On a slow line the peer's answer waits behind the blocks it sends: no reason to give those up.
+    PG_TRY(pg_host_open_stream(host, &peer->id, protocol_ids,
+                               pg_after(PG_MS(PG_NET_NEGOTIATE_TIMEOUT_MS)), &stream, NULL));
     peer->stream = stream;
     peer->stream_is_lost = false;
     peer->stream_has_ended = false;

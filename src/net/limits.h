@@ -13,8 +13,9 @@
 /** Proposals one listener answers in one negotiation. A dialer with more is guessing. */
 #define PG_NET_MULTISTREAM_PROPOSALS_MAX 32
 
-/** One negotiation, from the first byte to the last, whatever trickles in meanwhile. As js-libp2p. */
-#define PG_NET_NEGOTIATE_TIMEOUT_MS 10000
+/** One negotiation, from the first byte to the last, whatever trickles in meanwhile. On an open connection the answer may wait behind what
+ *  was sent before it: as PG_NET_PING_BUSY_MS. That of a new connection ends with its upgrade. */
+#define PG_NET_NEGOTIATE_TIMEOUT_MS 40000
 
 /** From a raw stream to a connection, all steps together. As js-libp2p for its inbound upgrades. */
 #define PG_NET_UPGRADE_TIMEOUT_MS 10000

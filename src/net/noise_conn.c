@@ -151,7 +151,7 @@ pg_err pg_noise_conn_handshake(pg_stream **raw, const pg_noise_conn_config *conf
     handshake h = {
         .config = config,
         .raw = *raw,
-        .deadline = pg_earlier(deadline, pg_after(PG_MS(PG_NET_NEGOTIATE_TIMEOUT_MS))),
+        .deadline = pg_earlier(deadline, pg_after(PG_MS(PG_NET_UPGRADE_TIMEOUT_MS))),
         .arena = pg_arena_make(PG_NOISE_PAYLOAD_ARENA_BYTES),
     };
     pg_err err = handshake_begin(&h);

@@ -40,7 +40,7 @@ typedef struct pg_noise_conn_result {
 } pg_noise_conn_result;
 
 /** Shake hands, and wrap the stream. The peer's identity, an expected PeerId and a stripped hybrid offer are checked, by the
- *  initiator before it shows its own identity. Parks: yes; within PG_NET_NEGOTIATE_TIMEOUT_MS in all. About 100 us of CPU.
+ *  initiator before it shows its own identity. Parks: yes; within PG_NET_UPGRADE_TIMEOUT_MS in all. About 100 us of CPU.
  *  raw         taken on PG_OK, and *raw set to NULL; on failure the caller resets it
  *  out_result  written only on PG_OK. A read of the stream fails with PG_ERR_AUTH when a frame is not authentic: reset it then.
  *  Errors: PG_ERR_AUTH (another peer than expected, or a proof that does not hold), PG_ERR_DOWNGRADE, PG_ERR_PROTOCOL (no common

@@ -175,20 +175,21 @@ static void line_set(sim_world *world, size_t number, uint64_t bytes_per_second)
     }
 }
 
-// Who puts and who gets have lines of 2 and 4 Mbit/s over all: that takes its time, and costs no host.
+// Who puts and who gets have lines of 2 Mbit/s over all, and most wait behind what is being sent: that takes its time, and costs no host.
 static pg_err line_script(void *arg)
 {
     sim_world *world = arg;
     sim_file file = {.content = 42, .size = 40000000};
     sim_nodes_make(world, NODES);
     line_set(world, 0, 25000);
-    line_set(world, READER, 50000);
+    line_set(world, READER, 25000);
     sim_nodes_meet(world);
     sim_run(&world->nodes[0], sim_put, &file);
     CHECK(file.state == PG_FILE_STATE_COMPLETE);
     pg_time before = pg_now();
     sim_run(&world->nodes[READER], sim_get, &file);
-    CHECK(pg_now() - before < PG_SECONDS(250)); // 100 at best
+    print_message("got after %.0f s\n", (double) (pg_now() - before) / 1e9);
+    CHECK(pg_now() - before < PG_SECONDS(300)); // 170 at best
     CHECK(world->nodes[READER].report.shards_fetched < 50);
     sim_nodes_stop(world);
     return PG_OK;
