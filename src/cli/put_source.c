@@ -81,10 +81,11 @@ static void on_skipped(const char *path, const char *what, void *user)
 pg_err pg_put_source_measure(pg_put_source *source)
 {
     const pg_archive_notes notes = {.skipped = on_skipped, .user = source};
+    pg_archive_sum sum = {0};
     if (!source->is_folder) {
         return PG_OK;
     }
-    PG_TRY(pg_archive_measure(source->path, &source->packed, &source->size_bytes));
+    PG_TRY(pg_archive_measure(source->path, &sum, &source->size_bytes));
     return pg_packer_new(source->path, &notes, &source->packer);
 }
 

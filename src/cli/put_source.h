@@ -22,12 +22,11 @@ typedef struct pg_put_source {
     const pg_output *output;
     pg_progress *progress; // makes way for other lines
     bool is_folder;
-    bool is_sized;         // size_bytes is what will come
-    uint64_t size_bytes;   // or about, or 0
-    pg_source file;        // of an ordinary file
-    pg_packer *packer;     // of a folder
-    pg_archive_sum packed; // of a folder, by measure
-    int stream_fd;         // of a stream, else -1
+    bool is_sized;       // size_bytes is what will come
+    uint64_t size_bytes; // or about, or 0
+    pg_source file;      // of an ordinary file
+    pg_packer *packer;   // of a folder
+    int stream_fd;       // of a stream, else -1
     uint64_t read_bytes;
     char name[PG_NAME_BYTES_MAX + 1]; // its own; empty: it has none
 } pg_put_source;

@@ -220,27 +220,32 @@ static void host_add(pg_file_entry *entry, const pg_catalogue_holder *holder)
 
 static void extents_sum(pg_file_entry *entry, const pg_catalogue_extent *extents, size_t count)
 {
-    entry->expiry_s = count > 0 ? extents[0].expiry_s : 0;
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < extents[i].holder_count; j++) {
             host_add(entry, &extents[i].holders[j]);
         }
-        entry->expiry_s =
-            extents[i].expiry_s < entry->expiry_s ? extents[i].expiry_s : entry->expiry_s;
     }
+    entry->expiry_s = pg_catalogue_expiry_s(extents, count);
     entry->survives = pg_catalogue_survives(extents, count);
+}
+
+pg_err pg_catalogue_row(pg_db *db, int64_t file, pg_file_entry *out_entry)
+{
+    *out_entry = (pg_file_entry){.state = 0};
+    file_job job = {.file = file, .out = out_entry};
+    pg_err err = pg_db_read(db, entry_job, &job);
+    if (err != PG_OK) {
+        pg_file_entry_deinit(out_entry);
+    }
+    return err;
 }
 
 pg_err pg_catalogue_entry(pg_db *db, int64_t file, pg_file_entry *out_entry)
 {
     pg_catalogue_extent *extents = NULL;
     size_t count = 0;
-    *out_entry = (pg_file_entry){.state = 0};
-    file_job job = {.file = file, .out = out_entry};
-    pg_err err = pg_db_read(db, entry_job, &job);
-    if (err == PG_OK) {
-        err = pg_catalogue_extents(db, file, &extents, &count);
-    }
+    PG_TRY(pg_catalogue_row(db, file, out_entry));
+    pg_err err = pg_catalogue_extents(db, file, &extents, &count);
     if (err == PG_OK) {
         extents_sum(out_entry, extents, count);
     } else {
@@ -587,6 +592,15 @@ pg_file_state pg_catalogue_state_of(const pg_catalogue_extent *extents, size_t c
         }
     }
     return state;
+}
+
+uint64_t pg_catalogue_expiry_s(const pg_catalogue_extent *extents, size_t count)
+{
+    uint64_t earliest = count > 0 ? extents[0].expiry_s : 0;
+    for (size_t i = 1; i < count; i++) {
+        earliest = extents[i].expiry_s < earliest ? extents[i].expiry_s : earliest;
+    }
+    return earliest;
 }
 
 uint32_t pg_catalogue_survives(const pg_catalogue_extent *extents, size_t count)

@@ -65,6 +65,9 @@ PG_NODISCARD pg_err pg_catalogue_recover(pg_db *db);
 /** Find a file by its root. Errors: PG_ERR_NOT_FOUND, of the database. */
 PG_NODISCARD pg_err pg_catalogue_find(pg_db *db, const pg_cid *root, int64_t *out_file);
 
+/** Fill an entry with what its own row says, without what is summed over its extents. Errors: PG_ERR_NOT_FOUND, of the database. */
+PG_NODISCARD pg_err pg_catalogue_row(pg_db *db, int64_t file, pg_file_entry *out_entry);
+
 /** Fill an entry, hosts included, summed over the extents. Errors: PG_ERR_NOT_FOUND, of the database. */
 PG_NODISCARD pg_err pg_catalogue_entry(pg_db *db, int64_t file, pg_file_entry *out_entry);
 
@@ -93,6 +96,9 @@ PG_NODISCARD pg_err pg_catalogue_pins(pg_db *db, pg_cid **out_cids, size_t *out_
 
 /** Return the state that follows from where the slots of a file's extents are. */
 pg_file_state pg_catalogue_state_of(const pg_catalogue_extent *extents, size_t count);
+
+/** Return when the earliest lease of a file ends; 0 without extents. */
+uint64_t pg_catalogue_expiry_s(const pg_catalogue_extent *extents, size_t count);
 
 /** Return how many hosts a file may lose for certain: the least of its extents. */
 uint32_t pg_catalogue_survives(const pg_catalogue_extent *extents, size_t count);

@@ -137,33 +137,33 @@ static pg_err extent_tend(pg_files *files, int64_t file, bool is_kept, pg_catalo
     return PG_OK;
 }
 
-static pg_err file_tend(pg_files *files, int64_t file, bool is_kept)
+static pg_err file_tend(pg_files *files, int64_t file, bool is_kept, pg_catalogue_extent *extents,
+                        size_t count)
 {
-    pg_catalogue_extent *extents = NULL;
-    size_t count = 0;
-    PG_TRY(pg_catalogue_extents(files->config.db, file, &extents, &count));
-    pg_err err = PG_OK;
-    for (size_t i = 0; i < count && err == PG_OK; i++) {
-        err = extent_tend(files, file, is_kept, &extents[i]);
+    for (size_t i = 0; i < count; i++) {
+        PG_TRY(extent_tend(files, file, is_kept, &extents[i]));
     }
-    if (err == PG_OK) {
-        err = pg_catalogue_state(files->config.db, file, pg_catalogue_state_of(extents, count));
-    }
-    pg_mfree(extents);
-    return err;
+    return pg_catalogue_state(files->config.db, file, pg_catalogue_state_of(extents, count));
 }
 
 /** A file whose leases ended and are not renewed is forgotten. */
 static pg_err file_look(pg_files *files, int64_t file, pg_file_entry *entry)
 {
-    pg_err err = pg_catalogue_entry(files->config.db, file, entry);
+    pg_catalogue_extent *extents = NULL;
+    size_t count = 0;
+    pg_err err = pg_catalogue_row(files->config.db, file, entry);
     if (err != PG_OK) {
         return err == PG_ERR_NOT_FOUND ? PG_OK : err; // removed meanwhile
     }
     bool is_kept = entry->ttl_s == 0;
-    bool is_over = !is_kept && entry->expiry_s < (uint64_t) pg_wall_ms() / 1000;
     pg_file_entry_deinit(entry);
-    return is_over ? pg_catalogue_remove(files->config.db, file) : file_tend(files, file, is_kept);
+    PG_TRY(pg_catalogue_extents(files->config.db, file, &extents, &count));
+    bool is_over =
+        !is_kept && pg_catalogue_expiry_s(extents, count) < (uint64_t) pg_wall_ms() / 1000;
+    err = is_over ? pg_catalogue_remove(files->config.db, file)
+                  : file_tend(files, file, is_kept, extents, count);
+    pg_mfree(extents);
+    return err;
 }
 
 static pg_err tend_all(pg_files *files)
