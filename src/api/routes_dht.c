@@ -103,6 +103,7 @@ static json_object *stats_make(const pg_dht *dht)
     pg_field_add_u64(object, "records", stats.records);
     pg_field_add_u64(object, "record_bytes", stats.record_bytes);
     pg_field_add_u64(object, "providers", stats.providers);
+    pg_field_add_u64(object, "unsaved", stats.unsaved);
     pg_field_add_u64(object, "published", stats.published);
     pg_field_add_u64(object, "lookups_total", stats.lookups);
     pg_field_add_u64(object, "requests_total", stats.requests);

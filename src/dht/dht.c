@@ -24,7 +24,7 @@ void pg_dht_conn_where(const pg_dht *dht, pg_id conn, pg_ip_scope *out_scope,
     }
 }
 
-static bool is_in_realm(const pg_dht *dht, const pg_multiaddr *addr)
+bool pg_dht_is_in_realm(const pg_dht *dht, const pg_multiaddr *addr)
 {
     return pg_dht_addr_is_in(addr, dht->config.realm, dht->config.private_too);
 }
@@ -39,7 +39,7 @@ size_t pg_dht_addrs_of(const pg_dht *dht, const pg_peer_id *peer, pg_ip_scope as
         for (size_t i = 0; i < known->addr_count && count < PG_DHT_ADDRS_MAX; i++) {
             const pg_book_addr *each = &known->addrs[i];
             if ((int) each->source == source && each->expires_at > now &&
-                is_in_realm(dht, &each->addr) && pg_dht_addr_may_pass(&each->addr, asker)) {
+                pg_dht_is_in_realm(dht, &each->addr) && pg_dht_addr_may_pass(&each->addr, asker)) {
                 out_addrs[count] = pg_multiaddr_bytes(&each->addr);
                 count++;
             }
@@ -51,7 +51,7 @@ size_t pg_dht_addrs_of(const pg_dht *dht, const pg_peer_id *peer, pg_ip_scope as
 static void addr_learn(pg_dht *dht, pg_bytes binary, const pg_peer_id *peer, pg_ip_scope from)
 {
     pg_multiaddr addr;
-    if (pg_multiaddr_decode(binary, &addr) == PG_OK && is_in_realm(dht, &addr) &&
+    if (pg_multiaddr_decode(binary, &addr) == PG_OK && pg_dht_is_in_realm(dht, &addr) &&
         pg_dht_addr_may_pass(&addr, from)) {
         pg_ignore(pg_host_learn(dht->config.host, peer, &addr, PG_BOOK_SOURCE_HEARSAY,
                                 PG_MS(PG_DHT_HEARSAY_TTL_MS)),
@@ -132,7 +132,7 @@ static bool has_addr_in_realm(const pg_dht *dht)
     pg_multiaddr addrs[PG_NET_ADVERTISED_MAX];
     size_t count = pg_host_addrs(dht->config.host, addrs);
     for (size_t i = 0; i < count; i++) {
-        if (is_in_realm(dht, &addrs[i])) {
+        if (pg_dht_is_in_realm(dht, &addrs[i])) {
             return true;
         }
     }
@@ -260,6 +260,7 @@ void pg_dht_free(pg_dht **dht)
     if (dead == NULL) {
         return;
     }
+    pg_assert(dead->keep == NULL);
     dead->is_closing = true;
     pg_host_unwatch(dead->config.host, on_host_event, dead);
     if (dead->is_server) {
@@ -282,13 +283,6 @@ void pg_dht_free(pg_dht **dht)
     pg_dht_table_deinit(&dead->table);
     pg_mfree(dead);
     *dht = NULL;
-}
-
-void pg_dht_set_listeners(pg_dht *dht, const pg_dht_records_listener *records,
-                          const pg_dht_providers_listener *providers)
-{
-    dht->records.listener = *records;
-    dht->providers.listener = *providers;
 }
 
 const pg_dht_validators *pg_dht_get_validators(const pg_dht *dht)
@@ -354,6 +348,7 @@ pg_dht_stats pg_dht_get_stats(const pg_dht *dht)
     stats.records = dht->records.count;
     stats.record_bytes = dht->records.bytes;
     stats.providers = dht->providers.count;
+    stats.unsaved = pg_dht_unsaved(dht->keep);
     stats.published = pg_map_count(&dht->published);
     stats.requests = dht->rpc.requests;
     stats.requests_failed = dht->rpc.failures;

@@ -62,14 +62,10 @@ PG_NODISCARD pg_err pg_dht_new(const pg_dht_config *config, pg_dht **out_dht);
 /** Change the mode; peers are told by identify. Errors as pg_dht_new. */
 PG_NODISCARD pg_err pg_dht_set_mode(pg_dht *dht, pg_dht_mode mode);
 
-/** Write changes of the stores down: the listeners are copied. Restore with the functions of records.h and providers.h. */
-void pg_dht_set_listeners(pg_dht *dht, const pg_dht_records_listener *records,
-                          const pg_dht_providers_listener *providers);
-
 /** Return the validators the DHT was made with. Borrowed. */
 const pg_dht_validators *pg_dht_get_validators(const pg_dht *dht);
 
-/** Return the store of records, for what a listener wrote down to be put back. Borrowed. */
+/** Return the store of records held for others, to look into. Borrowed. */
 pg_dht_records *pg_dht_get_records(pg_dht *dht);
 
 /** Return the store of providers, likewise. Borrowed. */
@@ -177,6 +173,7 @@ typedef struct pg_dht_stats {
     size_t records;
     size_t record_bytes;
     size_t providers;
+    size_t unsaved; // of these, not on disk as they are (keep.h)
     size_t published;
     uint64_t lookups;
     uint64_t requests; // sent

@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "dht/dht.h"
+#include "dht/keep.h"
 #include "dht/lookup.h"
 #include "dht/rpc.h"
 #include "dht/table.h"
@@ -36,6 +37,7 @@ struct pg_dht {
     pg_dht_rpc rpc;
     pg_dht_records records;
     pg_dht_providers providers;
+    pg_dht_keep *keep; // on disk; NULL = not
     bool is_server;
     bool is_closing;
     pg_list serving; // pg_dht_served
@@ -124,9 +126,19 @@ bool pg_dht_pk_known(const pg_dht *dht, pg_bytes key, pg_bytes *out_value);
 /** Return true when this node provides a key. */
 bool pg_dht_is_providing(const pg_dht *dht, pg_bytes key);
 
+/** Check that a checked value is at least as good as the one kept. Errors: PG_ERR_EXISTS (a better one is kept). */
+PG_NODISCARD pg_err pg_dht_record_is_news(const pg_dht *dht, const pg_dht_validator *validator,
+                                          pg_bytes key, pg_bytes value);
+
 /** Keep a checked value where it is at least as good as the one kept. Errors: PG_ERR_EXISTS (a better one is kept), and as pg_dht_records_put. */
 PG_NODISCARD pg_err pg_dht_record_keep(pg_dht *dht, const pg_dht_validator *validator, pg_bytes key,
                                        pg_bytes value, const pg_dht_source *source);
+
+/** Return how many entries differ from what is on disk; 0 for NULL. */
+size_t pg_dht_unsaved(const pg_dht_keep *keep);
+
+/** Return true when an address belongs to the DHT's realm. */
+bool pg_dht_is_in_realm(const pg_dht *dht, const pg_multiaddr *addr);
 
 /** Give the addresses of a peer that may be told to somebody in scope `asker`: of the realm, and not from hearsay.
  *  out_addrs[PG_DHT_ADDRS_MAX], borrowed from the book until the next wait. Returns how many. */

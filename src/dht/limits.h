@@ -149,6 +149,13 @@
 /** Providers whose addresses are kept. */
 #define PG_DHT_PROVIDER_PEERS_MAX 8192
 
+// On disk
+
+/** Between two writes of what changed, rows in one transaction, and transactions of one time: at most 200 rows and one transaction a second. */
+#define PG_DHT_KEEP_FLUSH_MS 5000
+#define PG_DHT_KEEP_BATCH 256
+#define PG_DHT_KEEP_BATCHES_MAX 4
+
 // Upkeep
 
 /** Between two rounds of upkeep: expiry, idle streams, stale peers. */

@@ -29,7 +29,7 @@ static pg_err provide_tell(pg_dht *dht, pg_bytes key, const pg_peer_id *peers, s
     }
     size_t addr_count = pg_host_addrs(dht->config.host, addrs);
     for (size_t i = 0; i < addr_count && view_count < PG_DHT_ADDRS_MAX; i++) {
-        if (pg_dht_addr_is_in(&addrs[i], dht->config.realm, dht->config.private_too)) {
+        if (pg_dht_is_in_realm(dht, &addrs[i])) {
             views[view_count] = pg_multiaddr_bytes(&addrs[i]);
             view_count++;
         }

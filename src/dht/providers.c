@@ -61,8 +61,7 @@ static void peer_drop_if_idle(pg_dht_providers *providers, pg_dht_provider_peer 
 static void provider_remove(pg_dht_providers *providers, pg_dht_provider *provider)
 {
     if (providers->listener.on_gone != NULL) {
-        providers->listener.on_gone(key_bytes(provider->key), &provider->peer->id,
-                                    providers->listener.user);
+        providers->listener.on_gone(key_bytes(provider->key), provider, providers->listener.user);
     }
     pg_list_remove(&provider->of_key);
     pg_list_remove(&provider->age);
@@ -242,10 +241,7 @@ static void age_insert(pg_dht_providers *providers, pg_dht_provider *provider)
            PG_LIST_OBJECT(before, pg_dht_provider, age)->expires_at > provider->expires_at) {
         before = before->prev;
     }
-    provider->age.prev = before;
-    provider->age.next = before->next;
-    before->next->prev = &provider->age;
-    before->next = &provider->age;
+    pg_list_append(before->next, &provider->age);
 }
 
 static void addrs_set(pg_dht_provider_peer *peer, const pg_multiaddr *addrs, size_t count)
@@ -305,11 +301,20 @@ pg_err pg_dht_providers_restore(pg_dht_providers *providers, pg_bytes key,
     pg_dht_provider *made = NULL;
     const pg_dht_source source = {provider->peer->id, provider->peer->group};
     PG_TRY(provider_put(providers, key, &source, provider->expires_at, &made));
+    made->is_written = provider->is_written;
     pg_buf_clear(&made->peer->addrs);
     return pg_buf_append(&made->peer->addrs, pg_buf_bytes(&provider->peer->addrs));
 }
 
 // ---- reading ----
+
+pg_dht_provider *pg_dht_providers_find(const pg_dht_providers *providers, pg_bytes key,
+                                       const pg_peer_id *peer)
+{
+    const pg_dht_provider_peer *known = pg_map_get(&providers->peers, pg_peer_id_bytes(peer));
+    pg_dht_provider_key *entry = pg_map_get(&providers->keys, key);
+    return known == NULL || entry == NULL ? NULL : provider_find(entry, known);
+}
 
 size_t pg_dht_providers_get(const pg_dht_providers *providers, pg_bytes key, pg_time now,
                             const pg_dht_provider **out_providers, size_t max)

@@ -6,6 +6,7 @@
 // Layer: dht.  Thread: loop thread only.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,14 +38,15 @@ typedef struct pg_dht_provider {
     pg_dht_provider_peer *peer;
     pg_dht_provider_key *key;
     pg_time expires_at;
-    pg_list of_key; // oldest announcement first
-    pg_list age;    // first to expire first
+    bool is_written; // the listener's: it may have this on disk
+    pg_list of_key;  // oldest announcement first
+    pg_list age;     // first to expire first
 } pg_dht_provider;
 
 /** Hears of changes. May not park, nor change the store. */
 typedef struct pg_dht_providers_listener {
-    void (*on_put)(pg_bytes key, const pg_dht_provider *provider, void *user);
-    void (*on_gone)(pg_bytes key, const pg_peer_id *peer, void *user);
+    void (*on_put)(pg_bytes key, pg_dht_provider *provider, void *user);
+    void (*on_gone)(pg_bytes key, const pg_dht_provider *provider, void *user);
     void *user;
 } pg_dht_providers_listener;
 
@@ -79,6 +81,10 @@ PG_NODISCARD pg_err pg_dht_providers_add(pg_dht_providers *providers, pg_bytes k
 /** Put back what a listener wrote down: as it was given to on_put. Not told to the listener. Errors as pg_dht_providers_add. */
 PG_NODISCARD pg_err pg_dht_providers_restore(pg_dht_providers *providers, pg_bytes key,
                                              const pg_dht_provider *provider);
+
+/** Return the entry of one provider of a key, NULL when there is none. Borrowed until the store changes. */
+pg_dht_provider *pg_dht_providers_find(const pg_dht_providers *providers, pg_bytes key,
+                                       const pg_peer_id *peer);
 
 /** Give the providers of a key, those that announced it last first.
  *  out_providers[max], borrowed until the store changes. Returns how many. */

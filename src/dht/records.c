@@ -31,10 +31,7 @@ static void age_insert(pg_dht_records *records, pg_dht_record *record)
            PG_LIST_OBJECT(before, pg_dht_record, age)->expires_at > record->expires_at) {
         before = before->prev;
     }
-    record->age.prev = before;
-    record->age.next = before->next;
-    before->next->prev = &record->age;
-    before->next = &record->age;
+    pg_list_append(before->next, &record->age);
 }
 
 static void share_give(pg_dht_records *records, const pg_dht_record *record)
@@ -61,7 +58,7 @@ static void record_remove(pg_dht_records *records, pg_dht_record *record)
     records->bytes -= record->key.len + record->value.len;
     share_give(records, record);
     if (records->listener.on_gone != NULL) {
-        records->listener.on_gone(record->key, records->listener.user);
+        records->listener.on_gone(record, records->listener.user);
     }
     record_free(record);
 }
@@ -137,6 +134,7 @@ static pg_err record_update(pg_dht_records *records, pg_dht_record *record,
         share_give(records, record);
         record->is_own = true;
     }
+    record->is_written = record->is_written || like->is_written;
     record->received_wall_ms = like->received_wall_ms;
     record->expires_at = like->expires_at;
     pg_list_remove(&record->age);
@@ -158,6 +156,7 @@ static pg_dht_record *record_make(const pg_dht_records *records, const pg_dht_re
         .expires_at = like->expires_at,
         .source = like->source,
         .is_own = like->is_own,
+        .is_written = like->is_written,
     };
     pg_dht_key key = pg_dht_key_of(record->key);
     unsigned prefix = pg_dht_key_prefix(&records->self, &key);

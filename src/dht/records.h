@@ -30,17 +30,17 @@ typedef struct pg_dht_record {
     int64_t received_wall_ms;
     pg_time expires_at;
     pg_dht_source source;
-    bool is_own; // put by this node: counts against nobody
-    pg_list age; // first to expire first
+    bool is_own;     // put by this node: counts against nobody
+    bool is_written; // the listener's: it may have this on disk
+    pg_list age;     // first to expire first
     pg_list rank_node;
     unsigned rank;
 } pg_dht_record;
 
 /** Hears of changes, to make them durable. May not park, nor change the store. */
 typedef struct pg_dht_records_listener {
-    void (*on_put)(const pg_dht_record *record,
-                   void *user); // new, or in place of the one with its key
-    void (*on_gone)(pg_bytes key, void *user);
+    void (*on_put)(pg_dht_record *record, void *user); // new, or in place of the one with its key
+    void (*on_gone)(const pg_dht_record *record, void *user);
     void *user;
 } pg_dht_records_listener;
 

@@ -135,14 +135,19 @@ static pg_err get_value(served *self)
     return PG_OK;
 }
 
+pg_err pg_dht_record_is_news(const pg_dht *dht, const pg_dht_validator *validator, pg_bytes key,
+                             pg_bytes value)
+{
+    const pg_dht_record *known = pg_dht_records_get(&dht->records, key, pg_now());
+    bool is_older = known != NULL && validator->compare != NULL &&
+                    validator->compare(value, known->value, validator->user) < 0;
+    return is_older ? pg_fail(PG_ERR_EXISTS, "a newer value of the record is kept here") : PG_OK;
+}
+
 pg_err pg_dht_record_keep(pg_dht *dht, const pg_dht_validator *validator, pg_bytes key,
                           pg_bytes value, const pg_dht_source *source)
 {
-    const pg_dht_record *known = pg_dht_records_get(&dht->records, key, pg_now());
-    if (known != NULL && validator->compare != NULL &&
-        validator->compare(value, known->value, validator->user) < 0) {
-        return pg_fail(PG_ERR_EXISTS, "a newer value of the record is kept here");
-    }
+    PG_TRY(pg_dht_record_is_news(dht, validator, key, value));
     return pg_dht_records_put(&dht->records, key, value, source, pg_now(), pg_wall_ms());
 }
 
@@ -185,8 +190,7 @@ static size_t provider_addrs(const served *self, const pg_dht_peer_info *info,
             !pg_bytes_equal(pg_multihash_bytes(&named), info->id)) {
             continue;
         }
-        count += pg_dht_addr_is_in(addr, self->dht->config.realm, self->dht->config.private_too) &&
-                         pg_dht_addr_may_pass(addr, self->scope)
+        count += pg_dht_is_in_realm(self->dht, addr) && pg_dht_addr_may_pass(addr, self->scope)
                      ? 1U
                      : 0U;
     }
@@ -231,8 +235,7 @@ static void own_add(served *self, size_t *count)
     size_t addr_count = pg_host_addrs(self->dht->config.host, self->own_addrs);
     for (size_t i = 0; i < addr_count && view_count < PG_DHT_ADDRS_MAX; i++) {
         const pg_multiaddr *addr = &self->own_addrs[i];
-        if (pg_dht_addr_is_in(addr, self->dht->config.realm, self->dht->config.private_too) &&
-            pg_dht_addr_may_pass(addr, self->scope)) {
+        if (pg_dht_is_in_realm(self->dht, addr) && pg_dht_addr_may_pass(addr, self->scope)) {
             views[view_count] = pg_multiaddr_bytes(addr);
             view_count++;
         }

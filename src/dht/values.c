@@ -219,11 +219,7 @@ pg_err pg_dht_put(pg_dht *dht, pg_bytes key, pg_bytes value, const pg_dht_call *
     size_t count = 0;
     size_t stored = 0;
     PG_TRY(pg_dht_validators_check(dht->config.validators, key, value, &validator));
-    const pg_dht_record *kept = pg_dht_records_get(&dht->records, key, pg_now());
-    if (kept != NULL && validator->compare != NULL &&
-        validator->compare(value, kept->value, validator->user) < 0) {
-        return pg_fail(PG_ERR_EXISTS, "a newer value of the record is kept here");
-    }
+    PG_TRY(pg_dht_record_is_news(dht, validator, key, value));
     if (call != NULL && call->keeps) {
         PG_TRY(pg_dht_publish_again(dht, key, value, false));
     }

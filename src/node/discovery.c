@@ -22,7 +22,8 @@ static pg_err dht_start(const pg_discovery *discovery, pg_host *host, pg_dht_rea
     return pg_error_wrap(pg_dht_new(&settings, out_dht), "the %s DHT", pg_dht_realm_name(realm));
 }
 
-pg_err pg_discovery_start(pg_discovery *discovery, pg_host *host, const pg_config *config)
+pg_err pg_discovery_start(pg_discovery *discovery, pg_host *host, const pg_config *config,
+                          pg_db *db)
 {
     PG_TRY(pg_dht_validators_add(&discovery->validators, &pg_dht_validator_pk));
     PG_TRY(pg_dht_validators_add(&discovery->validators, &pg_dht_validator_feed));
@@ -33,7 +34,9 @@ pg_err pg_discovery_start(pg_discovery *discovery, pg_host *host, const pg_confi
         return PG_OK;
     }
     PG_TRY(dht_start(discovery, host, PG_DHT_REALM_LOCAL, config, &discovery->dhts.local));
-    return dht_start(discovery, host, PG_DHT_REALM_GLOBAL, config, &discovery->dhts.global);
+    PG_TRY(dht_start(discovery, host, PG_DHT_REALM_GLOBAL, config, &discovery->dhts.global));
+    PG_TRY(pg_dht_keep_open(discovery->dhts.local, db, &discovery->local_keep));
+    return pg_dht_keep_open(discovery->dhts.global, db, &discovery->global_keep);
 }
 
 pg_err pg_discovery_reload(pg_discovery *discovery, const pg_config *config)
@@ -43,6 +46,12 @@ pg_err pg_discovery_reload(pg_discovery *discovery, const pg_config *config)
     }
     PG_TRY(pg_dht_set_mode(discovery->dhts.local, mode_of(config)));
     return pg_dht_set_mode(discovery->dhts.global, mode_of(config));
+}
+
+void pg_discovery_save(pg_discovery *discovery)
+{
+    pg_dht_keep_close(&discovery->local_keep);
+    pg_dht_keep_close(&discovery->global_keep);
 }
 
 void pg_discovery_stop(pg_discovery *discovery)

@@ -267,7 +267,7 @@ static pg_err node_start(node *self)
     const pg_storage_parts parts = {self->host, &self->discovery.dhts, &self->identity};
     PG_TRY(pg_storage_open(&self->storage, self->options->data, &parts, &self->config));
     PG_TRY(listen_start(self)); // when all that peers may ask for is there
-    PG_TRY(pg_discovery_start(&self->discovery, self->host, &self->config));
+    PG_TRY(pg_discovery_start(&self->discovery, self->host, &self->config, self->storage.db));
     PG_TRY(pg_finder_new(self->host, &self->config, self->storage.db, &self->finder));
     PG_TRY(api_start(self));
     return ready_tell(self);
@@ -354,6 +354,7 @@ static void node_stop(node *self)
     pg_api_free(&self->api);
     pg_api_context_close(&self->context);
     pg_wipe(self->api_token, sizeof(self->api_token));
+    pg_discovery_save(&self->discovery);
     pg_storage_close(&self->storage);
     pg_discovery_stop(&self->discovery);
     pg_host_free(&self->host);

@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "crypto/kdf.h"
+#include "dht/keep.h"
 #include "files/extent_format.h"
 #include "net/peer_store.h"
 #include "node/data.h"
@@ -42,10 +43,8 @@ static pg_err blocks_open(pg_storage *storage, const char *data, const pg_keysto
 static pg_err database_open(pg_storage *storage, const char *data, const pg_keystore *identity)
 {
     const char *const steps[] = {
-        pg_place_schema_1,
-        pg_files_schema_1,
-        pg_peer_store_schema_1,
-        pg_files_schema_2,
+        pg_place_schema_1, pg_files_schema_1,    pg_peer_store_schema_1,
+        pg_files_schema_2, pg_dht_keep_schema_1,
     };
     const pg_db_schema schema = {steps, PG_ARRAY_LEN(steps)};
     pg_buf path = {0};

@@ -16,17 +16,17 @@ typedef struct shelf {
     size_t gones;
 } shelf;
 
-static void on_put(const pg_dht_record *record, void *user)
+static void on_put(pg_dht_record *record, void *user)
 {
     shelf *self = user;
     assert_true(record->value.len > 0);
     self->puts++;
 }
 
-static void on_gone(pg_bytes key, void *user)
+static void on_gone(const pg_dht_record *record, void *user)
 {
     shelf *self = user;
-    assert_true(key.len > 0);
+    assert_true(record->key.len > 0);
     self->gones++;
 }
 
