@@ -192,8 +192,9 @@ pg_err pg_client_start(pg_client *client)
                : pg_fail(PG_ERR_NOMEM, "cannot ask the node");
 }
 
-static pg_err check_stop(pg_client *client)
+pg_err pg_client_check(void *user)
 {
+    pg_client *client = user;
     return atomic_load(&client->must_stop) ? pg_fail(PG_ERR_CANCELLED, "interrupted") : PG_OK;
 }
 
@@ -201,7 +202,7 @@ pg_err pg_client_turn(pg_client *client)
 {
     int running = 0;
     int left = 0;
-    PG_TRY(check_stop(client));
+    PG_TRY(pg_client_check(client));
     if (curl_multi_perform(client->multi, &running) != CURLM_OK) {
         return pg_fail(PG_ERR_NOMEM, "cannot talk to the node");
     }
@@ -224,7 +225,7 @@ pg_err pg_client_wait(pg_client *client, int fd, bool to_write, int wait_ms)
         .events = to_write ? CURL_WAIT_POLLOUT : CURL_WAIT_POLLIN,
     };
     (void) curl_multi_poll(client->multi, &extra, fd >= 0 ? 1 : 0, wait_ms, NULL);
-    return check_stop(client);
+    return pg_client_check(client);
 }
 
 pg_err pg_client_finish(pg_client *client)
@@ -248,7 +249,7 @@ pg_err pg_client_write_stdout(pg_client *client, pg_bytes bytes)
             PG_TRY(pg_client_wait(client, STDOUT_FILENO, true, TURN_MS));
             PG_TRY(pg_client_turn(client)); // else what has come would wake us again and again
         }
-        PG_TRY(check_stop(client));
+        PG_TRY(pg_client_check(client));
         ssize_t put = write(STDOUT_FILENO, bytes.ptr, want);
         if (put < 0 && errno != EINTR) {
             return pg_fail(errno == EPIPE    ? PG_ERR_CLOSED

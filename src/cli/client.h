@@ -54,6 +54,9 @@ PG_NODISCARD pg_err pg_client_call(pg_client *client, const char *method, const 
 /** Write to standard output, while the client can be interrupted. Errors: PG_ERR_CLOSED (nobody reads), PG_ERR_FULL, PG_ERR_IO, PG_ERR_CANCELLED. */
 PG_NODISCARD pg_err pg_client_write_stdout(pg_client *client, pg_bytes bytes);
 
+/** Return PG_ERR_CANCELLED when the client was interrupted, for what takes long without it. */
+PG_NODISCARD pg_err pg_client_check(void *client);
+
 // ---- Files
 
 /** How far the node is with a transfer. */
@@ -99,6 +102,9 @@ typedef struct pg_download_head {
 PG_NODISCARD pg_err pg_client_download_begin(pg_client *client, const char *method,
                                              const char *path, const pg_buf *body,
                                              pg_download_head *out_head);
+
+/** Tell that the stream that was begun is the file from byte `start` on. */
+void pg_client_download_from(pg_client *client, uint64_t start);
 
 /** Take the next bytes, at least one; none at the end, after which all of it has come. `client` comes last, as in every source.
  *  Errors: what made the node break off; PG_ERR_TRUNCATED, PG_ERR_CLOSED, PG_ERR_CANCELLED */

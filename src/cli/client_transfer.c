@@ -337,6 +337,11 @@ static pg_err download_end(pg_client *client)
     return PG_OK;
 }
 
+void pg_client_download_from(pg_client *client, uint64_t start)
+{
+    client->taken_bytes = start;
+}
+
 pg_err pg_client_download_read(pg_mut_bytes space, size_t *out_len, void *user)
 {
     pg_client *client = user;

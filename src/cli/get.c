@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/get_place.h"
 #include "cli/link_text.h"
+#include "cli/partial.h"
 #include "cli/progress.h"
 #include "cli/target.h"
 #include "files/archive.h"
@@ -24,8 +25,9 @@ typedef struct get_run {
     pg_progress progress;
     pg_download_head head;
     pg_buf place; // "-" = standard output
-    pg_target target;
-    pg_archive_sum sum; // of a folder
+    pg_partial partial;
+    uint64_t resumed_bytes; // that an earlier run got
+    pg_archive_sum sum;     // of a folder
     uint64_t size_bytes;
     double first_byte_ms;
     json_object *transfer; // what the node told at the end
@@ -63,15 +65,17 @@ static pg_err stream_take(get_run *run)
 
 static pg_err file_take(get_run *run)
 {
-    PG_TRY(pg_target_open(&run->target, pg_buf_str(&run->place),
-                          pg_invocation_has(run->invocation, "force")));
+    const char *place = (const char *) run->place.ptr;
+    bool replace = pg_invocation_has(run->invocation, "force");
+    PG_TRY(pg_target_check(place, replace));
+    PG_TRY(pg_partial_begin(&run->partial));
     for (;;) {
         size_t len = 0;
         PG_TRY(on_read(PG_MUT_BYTES_OF(run->step), &len, run));
         if (len == 0) {
-            return pg_target_finish(&run->target);
+            return pg_partial_finish(&run->partial, place, replace);
         }
-        PG_TRY(pg_target_write(&run->target, pg_bytes_make(run->step, len)));
+        PG_TRY(pg_partial_write(&run->partial, pg_bytes_make(run->step, len)));
     }
 }
 
@@ -104,12 +108,37 @@ static pg_err place_find(get_run *run)
     return PG_OK;
 }
 
+/** See what an earlier run left, and go on behind it. */
+static pg_err partial_find(get_run *run)
+{
+    const char *output = pg_invocation_option(run->invocation, "output");
+    const pg_output *to = &run->invocation->output;
+    char size[PG_SIZE_TEXT_BYTES];
+    if (output == NULL || strcmp(output, "-") != 0) {
+        PG_TRY(
+            pg_partial_find(&run->partial, output, &run->link.link, pg_client_check, run->client));
+    }
+    if (run->partial.was_changed) {
+        pg_output_note(to, "what an earlier get left was changed since: it is got anew");
+    }
+    run->resumed_bytes = run->partial.len;
+    run->size_bytes = run->resumed_bytes;
+    if (run->resumed_bytes > 0) {
+        pg_size_format(run->resumed_bytes, size);
+        pg_output_note(to, "going on behind the %s that an earlier get left", size);
+    }
+    return pg_link_text_body_from(&run->link, run->resumed_bytes, &run->body);
+}
+
 static pg_err get_job(void *arg)
 {
     get_run *run = arg;
+    PG_TRY(partial_find(run));
     pg_progress_begin(&run->progress, &run->invocation->output, "get", 0);
+    run->progress.first = run->resumed_bytes;
     PG_TRY(
         pg_client_download_begin(run->client, "POST", "/api/v1/files/get", &run->body, &run->head));
+    pg_client_download_from(run->client, run->resumed_bytes);
     run->first_byte_ms = pg_progress_seconds(&run->progress) * 1000;
     PG_TRY(place_find(run));
     run->progress.total = run->head.size_bytes;
@@ -164,7 +193,8 @@ static void tell(const get_run *run)
                        (unsigned long long) run->sum.entries);
     }
     pg_output_note(output, "%s in %.1f s, %.0f MB/s; first byte after %.0f ms", size, seconds,
-                   (double) run->size_bytes / seconds / 1e6, run->first_byte_ms);
+                   (double) (run->size_bytes - run->resumed_bytes) / seconds / 1e6,
+                   run->first_byte_ms);
     if (!to_stdout(run)) {
         pg_output_line(output, "%s", place);
     }
@@ -172,6 +202,8 @@ static void tell(const get_run *run)
     (void) json_object_object_add(object, run->head.is_folder ? "folder" : "file",
                                   json_object_new_string(place));
     (void) json_object_object_add(object, "size_bytes", json_object_new_uint64(run->size_bytes));
+    (void) json_object_object_add(object, "resumed_bytes",
+                                  json_object_new_uint64(run->resumed_bytes));
     if (run->sum.entries > 0) {
         (void) json_object_object_add(object, "entries", json_object_new_uint64(run->sum.entries));
         (void) json_object_object_add(object, "skipped", json_object_new_uint64(run->sum.skipped));
@@ -190,11 +222,22 @@ static pg_err get_all(get_run *run)
         pg_output_keep_stdout(&run->invocation->output);
     }
     PG_TRY(pg_link_text_take(run->invocation, 0, &run->link));
-    PG_TRY(pg_link_text_body(&run->link, &run->body));
     PG_TRY(pg_client_open(run->invocation, &run->client));
     PG_TRY(pg_client_run(run->client, get_job, run));
     tell(run);
     return PG_OK;
+}
+
+/** Keep what is worth going on with, and say so. */
+static void partial_close(get_run *run)
+{
+    char size[PG_SIZE_TEXT_BYTES];
+    uint64_t left = pg_partial_close(&run->partial);
+    if (left > 0) {
+        pg_size_format(left, size);
+        pg_output_note(&run->invocation->output,
+                       "%s of it are kept beside its place: the same command goes on", size);
+    }
 }
 
 static pg_err get_run_command(pg_invocation *invocation)
@@ -207,7 +250,7 @@ static pg_err get_run_command(pg_invocation *invocation)
     pg_err err = get_all(run);
     pg_error_record record = *pg_error_last(); // the clean-up may fail too, and say so
     pg_progress_clear(&run->progress);
-    pg_target_close(&run->target);
+    partial_close(run);
     pg_client_free(&run->client);
     pg_link_body_wipe(&run->body);
     pg_link_text_wipe(&run->link);
@@ -235,10 +278,11 @@ const pg_command pg_command_get = {
     .description =
         "LINK in quotes, since shells take '#' for a comment in some places, or - to read it\n"
         "from standard input, so that it does not stand in the shell's history. The file gets\n"
-        "its name when it is whole: nothing half-written is left, also after Ctrl-C. A folder\n"
-        "is unpacked beside its place and put there when it is whole; with -o - its archive is\n"
-        "written as it is (pax, as tar reads it). Without -o it gets the name it was stored\n"
-        "under, less what does no good in a name.",
+        "its name when it is whole. What Ctrl-C, a crash or an error breaks off stays beside\n"
+        "its place as .pangea-HEX.part, from 8 MiB on, and the same command goes on behind it,\n"
+        "once it has verified it. A folder is unpacked beside its place and put there when it\n"
+        "is whole; with -o - its archive is written as it is (pax, as tar reads it). Without\n"
+        "-o it gets the name it was stored under, less what does no good in a name.",
     .example = "  pangea get 'pangea:bafk...#5Kd3...' -o photos.tar\n"
                "  pangea get - <link.txt",
     .arguments = get_arguments,

@@ -77,6 +77,13 @@ pg_err pg_link_text_body(const pg_link_text *link, pg_buf *out)
     return pg_buf_printf(out, "{\"link\": \"%s\"}", link->text);
 }
 
+pg_err pg_link_text_body_from(const pg_link_text *link, uint64_t start, pg_buf *out)
+{
+    PG_TRY(pg_buf_reserve(out, BODY_BYTES));
+    return pg_buf_printf(out, "{\"link\": \"%s\", \"start\": %llu}", link->text,
+                         (unsigned long long) start);
+}
+
 void pg_link_body_wipe(pg_buf *buf)
 {
     if (buf->ptr != NULL) {

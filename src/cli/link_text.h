@@ -25,6 +25,9 @@ PG_NODISCARD pg_err pg_link_text_take(const pg_invocation *invocation, size_t ar
 /** Append the body of a request about the link, {"link": ..}. End it with pg_link_body_wipe. Errors: PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_link_text_body(const pg_link_text *link, pg_buf *out);
 
+/** The same for the file from byte `start` on. */
+PG_NODISCARD pg_err pg_link_text_body_from(const pg_link_text *link, uint64_t start, pg_buf *out);
+
 /** Wipe and free. */
 void pg_link_body_wipe(pg_buf *buf);
 

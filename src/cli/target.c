@@ -13,10 +13,8 @@ static const char *text_of(const pg_buf *path)
     return (const char *) path->ptr;
 }
 
-/** Refuse to write over what is there, unless told to, and over what is no file at all. */
-static pg_err check_place(const pg_target *target)
+pg_err pg_target_check(const char *path, bool replace)
 {
-    const char *path = text_of(&target->path);
     pg_file_info info;
     pg_err err = pg_path_stat(path, &info);
     if (err == PG_ERR_NOT_FOUND) {
@@ -27,7 +25,7 @@ static pg_err check_place(const pg_target *target)
         return pg_fail(PG_ERR_INVALID, "%s is no ordinary file; -o - writes to standard output",
                        path);
     }
-    if (!target->replace) {
+    if (!replace) {
         return pg_fail(PG_ERR_EXISTS, "%s is there already; --force replaces it", path);
     }
     return PG_OK;
@@ -40,7 +38,7 @@ pg_err pg_target_open(pg_target *target, pg_str path, bool replace)
     if (strcmp(text_of(&target->path), "-") == 0) {
         return pg_file_from_fd(STDOUT_FILENO, &target->file);
     }
-    PG_TRY(check_place(target));
+    PG_TRY(pg_target_check(text_of(&target->path), replace));
     uint8_t id[8];
     char hex[2 * sizeof(id) + 1];
     pg_random_bytes(PG_MUT_BYTES_OF(id));
@@ -73,7 +71,7 @@ pg_err pg_target_finish(pg_target *target)
         return PG_OK;
     }
     PG_TRY(pg_file_sync(target->file));
-    PG_TRY(check_place(target));
+    PG_TRY(pg_target_check(text_of(&target->path), target->replace));
     PG_TRY(pg_path_rename(text_of(&target->hidden), text_of(&target->path)));
     pg_buf_clear(&target->hidden);
     return PG_OK;

@@ -22,6 +22,9 @@ typedef struct pg_target {
     uint64_t offset;
 } pg_target;
 
+/** Refuse to write over what is there, unless told to, and over what is no file at all. Parks: yes. Errors: PG_ERR_EXISTS, PG_ERR_INVALID. */
+PG_NODISCARD pg_err pg_target_check(const char *path, bool replace);
+
 /** Open `path`, "-" for standard output. Parks: yes.
  *  replace  whether a file that is there may be replaced
  *  Errors: PG_ERR_EXISTS, PG_ERR_INVALID (a folder or device), as pg_file_open */

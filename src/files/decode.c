@@ -23,6 +23,7 @@ typedef struct lane {
     pg_err err;             // what the work on it came to; told when its turn comes
     pg_error_record record; // detail of err
     uint32_t segment;
+    uint32_t skip; // bytes of it before the start
     extent_ref *extent;
     pg_segment_coder coder; // set up for the extent's code when the first segment comes
     pg_shard_set good;      // checked
@@ -102,15 +103,12 @@ static pg_err front_step_extent(decoder *dec, extent_ref *ref, uint64_t position
         if (position <= dec->start) {
             continue;
         }
-        if (begin < dec->start) {
-            return pg_fail(PG_ERR_INVALID, "byte %llu is not where a segment begins",
-                           (unsigned long long) dec->start);
-        }
         lane *to = &dec->lane[dec->turn % dec->lane_count];
         PG_TRY(pg_lanes_wait(&dec->lanes, &to->state, PG_LANE_STATE_FREE));
         ref->refs++;
         to->extent = ref;
         to->segment = g;
+        to->skip = begin < dec->start ? (uint32_t) (dec->start - begin) : 0;
         pg_lanes_set(&dec->lanes, &to->state, PG_LANE_STATE_READY);
         dec->turn++;
     }
@@ -343,7 +341,8 @@ static pg_err write_segments(decoder *dec)
             return PG_OK;
         }
         uint32_t len = from->extent->descriptor.segments[from->segment].plain_bytes;
-        PG_TRY(dec->output->write(pg_bytes_make(from->coder.plain, len), dec->output->user));
+        pg_bytes plain = pg_bytes_slice(pg_bytes_make(from->coder.plain, len), from->skip, len);
+        PG_TRY(dec->output->write(plain, dec->output->user));
         extent_unref(&from->extent);
         pg_lanes_set(&dec->lanes, &from->state, PG_LANE_STATE_FREE);
     }
@@ -417,10 +416,6 @@ static pg_err write_content(const pg_link *link, uint64_t start, const pg_files_
                             const pg_files_output *output, pg_root *root)
 {
     if (root->extents.len == 0) {
-        if (start != 0 && start != root->size_bytes) {
-            return pg_fail(PG_ERR_INVALID, "byte %llu is not where a segment begins",
-                           (unsigned long long) start);
-        }
         pg_bytes rest = pg_bytes_slice(pg_buf_bytes(&root->content), (size_t) start, SIZE_MAX);
         return rest.len == 0 ? PG_OK : output->write(rest, output->user);
     }

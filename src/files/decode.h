@@ -74,9 +74,9 @@ typedef struct pg_files_output {
 } pg_files_output;
 
 /** Decode a file from byte `start` on, and give its bytes in order. Holds up to PG_LANES_MAX segments. Parks: yes.
- *  start    0, or where an earlier run got to: a segment boundary or the end; what was written in full stays good
+ *  start    0, or where an earlier run got to, up to the end; segments before it are not fetched
  *  Errors   PG_ERR_KEY (wrong key), PG_ERR_MISSING (fewer than k shards of a segment, which are named), PG_ERR_CORRUPT,
- *           PG_ERR_MALFORMED, PG_ERR_UNSUPPORTED, PG_ERR_LIMIT, PG_ERR_INVALID (start is no boundary), PG_ERR_NOMEM,
+ *           PG_ERR_MALFORMED, PG_ERR_UNSUPPORTED, PG_ERR_LIMIT, PG_ERR_INVALID (start is beyond the end), PG_ERR_NOMEM,
  *           PG_ERR_CANCELLED, those of the callbacks */
 PG_NODISCARD pg_err pg_files_decode_stream(const pg_link *link, uint64_t start,
                                            const pg_files_store *store,

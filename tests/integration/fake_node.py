@@ -145,8 +145,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def content_post(self, _query):
         node = self.node
-        link = self.body()["link"]
+        body = self.body()
+        link, start = body["link"], body.get("start", 0)
         node.links.append(link)
+        node.starts.append(start)
         transfer = self.transfer("get")
         if node.get_problem and node.get_fails_at is None:
             self.problem(**node.get_problem)
@@ -158,13 +160,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Pangea-Name", urllib.parse.quote(name.encode("utf-8", "surrogateescape"), safe=""))
         self.send_header("Pangea-Kind", kind)
         self.send_header("Pangea-Size", str(node.get_size if node.get_size is not None else len(content)))
-        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         end = len(content) if node.get_fails_at is None else node.get_fails_at
-        for begin in range(0, end, 65536):
+        for begin in range(start, end, 65536):
             self.wfile.write(content[begin : min(begin + 65536, end)])
             transfer["bytes"] = min(begin + 65536, end)
-            if node.get_gate:
+            if node.get_gate and begin >= node.get_gate_at:
                 node.get_started.set()
                 node.get_gate.wait(60)
         if node.get_fails_at is not None:
@@ -256,13 +258,14 @@ class FakeNode:
         self.folder = str(folder)
         self.free_links = list(links)
         self.files, self.contents, self.transfers, self.blocks = {}, {}, {}, {}
-        self.requests, self.queries, self.links = [], [], []
+        self.requests, self.queries, self.links, self.starts = [], [], [], []
         self.block_cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
         self.gone = False
         self.put_state = "complete"
         self.put_problem, self.put_fails_at, self.put_gate, self.put_answer = None, 0, None, None
         self.put_delay = 0
         self.get_problem, self.get_fails_at, self.get_gate, self.get_size = None, None, None, None
+        self.get_gate_at = 0
         self.get_problem_late = self.get_then_gone = False
         self.put_started, self.get_started, self.cancelled = threading.Event(), threading.Event(), threading.Event()
         self.extent_count = 0

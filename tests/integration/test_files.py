@@ -139,6 +139,31 @@ class Files(NodeTest):
         self.assertEqual(self.reader.answer("pin", "ls")["pins"], [])
         self.assertNotEqual(self.reader.command("get", put["link"], "-o", "-").returncode, 0)
 
+    def test_get_goes_on(self):
+        """After the command, and then its node, were killed: what is on the disk is not fetched again."""
+        content = self.content(120_000_000, 11)
+        put = self.uploader.put(self.write("long", content))
+        (place := self.work / "place").mkdir()
+
+        def noted():
+            notes = [path.read_bytes() for path in place.glob(".pangea-*.note")]
+            return any(int.from_bytes(note[48:56], "big") for note in notes)
+
+        for victim in ("command", "node"):
+            command = self.reader.begin("get", put["link"], "-o", str(place))
+            self.wait_for(noted, "a part is on the disk")
+            command.kill() if victim == "command" else self.reader.kill()
+            command.communicate()
+            if victim == "node":
+                self.restart(self.reader)
+        got = self.reader.answer("get", put["link"], "-o", str(place))
+        self.assertGreaterEqual(got["resumed_bytes"], 32 << 20)
+        segments = -(-(len(content) - got["resumed_bytes"]) // (8 << 20)) + 1  # one of them may be begun
+        report = got["report"]
+        self.assertLessEqual(report["shards_fetched"] + report["shards_local"], 8 * segments)
+        self.assertSame((place / "long").read_bytes(), content)
+        self.assertEqual([path.name for path in place.iterdir()], ["long"])
+
     def test_link_info_and_stat(self):
         put = self.uploader.put(self.write("told", self.content(300_000)), "--ttl", "12h")
         told = self.reader.answer("link", "info", put["link"])

@@ -25,7 +25,7 @@ from fake_node import FakeNode, PEERS
 
 PANGEA = os.path.abspath(sys.argv[1])
 NOBODY = 65534
-USAGE, NOT_FOUND, EXISTS, ACCESS, FULL, LIMIT = 2, 14, 15, 16, 17, 19
+USAGE, NOT_FOUND, EXISTS, ACCESS, FULL, BUSY, LIMIT = 2, 14, 15, 16, 17, 18, 19
 TRUNCATED, MALFORMED, KEY, MISSING, CLOSED = 20, 21, 25, 26, 29
 PROTOCOL, CHANGED, NO_NODE, PENDING, INTERRUPTED = 33, 35, 36, 37, 130
 LINKS = []
@@ -597,6 +597,150 @@ class Get(Case):
         self.assertEqual((code, out), (0, b"name.bin\n"))
         self.assertIn(b"get [########################] 100 %  1.9 MiB of 1.9 MiB", told)
         self.assertIn(b"\r\x1b[K", told)
+
+
+class GetAgain(Case):
+    """A get that was broken off, and the same command again."""
+
+    MIB = 1 << 20
+
+    def setUp(self):
+        super().setUp()
+        self.serve(24)
+
+    def serve(self, size):
+        self.content = self.random.randbytes(size * self.MIB)
+        self.link = self.node.serve(self.content, "name.bin")
+
+    def part(self):
+        (path,) = self.here.glob(".pangea-*.part")
+        return path
+
+    def break_off(self, at, how, *words):
+        """End a get with a signal when the node has sent so much."""
+        self.node.get_gate, self.node.get_started, self.node.get_gate_at = threading.Event(), threading.Event(), at
+        process = self.start("get", self.link, *words)
+        self.assertTrue(self.node.get_started.wait(60))
+        # What is sent stands in buffers: until the command has written most of it.
+        deadline = time.monotonic() + 60
+        while not (files := list(self.here.glob(".pangea-*.part"))) or files[0].stat().st_size < at - 4 * self.MIB:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
+        done = self.end(process, how)
+        self.node.get_gate.set()
+        self.node.get_gate = None
+        self.node.starts.clear()
+        return done
+
+    def goes_on(self, *words):
+        done = self.works(self.run_here("get", self.link, *words))
+        self.assertEqual((self.here / "name.bin").read_bytes(), self.content)
+        self.nothing_left("name.bin")
+        (start,) = self.node.starts
+        return done, start
+
+    def test_interrupted__goes_on_behind_all_that_came(self):
+        self.fails(self.break_off(16 * self.MIB, signal.SIGINT), INTERRUPTED, "the same command goes on")
+        size = self.part().stat().st_size
+        self.assertEqual(self.part().stat().st_mode & 0o777, 0o600)
+        done, start = self.goes_on("--json")
+        self.assertEqual(start, size)
+        told = json.loads(done.stdout)
+        self.assertEqual((told["size_bytes"], told["resumed_bytes"]), (len(self.content), size))
+
+    def test_killed__goes_on_behind_what_was_noted(self):
+        self.serve(48)
+        self.break_off(40 * self.MIB, signal.SIGKILL)
+        _, start = self.goes_on()
+        self.assertGreaterEqual(start, 32 * self.MIB)
+
+    def test_killed_again_and_again(self):
+        self.serve(80)
+        for at in (40, 70):
+            self.break_off(at * self.MIB, signal.SIGKILL, "-o", "name.bin")
+        _, start = self.goes_on("-o", "name.bin")
+        self.assertGreaterEqual(start, 60 * self.MIB)  # the second run noted 32 MiB behind the first
+
+    def test_broken_off_by_the_node(self):
+        self.node.get_fails_at = 12 * self.MIB
+        self.fails(self.run_here("get", self.link), CLOSED, "the same command goes on")
+        self.node.get_fails_at = None
+        self.node.starts.clear()
+        _, start = self.goes_on()
+        self.assertEqual(start, 12 * self.MIB)
+
+    def test_changed__is_got_anew_and_said(self):
+        self.break_off(16 * self.MIB, signal.SIGINT)
+        with open(self.part(), "r+b") as part:
+            part.seek(9 * self.MIB)
+            part.write(b"x" if self.content[9 * self.MIB] != ord("x") else b"y")
+        done, start = self.goes_on()
+        self.assertEqual(start, 0)
+        self.assertIn(b"was changed since", done.stderr)
+        (self.here / "name.bin").unlink()
+        self.break_off(16 * self.MIB, signal.SIGINT)
+        os.truncate(self.part(), 10 * self.MIB)
+        self.assertEqual(self.goes_on()[1], 0)
+
+    def test_torn_note__the_older_one_counts(self):
+        self.serve(80)
+        self.break_off(75 * self.MIB, signal.SIGKILL)
+        note = self.part().with_suffix(".note")
+        sectors = bytearray(note.read_bytes())
+        self.assertEqual(len(sectors), 1024)
+        lengths = [int.from_bytes(sectors[at + 48 : at + 56], "big") for at in (0, 512)]
+        self.assertGreaterEqual(min(lengths), 32 * self.MIB)
+        self.assertGreaterEqual(max(lengths), 64 * self.MIB)
+        torn = 512 * lengths.index(max(lengths))
+        sectors[torn + 60 : torn + 512] = bytes(452)
+        note.write_bytes(sectors)
+        self.assertEqual(self.goes_on()[1], min(lengths))
+
+    def test_note_of_others__is_not_believed(self):
+        self.break_off(16 * self.MIB, signal.SIGINT)
+        part, note = self.part(), self.part().with_suffix(".note")
+        note.write_bytes(b"pangea-partial-1" + bytes(1008))
+        self.assertEqual(self.goes_on()[1], 0)
+        (self.here / "name.bin").unlink()
+        self.break_off(16 * self.MIB, signal.SIGINT)
+        part.chmod(0o666)  # who else could write it is not trusted with the rest
+        self.assertEqual(self.goes_on()[1], 0)
+        (self.here / "name.bin").unlink()
+        secret = self.here / "mine"
+        secret.write_bytes(b"mine")
+        secret.chmod(0o600)
+        part.symlink_to("mine")  # laid for us: it is removed, not followed
+        self.works(self.run_here("get", self.link))
+        self.assertEqual(secret.read_bytes(), b"mine")
+        self.assertFalse((self.here / "name.bin").is_symlink())
+        self.nothing_left("mine", "name.bin")
+
+    def test_another_link_or_place__has_its_own(self):
+        self.break_off(16 * self.MIB, signal.SIGINT)
+        other = self.node.serve(self.content[: 9 * self.MIB], "other")
+        self.works(self.run_here("get", other))
+        self.works(self.run_here("get", self.link, "-o", "elsewhere"))
+        self.assertEqual(self.node.starts, [0, 0])
+        self.node.starts.clear()
+        (self.here / "other").unlink()
+        (self.here / "elsewhere").unlink()
+        self.assertGreater(self.goes_on()[1], 0)
+
+    def test_two_at_once__the_second_is_refused(self):
+        self.node.get_gate, self.node.get_gate_at = threading.Event(), 12 * self.MIB
+        process = self.start("get", self.link)
+        self.assertTrue(self.node.get_started.wait(60))
+        self.fails(self.run_here("get", self.link), BUSY, "another")
+        self.node.get_gate.set()
+        self.works(self.end(process))
+        self.assertEqual((self.here / "name.bin").read_bytes(), self.content)
+        self.nothing_left("name.bin")
+
+    def test_standard_output__begins_anew_and_leaves_nothing(self):
+        self.break_off(16 * self.MIB, signal.SIGINT)
+        done = self.works(self.run_here("get", self.link, "-o", "-"))
+        self.assertTrue(done.stdout == self.content)
+        self.assertEqual(self.node.starts, [0])
 
 
 class Folders(Case):
