@@ -45,7 +45,7 @@ def await_that(condition, what):
 class Node:
     """A node. Its log is kept in a file, over restarts."""
 
-    def __init__(self, folder, *settings, source=None, more=(), limit=None, prefix=(), program=PANGEA, env=None):
+    def __init__(self, folder, *settings, source=None, more=(), limit=None, prefix=(), program=PANGEA, env=None, beside=None):
         self.folder = pathlib.Path(folder)
         self.settings = settings
         self.source = source
@@ -53,8 +53,9 @@ class Node:
         self.limit = limit  # called in the process before it runs
         self.prefix = prefix  # words of a program that becomes the node's
         self.program, self.env = program, env
-        self.ready_file = pathlib.Path(f"{folder}.ready")
-        self.log_file = pathlib.Path(f"{folder}.log")
+        beside = beside or folder  # where its log and its ready file stand, but for the end of the name
+        self.ready_file = pathlib.Path(f"{beside}.ready")
+        self.log_file = pathlib.Path(f"{beside}.log")
         self.process = None
         self.is_ending = False
         self.ready = self.peer_id = self.addr = self.api = self.port = None
