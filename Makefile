@@ -5,7 +5,7 @@ SECONDS ?= 60
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-asan test-tsan bench fuzz coverage lint lint-quick analyze format install clean
+.PHONY: help run build test test-asan test-tsan bench nightly fuzz coverage lint lint-quick analyze format install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -33,6 +33,12 @@ bench: ## measure: tables, and JSON in build/bench/ (make bench NAME=codec)
 	@scripts/setup bench
 	@scripts/build release
 	@scripts/bench $(NAME)
+
+nightly: SECONDS = 3600
+nightly: ## the seeds of the long simulation that come next: make nightly SECONDS=3600
+	@scripts/setup test
+	@scripts/build release tests/sim/test_sim_files_soak
+	@scripts/nightly $(SECONDS)
 
 fuzz: ## fuzz each decoder a while: make fuzz TARGET=codec_varint SECONDS=60
 	@scripts/setup fuzz

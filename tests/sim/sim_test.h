@@ -2,7 +2,7 @@
 // Running simulated scenarios over seeds. A scenario is a script for pg_sim_run that returns PG_OK, or fails by SIM_CHECK.
 //
 //      PG_SIM_SEED=7 program     that seed alone        (or: program --seed 7)
-//      PG_SIM_SEEDS=1000 program the seeds 1 to 1000, instead of the test's own number
+//      PG_SIM_SEEDS=1000 program the seeds 1 to 1000, instead of the test's own number; PG_SIM_FIRST=501 leaves out those before
 //
 // A failing seed is printed with the command to run it again, also when the program aborts.
 #pragma once
@@ -70,7 +70,7 @@ static inline void sim_seeds(const pg_sim_config *config, uint64_t count, pg_fib
 {
     (void) sigaction(SIGSEGV, &sim_segv_before, NULL);
     uint64_t only = sim_setting("PG_SIM_SEED", 0);
-    uint64_t first = only != 0 ? only : 1;
+    uint64_t first = only != 0 ? only : sim_setting("PG_SIM_FIRST", 1);
     uint64_t last = only != 0 ? only : sim_setting("PG_SIM_SEEDS", count);
     for (uint64_t seed = first; seed <= last; seed++) {
         pg_sim_config with_seed = *config;
