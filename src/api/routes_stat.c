@@ -36,6 +36,7 @@ static json_object *place_make(const pg_place_server *place)
     pg_field_add_u64(object, "commits_total", stats.commits_total);
     pg_field_add_u64(object, "refused_total", stats.refused_total);
     pg_field_add_u64(object, "expired_total", stats.expired_total);
+    pg_field_add_u64(object, "caught_up_total", stats.caught_up_total);
     return object;
 }
 

@@ -163,5 +163,13 @@
 /** Between two sweeps, milliseconds. */
 #define PG_PLACE_SWEEP_MS (60 * 60 * 1000)
 
+/** The newest grant is looked up when a lease ends within so many seconds, as long as it is kept beyond that. */
+#define PG_PLACE_LOOK_AHEAD_S (UINT64_C(24) * 3600)
+
+/** After the start, and between two rounds of looking, milliseconds; leases of one round. */
+#define PG_PLACE_LOOK_FIRST_MS (10 * 60 * 1000)
+#define PG_PLACE_LOOK_MS (6 * 60 * 60 * 1000)
+#define PG_PLACE_LOOKS_MAX 256
+
 /** Blocks deleted at once: one sync serves them. */
 #define PG_PLACE_DELETES_MAX 8U

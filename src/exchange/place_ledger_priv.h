@@ -127,6 +127,10 @@ typedef struct pg_ledger_holding {
 PG_NODISCARD pg_err pg_ledger_have(pg_db *db, const pg_cid *descriptor,
                                    pg_ledger_holding *out_holding);
 
+/** Append the keys of leases that end after `after_s` and not after `until_s`, pg_ledger_key[], those that end first, at most
+ *  PG_PLACE_LOOKS_MAX. */
+PG_NODISCARD pg_err pg_ledger_ending(pg_db *db, uint64_t after_s, uint64_t until_s, pg_buf *out);
+
 // Whole tables, a page at a time
 
 /** A lease for listings. */

@@ -200,6 +200,46 @@ pg_err pg_ledger_have(pg_db *db, const pg_cid *descriptor, pg_ledger_holding *ou
     return PG_OK;
 }
 
+// ---- Leases that end
+
+/** A look for them. */
+struct ending_job {
+    uint64_t after_s;
+    uint64_t until_s;
+    pg_buf *out;
+};
+
+static pg_err job_ending(pg_db_conn *conn, void *arg)
+{
+    const struct ending_job *job = arg;
+    pg_stmt *stmt = NULL;
+    pg_err err = PG_OK;
+    PG_TRY(pg_db_prepare(conn,
+                         "SELECT lease_key, descriptor FROM place_lease"
+                         " WHERE expiry_s > ?1 AND expiry_s <= ?2 ORDER BY expiry_s LIMIT ?3",
+                         &stmt));
+    pg_stmt_bind_i64(stmt, 1, (int64_t) job->after_s);
+    pg_stmt_bind_i64(stmt, 2, (int64_t) job->until_s);
+    pg_stmt_bind_i64(stmt, 3, PG_PLACE_LOOKS_MAX);
+    while (pg_stmt_next(stmt, &err)) {
+        pg_ledger_key key = {.descriptor = {.len = 0}};
+        pg_bytes lease_key = pg_stmt_blob(stmt, 0);
+        if (lease_key.len != sizeof(key.lease_key)) {
+            return pg_fail(PG_ERR_CORRUPT, "a row of place_lease has no lease key");
+        }
+        memcpy(key.lease_key, lease_key.ptr, sizeof(key.lease_key));
+        PG_TRY(cid_take(pg_stmt_blob(stmt, 1), &key.descriptor));
+        PG_TRY(pg_buf_append(job->out, pg_bytes_make(&key, sizeof(key))));
+    }
+    return err;
+}
+
+pg_err pg_ledger_ending(pg_db *db, uint64_t after_s, uint64_t until_s, pg_buf *out)
+{
+    struct ending_job job = {after_s, until_s, out};
+    return pg_db_read(db, job_ending, &job);
+}
+
 // ---- Pages
 
 /** A page of leases. */

@@ -177,6 +177,7 @@ static pg_err server_start(pg_place_server *server)
     const pg_net_protocol protocol = {PG_PLACE_ID, pg_place_handle, server, PG_PLACE_STREAMS_MAX};
     PG_TRY(ledger_load(server));
     PG_TRY(pg_place_sweeper_start(server));
+    PG_TRY(pg_place_catch_up_start(server));
     pg_err err = pg_host_serve(server->config.host, &protocol);
     if (err != PG_OK) {
         pg_scope_close(&server->scope);

@@ -52,6 +52,10 @@ typedef struct pg_place_server_config {
     /** Give back space that the block store lacks: of what matters less, at least `bytes` where there is so much. Returns false when there
      *  was nothing. May park. NULL = there never is. */
     bool (*make_room)(uint64_t bytes, void *user);
+    /** Append the newest grant of a lease key that others know of; it is verified here. Parks. Errors: PG_ERR_NOT_FOUND, any. NULL = nobody
+     *  is asked. */
+    pg_err (*newest_grant)(const uint8_t lease_key[PG_ED25519_PUBLIC_BYTES], pg_buf *out,
+                           void *user);
     void *user;
 } pg_place_server_config;
 
@@ -65,8 +69,9 @@ typedef struct pg_place_stats {
     uint64_t quota_bytes;
     uint64_t pushes_total;
     uint64_t commits_total;
-    uint64_t refused_total; // of requests, by rule
-    uint64_t expired_total; // leases dropped after their time
+    uint64_t refused_total;   // of requests, by rule
+    uint64_t expired_total;   // leases dropped after their time
+    uint64_t caught_up_total; // leases that a missed grant was found for
 } pg_place_stats;
 
 /** One lease, for listings. */
@@ -99,6 +104,10 @@ void pg_place_server_lost(pg_place_server *server, const pg_cid *cid);
 PG_NODISCARD pg_err pg_place_server_leases(pg_place_server *server,
                                            void (*each)(const pg_place_lease *lease, void *user),
                                            void *user);
+
+/** Look for grants that were missed: of leases that end within PG_PLACE_LOOK_AHEAD_S, and of those in their grace; runs by itself too.
+ *  *out_count leases got one. Errors of the database, PG_ERR_CANCELLED. Parks: yes. */
+PG_NODISCARD pg_err pg_place_server_catch_up(pg_place_server *server, size_t *out_count);
 
 /** Drop what is over its time: leases past expiry and grace, sessions and strays past theirs; runs by itself once an hour too. *out_bytes is
  *  what was given back. Errors of the database and the block store. Parks: yes. */

@@ -150,6 +150,9 @@ PG_NODISCARD pg_err pg_place_lose(pg_place_server *server, const pg_held_name *n
 /** Begin to sweep by itself. Errors: PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_place_sweeper_start(pg_place_server *server);
 
+/** Begin to look for missed grants by itself, where somebody can be asked; after pg_place_sweeper_start. Errors: PG_ERR_NOMEM. */
+PG_NODISCARD pg_err pg_place_catch_up_start(pg_place_server *server);
+
 /** Have what is doomed deleted soon. Parks: no. */
 void pg_place_kick(pg_place_server *server);
 

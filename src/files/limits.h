@@ -129,6 +129,9 @@
 /** Between two looks at what there is to announce, seconds. */
 #define PG_ANNOUNCE_SECONDS 10
 
+/** Grants that wait to be put into the DHTs; beyond, the oldest are left to their hosts. */
+#define PG_GRANTS_WAITING_MAX 4096
+
 /** Between two checks of what hosts hold, minutes, and how long after the start the first is. */
 #define PG_TEND_MINUTES 60
 #define PG_TEND_FIRST_MINUTES 3

@@ -15,8 +15,7 @@ uint64_t pg_files_next_sequence(uint64_t last)
     return now > last ? now : last + 1;
 }
 
-pg_err pg_files_grant(const pg_files *files, pg_catalogue_extent *extent, uint64_t expiry_s,
-                      pg_buf *out)
+pg_err pg_files_grant(pg_files *files, pg_catalogue_extent *extent, uint64_t expiry_s, pg_buf *out)
 {
     pg_identity lease = {.peer_id = {.len = 0}};
     PG_TRY(pg_files_lease_key(files->config.owner, extent->extent_id, &lease));
@@ -27,7 +26,14 @@ pg_err pg_files_grant(const pg_files *files, pg_catalogue_extent *extent, uint64
         .expiry_s = expiry_s,
         .sequence = pg_files_next_sequence(extent->sequence),
     };
-    pg_err err = pg_lease_grant_encode(&lease, &grant, out);
+    pg_buf encoded PG_CLEANUP(pg_buf_deinit) = {0};
+    pg_err err = pg_lease_grant_encode(&lease, &grant, &encoded);
+    if (err == PG_OK) {
+        err = pg_buf_append(out, pg_buf_bytes(&encoded));
+    }
+    if (err == PG_OK) {
+        pg_grants_note(&files->grants, lease.public_key, pg_buf_bytes(&encoded));
+    }
     pg_identity_deinit(&lease);
     if (err == PG_OK) {
         extent->sequence = grant.sequence;

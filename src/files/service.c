@@ -254,6 +254,7 @@ static pg_err files_begin(pg_files *files)
     pg_files_recount(files);
     PG_TRY(pg_host_watch(files->config.host, on_host_event, files));
     PG_TRY(pg_scope_spawn(&files->scope, "files.announce", pg_files_announce_run, files));
+    PG_TRY(pg_scope_spawn(&files->scope, "files.grants", pg_files_grants_run, files));
     PG_TRY(pg_scope_spawn(&files->scope, "files.tend", pg_files_tend_run, files));
     return pg_scope_spawn(&files->scope, "files.spread", pg_files_spread_run, files);
 }
@@ -265,6 +266,7 @@ pg_err pg_files_new(const pg_files_config *config, pg_files **out_files)
         return PG_ERR_NOMEM;
     }
     files->config = *config;
+    pg_grants_init(&files->grants, config->dht == NULL);
     files->keep.is_held = is_held;
     files->keep.user = files;
     pg_scope_init_tolerant(&files->scope);
@@ -295,6 +297,7 @@ void pg_files_free(pg_files **files)
     }
     pg_host_unwatch(dead->config.host, on_host_event, dead);
     pg_scope_close(&dead->scope);
+    pg_grants_deinit(&dead->grants);
     pg_keep_deinit(&dead->keep);
     pg_mfree(dead);
     *files = NULL;

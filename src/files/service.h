@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "codec/cid.h"
 #include "crypto/peer_id.h"
+#include "crypto/public_key.h"
 #include "crypto/secret.h"
 #include "dht/pair.h"
 #include "exchange/bitswap.h"
@@ -64,6 +65,11 @@ bool pg_files_needs(const pg_files *files, const pg_cid *cid);
 /** Give back space of the cache for something that matters more: `bytes`, or what there is. Returns false when there was nothing.
  *  Parks: yes. */
 bool pg_files_make_room(pg_files *files, uint64_t bytes);
+
+/** Append the newest grant of a lease key that the DHTs have. Parks: yes. Errors: PG_ERR_NOT_FOUND, those of pg_dht_pair_get. */
+PG_NODISCARD pg_err pg_files_newest_grant(pg_files *files,
+                                          const uint8_t lease_key[PG_ED25519_PUBLIC_BYTES],
+                                          pg_buf *out);
 
 /** Hear that a block was found damaged and is gone (store/blocks.h). Parks: no. */
 void pg_files_lost(pg_files *files, const pg_cid *cid);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "files/catalogue.h"
+#include "files/grants.h"
 #include "files/host_set.h"
 #include "files/keep.h"
 #include "files/service.h"
@@ -18,6 +19,7 @@ struct pg_files {
     pg_files_config config;
     pg_place_server *place; // of this node; may be NULL
     pg_keep keep;
+    pg_grants grants;
     pg_scope scope; // the fiber that spreads and drops
     pg_waitq wake;  // it, when a host appears or something is to be dropped
     bool is_woken;
@@ -59,8 +61,8 @@ uint64_t pg_files_next_sequence(uint64_t last);
 /** Sign a grant for an extent; takes the next sequence and notes it and the expiry in `extent`.
  *  expiry_s   0 = drop
  *  out        appended to. Errors: PG_ERR_NOMEM */
-PG_NODISCARD pg_err pg_files_grant(const pg_files *files, pg_catalogue_extent *extent,
-                                   uint64_t expiry_s, pg_buf *out);
+PG_NODISCARD pg_err pg_files_grant(pg_files *files, pg_catalogue_extent *extent, uint64_t expiry_s,
+                                   pg_buf *out);
 
 /** Need the blocks of an extent that are on this node only; `on` false: no longer. The descriptor has to be here. Parks: yes.
  *  Errors: of the block store, PG_ERR_NOMEM. */

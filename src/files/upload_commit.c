@@ -112,7 +112,9 @@ pg_err pg_upload_sign(pg_upload *upload)
         .sequence = upload->sequence,
     };
     pg_buf_clear(&upload->grant);
-    return pg_lease_grant_encode(&upload->lease, &grant, &upload->grant);
+    PG_TRY(pg_lease_grant_encode(&upload->lease, &grant, &upload->grant));
+    pg_grants_note(&upload->files->grants, upload->lease.public_key, pg_buf_bytes(&upload->grant));
+    return PG_OK;
 }
 
 /** One host being told. */

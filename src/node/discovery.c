@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dht/feed.h"
+#include "exchange/lease_record.h"
 
 static pg_dht_mode mode_of(const pg_config *config)
 {
@@ -27,6 +28,7 @@ pg_err pg_discovery_start(pg_discovery *discovery, pg_host *host, const pg_confi
 {
     PG_TRY(pg_dht_validators_add(&discovery->validators, &pg_dht_validator_pk));
     PG_TRY(pg_dht_validators_add(&discovery->validators, &pg_dht_validator_feed));
+    PG_TRY(pg_dht_validators_add(&discovery->validators, &pg_dht_validator_grant));
     if (config->dht_test_namespace) {
         PG_TRY(pg_dht_validators_add(&discovery->validators, &pg_dht_validator_test));
     }

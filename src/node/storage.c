@@ -79,6 +79,12 @@ static bool make_room(uint64_t bytes, void *user)
     return pg_files_make_room(user, bytes);
 }
 
+static pg_err newest_grant(const uint8_t lease_key[PG_ED25519_PUBLIC_BYTES], pg_buf *out,
+                           void *user)
+{
+    return pg_files_newest_grant(user, lease_key, out);
+}
+
 static pg_err services_start(pg_storage *storage, const pg_storage_parts *parts,
                              const pg_config *config)
 {
@@ -103,6 +109,7 @@ static pg_err services_start(pg_storage *storage, const pg_storage_parts *parts,
         .rules = rules_make(config),
         .is_needed = is_needed,
         .make_room = make_room,
+        .newest_grant = newest_grant,
         .user = storage->files,
     };
     PG_TRY(pg_error_wrap(pg_place_server_new(&place, &storage->place), "leases"));

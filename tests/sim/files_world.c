@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "node/config.h"
+#include "node/discovery.h"
 #include "runtime/file.h"
 #include "runtime/random.h"
 
@@ -14,6 +15,7 @@ typedef struct life {
     pg_keystore identity;
     pg_config config;
     pg_host *host;
+    pg_discovery discovery;
     pg_storage storage;
     pg_scope mesh;
     sim_node *node;
@@ -62,9 +64,12 @@ static pg_err life_begin(life *own, sim_node *self)
     pg_err err = pg_dir_make("/data");
     PG_TRY(err == PG_ERR_EXISTS ? PG_OK : err);
     PG_TRY(pg_dir_sync("/"));
-    const pg_storage_parts parts = {own->host, NULL, &own->identity};
+    own->config.dht_allow_private = true;
+    own->config.dht_enabled = self->world->has_dht;
+    const pg_storage_parts parts = {own->host, &own->discovery.dhts, &own->identity};
     PG_TRY(pg_storage_open(&own->storage, "/data", &parts, &own->config));
     PG_TRY(pg_host_listen(own->host, &listen));
+    PG_TRY(pg_discovery_start(&own->discovery, own->host, &own->config, own->storage.db));
     PG_TRY(pg_scope_spawn(&own->mesh, "sim.mesh", mesh_run, own));
     self->host = own->host;
     self->storage = &own->storage;
@@ -82,7 +87,9 @@ static void life_end(life *own)
     if (own->host != NULL) {
         pg_host_close(own->host, pg_after(PG_SECONDS(5)));
     }
+    pg_discovery_save(&own->discovery);
     pg_storage_close(&own->storage);
+    pg_discovery_stop(&own->discovery);
     pg_host_free(&own->host);
     pg_config_deinit(&own->config);
     pg_keystore_deinit(&own->identity);
@@ -133,8 +140,16 @@ void sim_nodes_make(sim_world *world, size_t first_up)
 
 void sim_nodes_make_with(sim_world *world, size_t first_up, uint64_t ttl_ms)
 {
+    sim_nodes_make_of(world, first_up, &(sim_world){.ttl_ms = ttl_ms});
+}
+
+void sim_nodes_make_of(sim_world *world, size_t first_up, const sim_world *like)
+{
+    const uint64_t ttl_ms = like->ttl_ms;
+    const bool has_dht = like->has_dht;
     memset(world, 0, sizeof(*world));
     world->ttl_ms = ttl_ms;
+    world->has_dht = has_dht;
     for (size_t i = 0; i < NODES; i++) {
         sim_node *self = &world->nodes[i];
         self->world = world;

@@ -65,6 +65,7 @@ typedef struct sim_world {
     sim_node nodes[NODES];
     uint64_t ttl_ms; // of leases; 0 = the default
     bool is_long;    // hours go by: tasks may wait a minute to begin
+    bool has_dht;    // else nodes know only whom they are connected with
 } sim_world;
 
 /** Make the machines, and start the first `first_up` of them. */
@@ -72,6 +73,9 @@ void sim_nodes_make(sim_world *world, size_t first_up);
 
 /** The same, with leases of another length. */
 void sim_nodes_make_with(sim_world *world, size_t first_up, uint64_t ttl_ms);
+
+/** The same, with the settings of `like` (ttl_ms, has_dht). */
+void sim_nodes_make_of(sim_world *world, size_t first_up, const sim_world *like);
 
 /** Stop all that run, in good order. */
 void sim_nodes_stop(sim_world *world);

@@ -34,6 +34,14 @@ static bool is_needed(const pg_cid *cid, void *user)
     return false;
 }
 
+static pg_err newest_grant(const uint8_t lease_key[PG_ED25519_PUBLIC_BYTES], pg_buf *out,
+                           void *user)
+{
+    const place_node *node = user;
+    (void) lease_key;
+    return node->newest == NULL ? PG_ERR_NOT_FOUND : pg_buf_append(out, pg_buf_bytes(node->newest));
+}
+
 static pg_err storage_open(life *own)
 {
     static const char *steps[1];
@@ -59,6 +67,7 @@ static pg_err server_start(life *own, place_node *node)
         .format = &place_format,
         .rules = node->rules,
         .is_needed = is_needed,
+        .newest_grant = newest_grant,
         .user = node,
     };
     return pg_place_server_new(&config, &own->server);

@@ -50,6 +50,8 @@ struct place_node {
     pg_block_store *blocks;
     pg_db *db;
     pg_place_server *server;
+    const pg_buf *
+        newest; // what whoever is asked for the newest grant of any key answers; NULL = nobody knows
     uint64_t starts;      // with a server
     const pg_cid *needed; // needed[needed_count]: what its owner wants to keep
     size_t needed_count;

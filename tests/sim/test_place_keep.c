@@ -41,6 +41,81 @@ static void test_keep__expired__goes_after_its_grace(void **state)
     sim_seeds(&(pg_sim_config){0}, 3, expiry_script, &w);
 }
 
+// ---- Missed grants
+
+static size_t caught_up; // leases, by the last look
+
+static pg_err on_catch_up(place_node *self, void *arg)
+{
+    (void) arg;
+    return pg_place_server_catch_up(self->server, &caught_up);
+}
+
+// Look once, with `newest` as the answer; NULL: nobody knows.
+static size_t catch_up(world *w, const pg_buf *newest)
+{
+    w->host.newest = newest;
+    CHECK_OK(place_node_do(HOST, on_catch_up, w));
+    w->host.newest = NULL;
+    return caught_up;
+}
+
+// The lease has sequence 100 and 30 days. Nothing that a liar may answer changes it.
+static void lies_are_ignored(world *w, uint64_t now_s)
+{
+    pg_buf lie = {0};
+    CHECK(catch_up(w, NULL) == 0 && catch_up(w, &lie) == 0);
+    place_grant(&w->extent, 0, 100, &lie); // a drop that is no later
+    CHECK(catch_up(w, &lie) == 0);
+    place_grant(&w->extent, now_s + 30 * DAY_S, 99, &lie); // older
+    CHECK(catch_up(w, &lie) == 0);
+    place_grant(&w->extent, now_s - DAY_S, 101, &lie); // over already
+    CHECK(catch_up(w, &lie) == 0);
+    place_grant(&w->extent, now_s + 61 * DAY_S, 101, &lie); // too far ahead
+    CHECK(catch_up(w, &lie) == 0);
+    place_grant(&w->second, 0, 101, &lie); // of another lease
+    CHECK(catch_up(w, &lie) == 0);
+    place_grant(&w->extent, 0, 101, &lie);
+    lie.ptr[lie.len - 1] ^= 1; // not signed
+    CHECK(catch_up(w, &lie) == 0);
+    CHECK(stats(w).leases == 1 && w->stats.caught_up_total == 0);
+    pg_buf_deinit(&lie);
+}
+
+static pg_err missed_script(void *arg)
+{
+    world *w = arg;
+    pg_buf grant = {0};
+    world_make(w);
+    CHECK_OK(place_node_do(&w->owner, on_upload, w)); // for 30 days
+    place_grant(&w->extent, place_now_s() + 50 * DAY_S, 101, &grant);
+    CHECK(catch_up(w, &grant) == 0);                 // not asked yet: it does not end soon
+    days_pass(w, 32);                                // expired, in its grace
+    lies_are_ignored(w, place_now_s() + 32 * DAY_S); // its clock was set, ours was not
+    CHECK(catch_up(w, &grant) == 1 && catch_up(w, &grant) == 0);
+    days_pass(w, 10);
+    sweep(w);
+    CHECK(w->stats.leases == 1 && w->stats.caught_up_total == 0); // counted since the start
+    days_pass(w, 8);
+    place_grant(&w->extent, 0, 102, &grant);
+    CHECK(catch_up(w, &grant) == 1);
+    await_empty(w);
+    CHECK(w->stats.leases == 0);
+    // It is remembered as dropped: the grant before it does not come back.
+    place_grant(&w->extent, place_now_s() + DAY_S, 101, &grant);
+    CHECK(catch_up(w, &grant) == 0 && stats(w).leases == 0);
+    pg_buf_deinit(&grant);
+    world_end(w);
+    return PG_OK;
+}
+
+static void test_keep__grants_missed__the_newest_counts_and_no_other(void **state)
+{
+    (void) state;
+    static world w;
+    sim_seeds(&(pg_sim_config){0}, 3, missed_script, &w);
+}
+
 // Placed for 30 days and dropped, placed for one and dropped: the first grant could be replayed for 30 days.
 static pg_err on_twice(place_node *self, void *arg)
 {
@@ -826,6 +901,7 @@ int main(int argc, char **argv)
     sim_arguments(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keep__expired__goes_after_its_grace),
+        cmocka_unit_test(test_keep__grants_missed__the_newest_counts_and_no_other),
         cmocka_unit_test(test_keep__dropped_twice__remembers_the_furthest_expiry),
         cmocka_unit_test(test_keep__clock_jumps_by_a_year__nothing_is_deleted_for_a_day),
         cmocka_unit_test(test_keep__pushed_and_not_committed__goes_two_days_after_its_last_use),

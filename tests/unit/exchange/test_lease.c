@@ -4,6 +4,7 @@
 // Method: samples with fixed keys; every byte changed in turn; payloads made by hand and signed.
 #include "codec/pb.h"
 #include "crypto/envelope.h"
+#include "exchange/lease_record.h"
 #include "exchange/place.pb-c.h"
 #include "lease_samples.h"
 
@@ -218,6 +219,61 @@ static void test_lease__other_spelling_of_the_envelope__is_malformed(void **stat
     pg_identity_deinit(&lease);
 }
 
+// ---- the record in the DHT
+
+static void test_lease__record__only_under_its_own_key(void **state)
+{
+    (void) state;
+    const pg_dht_validator *record = &pg_dht_validator_grant;
+    pg_identity key = {0};
+    pg_identity other = {0};
+    pg_buf name = {0};
+    pg_buf other_name = {0};
+    sample_identity(&key, 1);
+    sample_identity(&other, 2);
+    const pg_lease_grant terms = sample_grant();
+    pg_buf grant = grant_encode(&key, &terms);
+    assert_int_equal(pg_lease_record_key(key.public_key, &name), PG_OK);
+    assert_int_equal(pg_lease_record_key(other.public_key, &other_name), PG_OK);
+    assert_int_equal(name.len, strlen("/pangea/grant/") + 64);
+    assert_int_equal(record->check(pg_buf_bytes(&name), pg_buf_bytes(&grant), NULL), PG_OK);
+    assert_int_equal(record->check(pg_buf_bytes(&other_name), pg_buf_bytes(&grant), NULL),
+                     PG_ERR_AUTH);
+    name.ptr[name.len - 1] ^= 0x20; // another spelling
+    assert_int_not_equal(record->check(pg_buf_bytes(&name), pg_buf_bytes(&grant), NULL), PG_OK);
+    grant.ptr[grant.len - 1] ^= 1;
+    assert_int_not_equal(record->check(pg_buf_bytes(&name), pg_buf_bytes(&grant), NULL), PG_OK);
+    pg_buf_deinit(&name);
+    pg_buf_deinit(&other_name);
+    pg_buf_deinit(&grant);
+    pg_identity_deinit(&key);
+    pg_identity_deinit(&other);
+}
+
+static void test_lease__record__higher_sequence_is_newer(void **state)
+{
+    (void) state;
+    pg_identity key = {0};
+    sample_identity(&key, 1);
+    pg_lease_grant terms = sample_grant();
+    pg_buf old = grant_encode(&key, &terms);
+    terms.expiry_s++;
+    pg_buf twin = grant_encode(&key, &terms);
+    terms = (pg_lease_grant){.descriptor = terms.descriptor, .sequence = terms.sequence + 1};
+    pg_buf drop = grant_encode(&key, &terms);
+    int (*compare)(pg_bytes, pg_bytes, void *) = pg_dht_validator_grant.compare;
+    assert_true(compare(pg_buf_bytes(&drop), pg_buf_bytes(&old), NULL) > 0);
+    assert_true(compare(pg_buf_bytes(&old), pg_buf_bytes(&drop), NULL) < 0);
+    assert_int_equal(compare(pg_buf_bytes(&old), pg_buf_bytes(&old), NULL), 0);
+    int way = compare(pg_buf_bytes(&old), pg_buf_bytes(&twin), NULL);
+    assert_true(way != 0);
+    assert_true((compare(pg_buf_bytes(&twin), pg_buf_bytes(&old), NULL) > 0) == (way < 0));
+    pg_buf_deinit(&old);
+    pg_buf_deinit(&twin);
+    pg_buf_deinit(&drop);
+    pg_identity_deinit(&key);
+}
+
 static void test_lease__too_long__is_refused_before_it_is_read(void **state)
 {
     (void) state;
@@ -236,6 +292,8 @@ int main(void)
         cmocka_unit_test(test_lease__signed_nonsense__is_malformed),
         cmocka_unit_test(test_lease__next_version__is_named),
         cmocka_unit_test(test_lease__other_spelling_of_the_envelope__is_malformed),
+        cmocka_unit_test(test_lease__record__only_under_its_own_key),
+        cmocka_unit_test(test_lease__record__higher_sequence_is_newer),
         cmocka_unit_test(test_lease__too_long__is_refused_before_it_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
