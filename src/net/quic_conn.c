@@ -19,11 +19,14 @@ pg_quic_conn *pg_quic_conn_of(pg_conn *base)
 
 // ---- What ngtcp2 may hold
 
-static size_t state_max(const pg_quic_conn *conn)
+// The library pools what it frees, so what it was allowed once it may keep: a transfer that has ended leaves its pools behind.
+static size_t state_max(pg_quic_conn *conn)
 {
-    return PG_NET_QUIC_STATE_BYTES_MAX + (size_t) conn->window.bytes +
-           conn->send_budget.used_bytes / 2 +
-           (size_t) PG_NET_QUIC_STREAM_BYTES_MAX * (conn->streams_in + conn->streams_out);
+    size_t now_max = PG_NET_QUIC_STATE_BYTES_MAX + (size_t) conn->window.bytes +
+                     conn->send_budget.used_bytes / 2 +
+                     (size_t) PG_NET_QUIC_STREAM_BYTES_MAX * (conn->streams_in + conn->streams_out);
+    conn->state_max_bytes = pg_max_size(conn->state_max_bytes, now_max);
+    return conn->state_max_bytes;
 }
 
 static void *state_note(pg_quic_conn *conn, void *memory)
@@ -32,9 +35,10 @@ static void *state_note(pg_quic_conn *conn, void *memory)
     return memory;
 }
 
-static bool state_has_room(const pg_quic_conn *conn, size_t size)
+static bool state_has_room(pg_quic_conn *conn, size_t size)
 {
-    return size <= state_max(conn) && conn->state_bytes <= state_max(conn) - size;
+    size_t max = state_max(conn);
+    return size <= max && conn->state_bytes <= max - size;
 }
 
 static void *on_malloc(size_t size, void *user)
@@ -187,8 +191,8 @@ static pg_err open_now(pg_quic_conn *conn, pg_stream **out_stream)
     }
     pg_err err = pg_quic_stream_new(conn, id, &stream);
     if (err != PG_OK) {
-        pg_ignore(ngtcp2_conn_shutdown_stream(conn->ngtcp2, 0, id, PG_QUIC_CODE_NONE) != 0,
-                  "the connection fails at its next step");
+        pg_quic_conn_note(conn,
+                          ngtcp2_conn_shutdown_stream(conn->ngtcp2, 0, id, PG_QUIC_CODE_NONE));
         return err;
     }
     pg_ignore(ngtcp2_conn_set_stream_user_data(conn->ngtcp2, id, stream) != 0, "it is there");
@@ -356,15 +360,16 @@ static ngtcp2_transport_params params_make(const pg_quic_conn *conn)
 }
 
 // Lengths of datagrams to try on a path, beyond the 1,200 that any carries: Ethernet; jumbo frames and the loopback, where
-// the packet is as large as a buffer of 4 KiB holds; tunnels.
-static const uint16_t mtu_probes[] = {1452, 4110, 1406, 1342};
+// the packet is as large as the library decrypts in a buffer of 4 KiB: head and connection id come to ten bytes; tunnels.
+#define PACKET_BYTES_MAX (4096 + 2 + PG_NET_QUIC_CID_BYTES)
+static const uint16_t mtu_probes[] = {1452, PACKET_BYTES_MAX, 1406, 1342};
 
 static ngtcp2_settings settings_make(const pg_quic_conn *conn)
 {
     ngtcp2_settings settings;
     ngtcp2_settings_default(&settings);
     settings.initial_ts = (ngtcp2_tstamp) pg_now();
-    settings.max_tx_udp_payload_size = 4110;
+    settings.max_tx_udp_payload_size = PACKET_BYTES_MAX;
     settings.pmtud_probes = mtu_probes;
     settings.pmtud_probeslen = PG_ARRAY_LEN(mtu_probes);
     settings.handshake_timeout = (ngtcp2_duration) conn->endpoint->config.handshake_timeout_ns;

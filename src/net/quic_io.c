@@ -563,12 +563,24 @@ static ngtcp2_ssize on_write_packet(ngtcp2_conn *ngtcp2, ngtcp2_path *path, ngtc
     return streams_write(conn, path, info, packet, now);
 }
 
+void pg_quic_conn_note(pg_quic_conn *conn, int code)
+{
+    if (code == NGTCP2_ERR_NOMEM) {
+        conn->lacks_memory = true; // else the peer would wait for ever for what it is not told
+        pg_quic_ready(conn);
+    }
+}
+
 bool pg_quic_conn_write(pg_quic_conn *conn, pg_time now, pg_quic_run *out_run)
 {
     pg_quic_endpoint *endpoint = conn->endpoint;
     ngtcp2_path_storage storage;
     ngtcp2_pkt_info info = {0};
     *out_run = (pg_quic_run){.len = 0};
+    if (conn->lacks_memory) {
+        (void) conn_fail(conn, NGTCP2_ERR_NOMEM);
+        return false;
+    }
     if (conn->expiry <= now) {
         int code = ngtcp2_conn_handle_expiry(conn->ngtcp2, (ngtcp2_tstamp) now);
         if (code != 0) {

@@ -178,6 +178,7 @@ struct pg_quic_conn {
     bool is_completed; // both sides of TLS are done
     bool is_confirmed; // and the server has said so
     bool was_reset;    // by a stateless reset
+    bool lacks_memory; // for what ngtcp2 was to tell the peer: the next write ends the connection
     pg_endpoint local; // inbound: what it was called by; outbound: any
     pg_endpoint remote;
 
@@ -192,7 +193,8 @@ struct pg_quic_conn {
 
     pg_conn_limits limits;
     ngtcp2_mem mem;
-    size_t state_bytes; // what ngtcp2 holds
+    size_t state_bytes;     // what ngtcp2 holds
+    size_t state_max_bytes; // and may hold: the most there was reason for
     pg_budget recv_budget;
     pg_budget send_budget;
     pg_quic_window window;
@@ -258,6 +260,9 @@ PG_NODISCARD pg_err pg_quic_conn_fail_ended(const pg_quic_conn *conn);
 
 /** Return the connection of a pg_conn. */
 pg_quic_conn *pg_quic_conn_of(pg_conn *base);
+
+/** Note what came of telling ngtcp2 something: it fails only for want of memory. */
+void pg_quic_conn_note(pg_quic_conn *conn, int code);
 
 /** The bytes of one stream, taken or thrown away: the peer may send as many more on the connection, and a faster one yet more. */
 void pg_quic_conn_credit(pg_quic_conn *conn, size_t len);

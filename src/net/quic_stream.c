@@ -127,14 +127,12 @@ static void stream_abort(pg_quic_stream *stream, pg_err err, bool keep_sent)
         stream->send == PG_QUIC_SEND_OPEN || (stream->send == PG_QUIC_SEND_CLOSED && !keep_sent);
     stream->reset_err = err;
     if (is_live && cut_send) {
-        pg_ignore(
-            ngtcp2_conn_shutdown_stream_write(conn->ngtcp2, 0, stream->id, PG_QUIC_CODE_NONE) != 0,
-            "without memory for the frame the connection fails at its next step");
+        pg_quic_conn_note(conn, ngtcp2_conn_shutdown_stream_write(conn->ngtcp2, 0, stream->id,
+                                                                  PG_QUIC_CODE_NONE));
     }
     if (is_live && cut_recv) {
-        pg_ignore(
-            ngtcp2_conn_shutdown_stream_read(conn->ngtcp2, 0, stream->id, PG_QUIC_CODE_NONE) != 0,
-            "the same");
+        pg_quic_conn_note(
+            conn, ngtcp2_conn_shutdown_stream_read(conn->ngtcp2, 0, stream->id, PG_QUIC_CODE_NONE));
     }
     if (cut_send) {
         stream->send = PG_QUIC_SEND_RESET;
@@ -232,8 +230,8 @@ static void stream_consume(pg_quic_stream *stream, size_t len)
                                        conn->limits.window_max_bytes);
         stream->window.bytes += growth;
     }
-    pg_ignore(ngtcp2_conn_extend_max_stream_offset(conn->ngtcp2, stream->id, len + growth) != 0,
-              "without memory for the frame the connection fails at its next step");
+    pg_quic_conn_note(conn,
+                      ngtcp2_conn_extend_max_stream_offset(conn->ngtcp2, stream->id, len + growth));
     pg_quic_ready(conn);
 }
 
