@@ -23,6 +23,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 GIB = 1 << 30
 ROUNDS = 5
 CROWD = 200
+SETTLE_S = 5  # until connections count as idle
 
 
 def cpu_seconds(pid):
@@ -127,6 +128,7 @@ def bench_crowd(rows, program, peer):
     before = resident_kib(node.pid)
     crowd = subprocess.Popen([peer, node.addr, f"crowd:{CROWD}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     crowd.stdout.readline()
+    time.sleep(SETTLE_S)
     after = resident_kib(node.pid)
     rows.add(f"memory per idle connection ({CROWD})", (after - before) / CROWD, "KiB", "< 20")
     crowd.stdin.close()

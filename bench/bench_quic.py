@@ -15,9 +15,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 from bench_network import GIB, Network, file_make, round_trip
-from bench_node import INTEROP, Foreign, Node, Rows, cpu_seconds, perf_foreign, perf_pangea, resident_kib
+from bench_node import INTEROP, SETTLE_S, Foreign, Node, Rows, perf_foreign, perf_pangea, resident_kib
 
 ROUNDS = 5
 SIZE = 512 << 20  # of one transfer by /perf
@@ -96,6 +97,7 @@ def bench_crowd(rows, program, peer):
         before = resident_kib(node.pid)
         crowd = subprocess.Popen([peer, node.addr, f"crowd:{CROWD}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         crowd.stdout.readline()
+        time.sleep(SETTLE_S)
         count = len(node.cli("peers")["peers"])
         if count < CROWD:
             raise SystemExit(f"{count} of {CROWD} connections are there")

@@ -296,10 +296,17 @@ static void entry_log_refused(pg_host_entry *entry, pg_err err)
 
 static pg_err streams_accept(pg_host_entry *entry)
 {
+    pg_time until = pg_after(PG_MS(PG_NET_IDLE_TRIM_MS));
     for (;;) {
         pg_stream *stream = NULL;
-        PG_TRY(pg_conn_accept_stream(entry->conn, PG_FOREVER, &stream));
-        pg_err err = stream_admit(entry, stream);
+        pg_err err = pg_conn_accept_stream(entry->conn, until, &stream);
+        if (err == PG_ERR_TIMEOUT && until != PG_FOREVER) {
+            pg_fiber_trim(); // the stack may have been another fiber's before; this one never needs much
+            until = PG_FOREVER;
+            continue;
+        }
+        PG_TRY(err);
+        err = stream_admit(entry, stream);
         if (err != PG_OK) {
             if (err != PG_ERR_CLOSED) {
                 entry_log_refused(entry, err);

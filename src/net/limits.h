@@ -70,6 +70,9 @@
 #define PG_NET_PING_BUSY_MS 40000
 #define PG_NET_BUSY_BYTES (16U * 1024)
 
+/** A connection on which nothing came for so long gives back its buffers, and what its fibers do not need of their stacks. */
+#define PG_NET_IDLE_TRIM_MS 2000
+
 /** For one batch of bytes to leave: a peer that takes none for so long is gone. */
 #define PG_NET_WRITE_TIMEOUT_MS 30000
 

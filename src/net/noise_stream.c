@@ -8,8 +8,10 @@
 #define LENGTH_BYTES 2 // in front of each frame
 #define FRAME_BYTES_MAX (LENGTH_BYTES + PG_NOISE_MESSAGE_BYTES_MAX)
 
-// Frames are taken from the carrier, and given to it, four full ones at a time. An idle stream holds a small buffer.
+// Frames are taken from the carrier, and given to it, four full ones at a time. A stream begins with a small buffer; one whose
+// reader waited in vain has room for a ping alone.
 #define BATCH_FRAMES 4
+#define BUFFER_BYTES_IDLE 64
 #define BUFFER_BYTES_MIN 2048
 #define BUFFER_BYTES_MAX (BATCH_FRAMES * FRAME_BYTES_MAX)
 
@@ -112,7 +114,7 @@ static pg_err in_prepare(noise_stream *stream)
 
 static void noise_shrink(noise_stream *stream)
 {
-    stream->in_wanted = BUFFER_BYTES_MIN;
+    stream->in_wanted = BUFFER_BYTES_IDLE;
     if (stream->in.len == 0) {
         pg_buf_deinit(&stream->in);
     }

@@ -141,13 +141,15 @@ struct pg_yamux {
     pg_time busy_at; // when PG_NET_BUSY_BYTES were last written at once; 0 = never
     pg_time ping_next_at;
     pg_time heard_at; // when bytes last came
+    bool is_trimmed;  // and since then all was given back that idling does not need
     int64_t rtt_ns;
 
     uint64_t bytes_in;
     uint64_t bytes_out;
 };
 
-// Buffers of an idle session, and of a busy one: four full Noise frames.
+// Buffers of an idle session, for a ping; of one that begins; and of a busy one: four full Noise frames.
+#define PG_YAMUX_BUFFER_BYTES_IDLE 64
 #define PG_YAMUX_BUFFER_BYTES_MIN 2048
 #define PG_YAMUX_BUFFER_BYTES_MAX (4 * (PG_YAMUX_HEADER_BYTES + PG_YAMUX_DATA_BYTES_MAX))
 #define PG_YAMUX_CONTROL_BYTES_MAX (256 * PG_YAMUX_HEADER_BYTES)

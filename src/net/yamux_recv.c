@@ -188,9 +188,10 @@ static pg_err reader_tick(pg_yamux *yamux)
     return PG_OK;
 }
 
-// An idle connection keeps no large buffers.
-static void reader_shrink(pg_yamux *yamux)
+// An idle connection keeps next to nothing.
+static void reader_trim(pg_yamux *yamux)
 {
+    yamux->is_trimmed = true;
     if (yamux->in.len == 0) {
         pg_buf_deinit(&yamux->in);
     }
@@ -198,6 +199,7 @@ static void reader_shrink(pg_yamux *yamux)
         pg_buf_deinit(&yamux->out);
         pg_buf_deinit(&yamux->control);
     }
+    pg_fiber_trim();
 }
 
 // One read of the carrier: *out_len 0 = nothing came in time.
@@ -207,10 +209,12 @@ static pg_err reader_fill(pg_yamux *yamux, size_t wanted, size_t *out_len)
         PG_TRY(pg_buf_reserve(&yamux->in, wanted - yamux->in.len));
     }
     pg_mut_bytes space = {yamux->in.ptr + yamux->in.len, yamux->in.cap - yamux->in.len};
-    pg_err err = pg_stream_read(yamux->carrier, space, reader_deadline(yamux), out_len);
+    pg_time until = reader_deadline(yamux);
+    until = yamux->is_trimmed ? until : pg_earlier(until, pg_after(PG_MS(PG_NET_IDLE_TRIM_MS)));
+    pg_err err = pg_stream_read(yamux->carrier, space, until, out_len);
     if (err == PG_ERR_TIMEOUT) {
         *out_len = 0;
-        reader_shrink(yamux);
+        reader_trim(yamux);
         return PG_OK;
     }
     PG_TRY(err);
@@ -218,6 +222,7 @@ static pg_err reader_fill(pg_yamux *yamux, size_t wanted, size_t *out_len)
         return pg_fail(PG_ERR_CLOSED, "the peer closed the connection");
     }
     yamux->heard_at = pg_now();
+    yamux->is_trimmed = false;
     yamux->bytes_in += *out_len;
     return PG_OK;
 }
@@ -230,7 +235,7 @@ static pg_err reader_loop(pg_yamux *yamux)
         size_t len = 0;
         PG_TRY(reader_fill(yamux, wanted, &len));
         if (len == 0) {
-            wanted = PG_YAMUX_BUFFER_BYTES_MIN;
+            wanted = PG_YAMUX_BUFFER_BYTES_IDLE;
             continue;
         }
         size_t have = yamux->in.len + len;

@@ -176,6 +176,14 @@ pg_err pg_fiber_checkpoint(void)
     return pg_fiber_yield();
 }
 
+void pg_fiber_trim(void)
+{
+    const pg_fiber *self = self_or_die();
+    if (!pg_sched_get()->measures_stacks) { // the paint would be gone
+        pg_stack_trim(&self->stack, __builtin_frame_address(0));
+    }
+}
+
 pg_err pg_sleep_until(pg_time deadline)
 {
     pg_err err = pg_fiber_park(deadline);

@@ -8,7 +8,9 @@
 #include "runtime/limits.h"
 #include "runtime/stack_priv.h"
 
-#define GUARD_BYTES 4096
+#define PAGE_BYTES 4096
+#define GUARD_BYTES PAGE_BYTES
+#define FRAME_BYTES 512 // what a call that gives pages back takes itself
 #define CANARY UINT64_C(0x5ca1ab1e0ddba115)
 #define CANARY_BYTES 64 // keeps the top of the stack aligned
 #define PAINT 0xa5
@@ -132,6 +134,16 @@ void pg_stack_give(pg_stack_pool *pool, const pg_stack *stack)
     (void) madvise(stack->bottom, PG_FIBER_STACK_BYTES - PG_STACK_KEEP_BYTES, MADV_DONTNEED);
     pg_list_append(&pool->cold, node_of(stack));
     pool->cold_count++;
+}
+
+void pg_stack_trim(const pg_stack *stack, const void *frame)
+{
+    // What the frame calls from here on lies below it: the page it ends in stays, and one more when little of that is left.
+    size_t depth = (size_t) ((const char *) frame - stack->bottom);
+    size_t unused = depth > FRAME_BYTES ? (depth - FRAME_BYTES) / PAGE_BYTES * PAGE_BYTES : 0;
+    if (unused > 0) {
+        (void) madvise(stack->bottom, unused, MADV_DONTNEED);
+    }
 }
 
 bool pg_stack_is_sound(const pg_stack_pool *pool, const pg_stack *stack)

@@ -38,6 +38,9 @@ PG_NODISCARD pg_err pg_stack_take(pg_stack_pool *pool, pg_stack *out_stack);
 /** Give a stack back; it may be unmapped. */
 void pg_stack_give(pg_stack_pool *pool, const pg_stack *stack);
 
+/** Give back the pages of a stack in use that lie wholly below `frame`, an address of a frame in it which does not return before. */
+void pg_stack_trim(const pg_stack *stack, const void *frame);
+
 /** Return false when something ran over the lower end of the stack. */
 bool pg_stack_is_sound(const pg_stack_pool *pool, const pg_stack *stack);
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: fibers run in order, scopes own them, failures and cancellation travel as fiber.h says, deadlines end waits.
 // Method: a real run a test; the bodies are fibers.
+#include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/list.h"
@@ -52,6 +54,48 @@ static void test_fiber__several_spawned__run_in_order_of_spawning(void **state)
 {
     (void) state;
     in_fiber(body_order, NULL);
+}
+
+// Whether a page of the stack takes memory, so many bytes below the caller.
+static bool is_resident(size_t below)
+{
+    uintptr_t at = ((uintptr_t) __builtin_frame_address(0) - below) / 4096 * 4096;
+    unsigned char found = 0;
+    CHECK(mincore((void *) at, 4096, &found) == 0); // NOLINT(performance-no-int-to-ptr)
+    return (found & 1U) != 0;
+}
+
+static __attribute__((noinline)) void stack_touch(void)
+{
+    volatile char space[24 * 1024];
+    for (size_t i = 0; i < sizeof(space); i++) {
+        space[i] = (char) i;
+    }
+}
+
+static pg_err body_trim(void *arg)
+{
+    (void) arg;
+    volatile uint64_t kept[64];
+    for (size_t i = 0; i < PG_ARRAY_LEN(kept); i++) {
+        kept[i] = i;
+    }
+    stack_touch();
+    CHECK(is_resident((size_t) 16 * 1024));
+    pg_fiber_trim();
+    CHECK(!is_resident((size_t) 16 * 1024));
+    CHECK_OK(pg_sleep_until(pg_after(PG_MS(1))));
+    stack_touch();
+    for (size_t i = 0; i < PG_ARRAY_LEN(kept); i++) {
+        CHECK(kept[i] == i);
+    }
+    return PG_OK;
+}
+
+static void test_fiber__trimmed__gives_deep_pages_back_and_goes_on(void **state)
+{
+    (void) state;
+    in_fiber(body_trim, NULL);
 }
 
 static pg_err body_fail(void *arg)
@@ -720,6 +764,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fiber__several_spawned__run_in_order_of_spawning),
+        cmocka_unit_test(test_fiber__trimmed__gives_deep_pages_back_and_goes_on),
         cmocka_unit_test(test_scope__one_fails__siblings_are_cancelled_and_first_error_returned),
         cmocka_unit_test(test_scope__tolerant__failures_stay_alone),
         cmocka_unit_test(test_scope__cancelled__refuses_spawns_and_join_is_ok),
