@@ -71,7 +71,7 @@ class Node:
         self.data = os.path.join(self.dir, "data")
         ready = os.path.join(self.dir, "ready.json")
         settings = ["dht.test_namespace=true"]
-        settings += [] if KIND == "js-lan" else ["dht.allow_private=true"]
+        settings += [] if KIND == "js-lan" else ["dht.allow_private=true", "net.mdns=false"]
         with open(os.path.join(self.dir, "log"), "wb") as log:
             self.process = subprocess.Popen(
                 [PANGEA, "run", "--data", self.data, "--listen", "/ip4/127.0.0.1/tcp/0", "--ready-file", ready,
@@ -191,35 +191,14 @@ class DhtInterop(unittest.TestCase):
             self.assertNotIn("net.peer.misbehaves", node.log())
 
 
-def skip(why):
-    print("skipped:", why)
-    sys.exit(77)
-
-
-def prepare_js():
-    if shutil.which("npm") is None:
-        skip("npm is not installed")
-    folder = os.path.join(HERE, "js")
-    done = os.path.join(folder, "node_modules", ".package-lock.json")
-    lock = os.path.join(folder, "package-lock.json")
-    if not os.path.exists(done) or os.path.getmtime(done) < os.path.getmtime(lock):
-        subprocess.run(["npm", "ci", "--no-progress", "--loglevel=error"], cwd=folder, check=True)
-        os.utime(done)
-
-
-def prepare_go():
-    if shutil.which("go") is None:
-        skip("Go is not installed")
-    env = dict(os.environ, GOFLAGS="-mod=readonly", GOTOOLCHAIN="local")
-    done = subprocess.run(["go", "build", "-o", GO_PEER, "."], cwd=os.path.join(HERE, "go"), env=env, check=False)
+def prepare():
+    words = ["go", GO_PEER, os.path.join(HERE, "go")] if KIND == "go" else ["js", os.path.join(HERE, "js")]
+    done = subprocess.run([os.path.join(HERE, "..", "prepare"), *words], check=False)
     if done.returncode != 0:
-        skip("the Go peer cannot be built here")
+        sys.exit(done.returncode)
 
 
 if __name__ == "__main__":
     KIND, PANGEA, GO_PEER = sys.argv[1], os.path.abspath(sys.argv[2]), os.path.abspath(sys.argv[3])
-    if KIND == "go":
-        prepare_go()
-    else:
-        prepare_js()
+    prepare()
     unittest.main(argv=sys.argv[:1], verbosity=2)
