@@ -158,9 +158,11 @@ class Put(Case):
         self.assertEqual(self.node.queries[-1], want | {"total_bytes": "1000"})
         self.works(self.run_here("put", source, "--no-name", "--ttl=90"))
         self.assertEqual(self.node.queries[-1], {"kind": "file", "ttl_s": "90", "total_bytes": "1000"})
-        for text, seconds in (("5m", 300), ("3h", 10800), ("30d", 2592000), ("7s", 7)):
+        for text, seconds in (("5m", 300), ("3h", 10800), ("60d", 5184000), ("7s", 7)):
             self.works(self.run_here("put", source, "--ttl", text))
             self.assertEqual(self.node.queries[-1]["ttl_s"], str(seconds))
+        for text in ("61d", "9w", "5184001", "0", "1y"):
+            self.fails(self.run_here("put", source, "--ttl", text), USAGE, "up to 60 days")
 
     def test_json_and_quiet(self):
         source = self.source(100000)

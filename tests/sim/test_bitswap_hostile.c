@@ -461,6 +461,63 @@ static pg_err deaf_script(void *arg)
     return PG_OK;
 }
 
+#define EMPTY 300         // number of a block of no bytes
+#define EMPTY_ROUNDS 5000 // wants of it, each by another CID
+
+static pg_err put_empty(sim_node *self)
+{
+    sim_block_put(self, EMPTY, 0);
+    sim_block_put(self, 200, 1 << 20);
+    return PG_OK;
+}
+
+static pg_err want_large(sim_node *self)
+{
+    pg_buf entries = {0};
+    sim_node_meet(self, &self->all->nodes[0]);
+    pg_cid large = sim_block_cid(200, 1 << 20);
+    want_put(&entries, pg_cid_bytes(&large), false, true);
+    PG_TRY(wants_send(self, &entries, false));
+    pg_buf_deinit(&entries);
+    return PG_OK;
+}
+
+static pg_err want_empty(sim_node *self)
+{
+    pg_buf entries = {0};
+    pg_cid empty = sim_block_cid(EMPTY, 0);
+    pg_multihash hash = pg_cid_multihash(&empty);
+    for (uint32_t i = 1; i <= EMPTY_ROUNDS; i++) {
+        pg_cid cid = pg_cid_make(0x4000U + i, &hash);
+        want_put(&entries, pg_cid_bytes(&cid), false, true);
+        if (i % 500 == 0) {
+            PG_TRY(wants_send(self, &entries, false));
+            PG_TRY(pg_sleep_until(pg_after(PG_SECONDS(1)))); // what is read is read before the next
+        }
+    }
+    pg_buf_deinit(&entries);
+    return PG_OK;
+}
+
+// One block fills the stream of a peer that does not read; then it wants one that has no bytes to count, under many names.
+static pg_err empty_script(void *arg)
+{
+    sim_nodes *all = arg;
+    hands_make(all, 2, 1, HAND_DEAF);
+    hand *client = hand_of(&all->nodes[1]);
+    CHECK_OK(sim_task_run(&all->nodes[0], put_empty));
+    CHECK_OK(sim_task_run(&all->nodes[1], want_large));
+    CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(10)))); // the stream is full
+    CHECK_OK(sim_task_run(&all->nodes[1], want_empty));
+    // As many are ready as may be, as many held; the rest waits in the stream.
+    CHECK(stats_of(all, 0).wants_held > PG_BITSWAP_WANTS_MAX / 2);
+    client->mode = HAND_SILENT;
+    SIM_AWAIT(client->blocks == 1 + EMPTY_ROUNDS);
+    CHECK(client->block_bytes == 1 << 20 && client->lacks == 0);
+    hands_stop(all);
+    return PG_OK;
+}
+
 // ---- Servers that give something else
 
 static pg_err fetch_from_hand(sim_node *self, uint64_t number, int64_t within_ns)
@@ -745,6 +802,12 @@ static void test_bitswap__peers_that_take_nothing__are_given_up_and_starve_nobod
     seeds_run(deaf_script, 2);
 }
 
+static void test_bitswap__empty_blocks_for_a_deaf_peer__are_bounded_by_number(void **state)
+{
+    (void) state;
+    seeds_run(empty_script, 2);
+}
+
 static void test_bitswap__wrong_blocks__are_corrupt_and_an_offence(void **state)
 {
     (void) state;
@@ -809,6 +872,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_bitswap__wants_held__are_answered_when_the_block_is_announced),
         cmocka_unit_test(test_bitswap__flood_of_wants__is_bounded_and_the_newest_count),
         cmocka_unit_test(test_bitswap__peers_that_take_nothing__are_given_up_and_starve_nobody),
+        cmocka_unit_test(test_bitswap__empty_blocks_for_a_deaf_peer__are_bounded_by_number),
         cmocka_unit_test(test_bitswap__wrong_blocks__are_corrupt_and_an_offence),
         cmocka_unit_test(test_bitswap__odd_servers__do_no_harm),
         cmocka_unit_test(test_bitswap__any_of_bad_ones__is_fetched_from_the_good_one),
