@@ -104,7 +104,7 @@ static pg_err flood_script(void *arg)
     (void) printf("%zu of %zu places of the table (before: %zu, all honest)\n", count.sybils,
                   count.all, before);
     CHECK(count.all - count.sybils >= before * 9 / 10); // nobody honest was driven out
-    if (self->subnets == 1) { // without the defence it is an attack
+    if (self->subnets == 1) {                           // without the defence it is an attack
         CHECK((count.sybils > PG_DHT_TABLE_GROUP_MAX) == self->is_trusting);
     }
     dht_world_end(&self->world);
