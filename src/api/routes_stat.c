@@ -60,6 +60,28 @@ static json_object *files_make(const pg_files *files)
     return object;
 }
 
+static json_object *catalogue_make(const pg_files *files)
+{
+    static const char *const phases[PG_CATALOGUE_PHASE_COUNT] = {
+        [PG_CATALOGUE_PHASE_OFF] = "off",
+        [PG_CATALOGUE_PHASE_EMPTY] = "empty",
+        [PG_CATALOGUE_PHASE_RESTORING] = "restoring",
+        [PG_CATALOGUE_PHASE_BEHIND] = "behind",
+        [PG_CATALOGUE_PHASE_PUBLISHED] = "published",
+    };
+    if (files == NULL) {
+        return NULL;
+    }
+    const pg_catalogue_status status = pg_files_catalogue_status(files);
+    json_object *object = json_object_new_object();
+    pg_field_add(object, "state", json_object_new_string(phases[status.phase]));
+    pg_field_add_u64(object, "sequence", status.sequence);
+    pg_field_add_u64(object, "published_s", status.published_s);
+    pg_field_add_u64(object, "peers", status.peers);
+    pg_field_add_u64(object, "looks", status.looks);
+    return object;
+}
+
 static json_object *bitswap_make(const pg_bitswap *bitswap)
 {
     if (bitswap == NULL) {
@@ -86,6 +108,7 @@ static pg_err stat_get(const pg_api_request *request, json_object **out_body)
     pg_field_add(body, "store", store_make(context->blocks));
     pg_field_add(body, "place", place_make(context->place));
     pg_field_add(body, "files", files_make(context->files));
+    pg_field_add(body, "catalogue", catalogue_make(context->files));
     pg_field_add(body, "bitswap", bitswap_make(context->bitswap));
     pg_field_add_u64(body, "peers", pg_host_get_stats(context->host).connections);
     pg_field_add_ms(body, "uptime_ms", pg_now() - context->started_at);

@@ -38,9 +38,28 @@ static void file_tell(const pg_output *output, json_object *file, bool with_link
                    shown[0] == '\0' ? "(no name)" : shown, is_folder ? "/" : "");
 }
 
+// Who restores an identity sees here how far its files are.
+static pg_err restoring_tell(const pg_invocation *invocation, bool *out_restoring)
+{
+    json_object *stat = NULL;
+    PG_TRY(pg_client_ask(invocation, "GET", "/api/v1/stat", NULL, &stat));
+    json_object *catalogue = pg_answer_object(stat, "catalogue");
+    *out_restoring =
+        catalogue != NULL && strcmp(pg_answer_text(catalogue, "state"), "restoring") == 0;
+    if (*out_restoring) {
+        pg_output_note(&invocation->output,
+                       "restoring the catalogue: not found yet, asking again (asked %llu times)",
+                       (unsigned long long) pg_answer_u64(catalogue, "looks"));
+    }
+    json_object_put(stat);
+    return PG_OK;
+}
+
 static pg_err ls_run(pg_invocation *invocation)
 {
     json_object *answer = NULL;
+    bool is_restoring = false;
+    PG_TRY(restoring_tell(invocation, &is_restoring));
     PG_TRY(pg_client_ask(invocation, "GET", "/api/v1/files", NULL, &answer));
     json_object *files = pg_answer_object(answer, "files");
     size_t count = pg_answer_count(files);
@@ -48,7 +67,7 @@ static pg_err ls_run(pg_invocation *invocation)
         file_tell(&invocation->output, json_object_array_get_idx(files, i),
                   pg_invocation_has(invocation, "links"));
     }
-    if (count == 0) {
+    if (count == 0 && !is_restoring) {
         pg_output_note(&invocation->output, "nothing was put through this node");
     }
     pg_output_object(&invocation->output, answer);

@@ -107,6 +107,7 @@ typedef struct pg_dht_call {
     pg_time deadline;          // 0 = PG_DHT_LOOKUP_MS from now
     const pg_dht_trace *trace; // NULL = none
     bool keeps;                // put, provide: publish again and again, until pg_dht_unpublish
+    uint32_t quorum;           // get: answers to compare where values may change; 0 = PG_DHT_QUORUM
 } pg_dht_call;
 
 // Calls. `call` may be NULL. All park. Common errors: PG_ERR_UNREACHABLE (the DHT knows nobody, or nobody answered), PG_ERR_TIMEOUT,
@@ -124,6 +125,9 @@ PG_NODISCARD pg_err pg_dht_find_peer(pg_dht *dht, const pg_peer_id *peer, const 
  *  Errors further: PG_ERR_NOT_FOUND, and as pg_dht_validators_find. */
 PG_NODISCARD pg_err pg_dht_get(pg_dht *dht, pg_bytes key, const pg_dht_call *call,
                                pg_buf *out_value);
+
+/** Have a choice compare as many answers as a call says. */
+void pg_dht_choice_widen(pg_dht_choice *choice, const pg_dht_call *call);
 
 /** The same, into a choice that others may share: ends when it has enough. */
 PG_NODISCARD pg_err pg_dht_get_into(pg_dht *dht, pg_dht_choice *choice, const pg_dht_call *call);

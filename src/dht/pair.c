@@ -160,6 +160,7 @@ pg_err pg_dht_pair_get(const pg_dht_pair *pair, pg_bytes key, const pg_dht_call 
     }
     pg_err err = pg_dht_choice_init(&all->choice, pg_dht_get_validators(any), key);
     if (err == PG_OK) {
+        pg_dht_choice_widen(&all->choice, call);
         err = both_run(pair, all);
         if (all->choice.is_found && err != PG_ERR_CANCELLED && err != PG_ERR_NOMEM) {
             err = pg_buf_append(out_value, pg_buf_bytes(&all->choice.best));

@@ -183,10 +183,18 @@ pg_err pg_dht_get_into(pg_dht *dht, pg_dht_choice *choice, const pg_dht_call *ca
     return err;
 }
 
+void pg_dht_choice_widen(pg_dht_choice *choice, const pg_dht_call *call)
+{
+    if (call != NULL && call->quorum != 0 && choice->validator->is_mutable) {
+        choice->quorum = call->quorum;
+    }
+}
+
 pg_err pg_dht_get(pg_dht *dht, pg_bytes key, const pg_dht_call *call, pg_buf *out_value)
 {
     pg_dht_choice choice;
     PG_TRY(pg_dht_choice_init(&choice, dht->config.validators, key));
+    pg_dht_choice_widen(&choice, call);
     pg_err err = pg_dht_get_into(dht, &choice, call);
     if (choice.is_found && err != PG_ERR_CANCELLED && err != PG_ERR_NOMEM) {
         err = pg_buf_append(out_value, pg_buf_bytes(&choice.best));

@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "files/catalogue_priv.h"
 #include "files/host_set.h"
 #include "files/limits.h"
+#include "runtime/time.h"
 #include "store/stmt.h"
 
 const char *const pg_files_schema_1 =
@@ -23,6 +25,9 @@ const char *const pg_files_schema_1 =
     " bytes INTEGER NOT NULL, missed INTEGER NOT NULL, PRIMARY KEY (extent, peer)) WITHOUT ROWID;"
     "CREATE TABLE file_pin (cid BLOB PRIMARY KEY, len INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE file_cache (place INTEGER PRIMARY KEY, cid BLOB NOT NULL, len INTEGER NOT NULL)";
+
+// Versions of the catalogue itself are files that nobody put.
+#define NO_VERSION " AND id NOT IN (SELECT file FROM catalogue_version)"
 
 // ---- Reading columns
 
@@ -70,6 +75,7 @@ typedef struct file_job {
     const pg_file_entry *entry;
     pg_file_entry *out;
     int64_t state;
+    int64_t removed_s; // wall clock
     const pg_cid *root;
 } file_job;
 
@@ -111,12 +117,23 @@ static pg_err remove_job(pg_db_conn *conn, void *arg)
 {
     const file_job *job = arg;
     pg_stmt *stmt = NULL;
+    // Other devices learn of it by the root: of a file that was finished, and is no version of the catalogue.
+    PG_TRY(pg_db_prepare(conn,
+                         "INSERT OR IGNORE INTO catalogue_removed SELECT root, ?2 FROM file WHERE"
+                         " id = ?1 AND state >= 0" NO_VERSION,
+                         &stmt));
+    pg_stmt_bind_i64(stmt, 1, job->file);
+    pg_stmt_bind_i64(stmt, 2, job->removed_s);
+    PG_TRY(pg_stmt_run(stmt));
     PG_TRY(pg_db_prepare(conn, "DELETE FROM file WHERE id = ?1", &stmt));
     pg_stmt_bind_i64(stmt, 1, job->file);
     PG_TRY(pg_stmt_run(stmt));
     if (pg_db_changes(conn) == 0) {
         return pg_fail(PG_ERR_NOT_FOUND, "no such file in the catalogue");
     }
+    PG_TRY(pg_db_prepare(conn, "DELETE FROM catalogue_version WHERE file = ?1", &stmt));
+    pg_stmt_bind_i64(stmt, 1, job->file);
+    PG_TRY(pg_stmt_run(stmt));
     PG_TRY(pg_db_prepare(conn, "UPDATE file_extent SET file = 0 WHERE file = ?1", &stmt));
     pg_stmt_bind_i64(stmt, 1, job->file);
     return pg_stmt_run(stmt);
@@ -124,7 +141,7 @@ static pg_err remove_job(pg_db_conn *conn, void *arg)
 
 pg_err pg_catalogue_remove(pg_db *db, int64_t file)
 {
-    file_job job = {.file = file};
+    file_job job = {.file = file, .removed_s = pg_wall_ms() / 1000};
     return pg_db_write(db, remove_job, &job);
 }
 
@@ -138,6 +155,9 @@ static pg_err recover_job(pg_db_conn *conn, void *arg)
                          &stmt));
     PG_TRY(pg_stmt_run(stmt));
     PG_TRY(pg_db_prepare(conn, "DELETE FROM file WHERE state = -1", &stmt));
+    PG_TRY(pg_stmt_run(stmt));
+    PG_TRY(pg_db_prepare(
+        conn, "DELETE FROM catalogue_version WHERE file NOT IN (SELECT id FROM file)", &stmt));
     return pg_stmt_run(stmt);
 }
 
@@ -270,7 +290,9 @@ static pg_err counts_job(pg_db_conn *conn, void *arg)
     uint64_t *counts = arg;
     pg_stmt *stmt = NULL;
     pg_err err = PG_OK;
-    PG_TRY(pg_db_prepare(conn, "SELECT state, count(*) FROM file WHERE state >= 0 GROUP BY state",
+    PG_TRY(pg_db_prepare(conn,
+                         "SELECT state, count(*) FROM file WHERE state >= 0 AND id NOT IN"
+                         " (SELECT file FROM catalogue_version) GROUP BY state",
                          &stmt));
     while (pg_stmt_next(stmt, &err)) {
         int64_t state = pg_stmt_i64(stmt, 0);
@@ -301,7 +323,7 @@ typedef struct rows {
     size_t count;
     size_t room;
     int64_t file;
-    bool incomplete_only;
+    pg_catalogue_which which;
 } rows;
 
 static void *row_add(rows *list, size_t item_bytes)
@@ -335,12 +357,21 @@ static pg_err rows_read(pg_db *db, pg_db_fn job, rows *list, void **out_items, s
 
 static pg_err files_job(pg_db_conn *conn, void *arg)
 {
+    static const char *const queries[] = {
+        [PG_CATALOGUE_ALL] = "SELECT id FROM file WHERE state >= 0 ORDER BY id DESC",
+        [PG_CATALOGUE_INCOMPLETE] =
+            "SELECT id FROM file WHERE state >= 0 AND state < ?1 ORDER BY id DESC",
+        [PG_CATALOGUE_LISTED] =
+            "SELECT id FROM file WHERE state >= 0" NO_VERSION " ORDER BY put_ms DESC, id DESC",
+        [PG_CATALOGUE_BY_ROOT] = "SELECT id FROM file WHERE state >= 0" NO_VERSION " ORDER BY root",
+    };
     rows *list = arg;
     pg_stmt *stmt = NULL;
     pg_err err = PG_OK;
-    PG_TRY(pg_db_prepare(
-        conn, "SELECT id FROM file WHERE state >= 0 AND state < ?1 ORDER BY id DESC", &stmt));
-    pg_stmt_bind_i64(stmt, 1, list->incomplete_only ? PG_FILE_STATE_COMPLETE : PG_FILE_STATE_COUNT);
+    PG_TRY(pg_db_prepare(conn, queries[list->which], &stmt));
+    if (list->which == PG_CATALOGUE_INCOMPLETE) {
+        pg_stmt_bind_i64(stmt, 1, PG_FILE_STATE_COMPLETE);
+    }
     while (pg_stmt_next(stmt, &err)) {
         int64_t *id = row_add(list, sizeof(*id));
         if (id == NULL) {
@@ -351,9 +382,9 @@ static pg_err files_job(pg_db_conn *conn, void *arg)
     return err;
 }
 
-pg_err pg_catalogue_files(pg_db *db, bool incomplete_only, int64_t **out_ids, size_t *out_count)
+pg_err pg_catalogue_files(pg_db *db, pg_catalogue_which which, int64_t **out_ids, size_t *out_count)
 {
-    rows list = {.incomplete_only = incomplete_only};
+    rows list = {.which = which};
     return rows_read(db, files_job, &list, (void **) out_ids, out_count);
 }
 
@@ -431,7 +462,7 @@ typedef struct extent_job {
     int64_t id;
 } extent_job;
 
-static pg_err holders_write(pg_db_conn *conn, const pg_catalogue_extent *extent, int64_t id)
+pg_err pg_catalogue_holders_put(pg_db_conn *conn, const pg_catalogue_extent *extent, int64_t id)
 {
     pg_stmt *stmt = NULL;
     PG_TRY(pg_db_prepare(conn, "DELETE FROM file_holder WHERE extent = ?1", &stmt));
@@ -450,10 +481,9 @@ static pg_err holders_write(pg_db_conn *conn, const pg_catalogue_extent *extent,
     return PG_OK;
 }
 
-static pg_err extent_job_run(pg_db_conn *conn, void *arg)
+pg_err pg_catalogue_extent_put(pg_db_conn *conn, int64_t file, const pg_catalogue_extent *extent,
+                               int64_t *out_id)
 {
-    extent_job *job = arg;
-    const pg_catalogue_extent *extent = job->extent;
     pg_stmt *stmt = NULL;
     PG_TRY(
         pg_db_prepare(conn,
@@ -464,7 +494,7 @@ static pg_err extent_job_run(pg_db_conn *conn, void *arg)
     if (extent->id != 0) {
         pg_stmt_bind_i64(stmt, 1, extent->id);
     }
-    pg_stmt_bind_i64(stmt, 2, job->file);
+    pg_stmt_bind_i64(stmt, 2, file);
     pg_stmt_bind_blob(stmt, 3, pg_cid_bytes(&extent->descriptor));
     pg_stmt_bind_blob(stmt, 4, PG_BYTES_OF(extent->extent_id));
     if (extent->root.len != 0) {
@@ -478,8 +508,14 @@ static pg_err extent_job_run(pg_db_conn *conn, void *arg)
     pg_stmt_bind_i64(stmt, 11, (int64_t) extent->expiry_s);
     pg_stmt_bind_i64(stmt, 12, extent->local);
     PG_TRY(pg_stmt_run(stmt));
-    job->id = extent->id != 0 ? extent->id : pg_db_last_id(conn);
-    return holders_write(conn, extent, job->id);
+    *out_id = extent->id != 0 ? extent->id : pg_db_last_id(conn);
+    return pg_catalogue_holders_put(conn, extent, *out_id);
+}
+
+static pg_err extent_job_run(pg_db_conn *conn, void *arg)
+{
+    extent_job *job = arg;
+    return pg_catalogue_extent_put(conn, job->file, job->extent, &job->id);
 }
 
 pg_err pg_catalogue_extent_write(pg_db *db, int64_t file, pg_catalogue_extent *extent)

@@ -71,8 +71,16 @@ PG_NODISCARD pg_err pg_catalogue_row(pg_db *db, int64_t file, pg_file_entry *out
 /** Fill an entry, hosts included, summed over the extents. Errors: PG_ERR_NOT_FOUND, of the database. */
 PG_NODISCARD pg_err pg_catalogue_entry(pg_db *db, int64_t file, pg_file_entry *out_entry);
 
-/** Give the numbers of all finished files, newest first, or only of those not complete. Free *out_ids with pg_mfree. Errors of the database. */
-PG_NODISCARD pg_err pg_catalogue_files(pg_db *db, bool incomplete_only, int64_t **out_ids,
+/** Which finished files. */
+typedef enum pg_catalogue_which {
+    PG_CATALOGUE_ALL,        // versions of the catalogue itself too, newest first
+    PG_CATALOGUE_INCOMPLETE, // of all, those that are not on enough hosts
+    PG_CATALOGUE_LISTED,     // what people put, newest first
+    PG_CATALOGUE_BY_ROOT,    // the same, in the order of their roots
+} pg_catalogue_which;
+
+/** Give the numbers of finished files. Free *out_ids with pg_mfree. Errors of the database. */
+PG_NODISCARD pg_err pg_catalogue_files(pg_db *db, pg_catalogue_which which, int64_t **out_ids,
                                        size_t *out_count);
 
 /** Give the extents of a file in the order they were written; file 0: those to be dropped. Free *out_extents with pg_mfree. Errors of the database. */

@@ -142,6 +142,30 @@
 /** Leases of a put, seconds, unless it asks for others: as long as hosts take. */
 #define PG_FILES_TTL_S_DEFAULT (UINT64_C(60) * 24 * 3600)
 
+// ---- The catalogue among the hosts
+
+/** A snapshot of the catalogue, bytes: about 100,000 files of one extent on ten hosts. */
+#define PG_SNAPSHOT_BYTES_MAX (64U << 20)
+
+/** A change is published when none came for so long, seconds, and at the latest so long after the first. The first of all is published
+ *  after PG_FEED_RETRY_SECONDS. */
+#define PG_FEED_QUIET_SECONDS 60
+#define PG_FEED_LATEST_SECONDS 300
+
+/** Between two looks whether another device published, minutes. */
+#define PG_FEED_LOOK_MINUTES 60
+
+/** What failed is tried again after so long, seconds, twice as long each time, up to so many minutes; when a peer appears, after the first. */
+#define PG_FEED_RETRY_SECONDS 5
+#define PG_FEED_RETRY_MINUTES_MAX 10
+
+/** A version of another device is read again after so long, hours, to see that it can be; one that could not for so long is replaced. */
+#define PG_FEED_VERIFY_HOURS 22
+#define PG_FEED_UNREAD_HOURS 72
+
+/** That a file was removed is remembered for so long, seconds: half a year, three times as long as a device's leases last without it. */
+#define PG_REMOVED_TTL_S (UINT64_C(180) * 24 * 3600)
+
 // ---- Folders as archives
 
 /** Entries of an archive: more than a disk of photographs has. Each costs whoever unpacks it an inode. */

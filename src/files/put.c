@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "files/catalogue_feed.h"
 #include "files/extents.h"
 #include "files/lease_keys.h"
 #include "files/limits.h"
@@ -24,7 +25,8 @@ typedef struct put {
     pg_files *files;
     const pg_put_options *options;
     pg_file_entry *entry;
-    int64_t file; // in the catalogue
+    int64_t file;              // in the catalogue
+    const pg_key *version_key; // of a version of the catalogue; NULL: an ordinary file
     uint64_t expiry_s;
     uint64_t stored_bytes;
     open_extent open[PG_LANES_MAX + 1];
@@ -272,8 +274,13 @@ static pg_err put_run(put *self, const pg_files_source *source, pg_file_entry *o
 {
     pg_files_encoded encoded = {0};
     pg_key key PG_CLEANUP(pg_key_wipe) = {0};
-    pg_key_random(&key);
-    PG_TRY(pg_catalogue_begin(self->files->config.db, &self->file));
+    if (self->version_key != NULL) {
+        key = *self->version_key;
+        PG_TRY(pg_catalogue_begin_version(self->files->config.db, &self->file));
+    } else {
+        pg_key_random(&key);
+        PG_TRY(pg_catalogue_begin(self->files->config.db, &self->file));
+    }
     PG_TRY(encode(self, source, &key, &encoded));
     PG_TRY(record(self, &encoded, &key, out_entry));
     self->files->totals.puts_total++;
@@ -308,13 +315,16 @@ static void put_end(put *self, bool is_done)
     pg_files_recount(self->files);
     pg_fiber_shield(false);
     pg_files_spread_wake(self->files); // to drop, or to spread
+    if (is_done && self->version_key == NULL) {
+        pg_publish_changed(self->files);
+    }
     pg_file_entry_deinit(self->entry);
     pg_mfree(self->entry);
     pg_mfree(self);
 }
 
-pg_err pg_files_put(pg_files *files, const pg_put_options *options, const pg_files_source *source,
-                    pg_file_entry *out_entry)
+static pg_err put_any(pg_files *files, const pg_put_options *options, const pg_key *version_key,
+                      const pg_files_source *source, pg_file_entry *out_entry)
 {
     uint64_t expiry_s = 0;
     PG_TRY(expiry_find(files, options->ttl_s, &expiry_s));
@@ -323,7 +333,11 @@ pg_err pg_files_put(pg_files *files, const pg_put_options *options, const pg_fil
     pg_file_entry *entry = PG_NEW(pg_file_entry);
     pg_err err = PG_ERR_NOMEM;
     if (self != NULL && entry != NULL) {
-        *self = (put){.files = files, .options = options, .entry = entry, .expiry_s = expiry_s};
+        *self = (put){.files = files,
+                      .options = options,
+                      .entry = entry,
+                      .version_key = version_key,
+                      .expiry_s = expiry_s};
         pg_waitq_init(&self->ready);
         err = put_run(self, source, out_entry);
         pg_error_record kept = *pg_error_last();
@@ -335,4 +349,17 @@ pg_err pg_files_put(pg_files *files, const pg_put_options *options, const pg_fil
     }
     pg_files_transfer_end(files);
     return err;
+}
+
+pg_err pg_files_put(pg_files *files, const pg_put_options *options, const pg_files_source *source,
+                    pg_file_entry *out_entry)
+{
+    return put_any(files, options, NULL, source, out_entry);
+}
+
+pg_err pg_files_put_version(pg_files *files, const pg_key *key, uint64_t bytes,
+                            const pg_files_source *source, pg_file_entry *out_entry)
+{
+    const pg_put_options options = {.code = PG_CODE_DEFAULT, .total_bytes = bytes};
+    return put_any(files, &options, key, source, out_entry);
 }

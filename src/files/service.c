@@ -85,6 +85,7 @@ static void on_host_event(const pg_host_event *event, void *user)
 {
     if (event->kind == PG_HOST_EVENT_IDENTIFIED) {
         pg_files_spread_wake(user);
+        pg_publish_peer_appeared(user);
     }
 }
 
@@ -220,7 +221,7 @@ static pg_err needs_load(pg_files *files)
     int64_t *ids = NULL;
     pg_cid *pins = NULL;
     size_t count = 0;
-    PG_TRY(pg_catalogue_files(files->config.db, true, &ids, &count));
+    PG_TRY(pg_catalogue_files(files->config.db, PG_CATALOGUE_INCOMPLETE, &ids, &count));
     pg_err err = local_need_all(files, 0);
     for (size_t i = 0; i < count && err == PG_OK; i++) {
         err = local_need_all(files, ids[i]);
@@ -256,6 +257,10 @@ static pg_err files_begin(pg_files *files)
     PG_TRY(pg_scope_spawn(&files->scope, "files.announce", pg_files_announce_run, files));
     PG_TRY(pg_scope_spawn(&files->scope, "files.grants", pg_files_grants_run, files));
     PG_TRY(pg_scope_spawn(&files->scope, "files.tend", pg_files_tend_run, files));
+    PG_TRY(pg_feed_own_load(files->config.db, &files->publisher.own));
+    if (files->config.dht != NULL && files->config.person != NULL) {
+        PG_TRY(pg_scope_spawn(&files->scope, "files.publish", pg_publish_run, files));
+    }
     return pg_scope_spawn(&files->scope, "files.spread", pg_files_spread_run, files);
 }
 
@@ -273,6 +278,8 @@ pg_err pg_files_new(const pg_files_config *config, pg_files **out_files)
     pg_waitq_init(&files->wake);
     pg_waitq_init(&files->unlocked);
     pg_waitq_init(&files->transfer_ended);
+    pg_waitq_init(&files->publisher.wake);
+    pg_waitq_init(&files->publisher.idle);
     pg_list_init(&files->pinnings);
     pg_err err = files_begin(files);
     if (err != PG_OK) {
@@ -341,7 +348,7 @@ pg_err pg_files_list(pg_files *files, void (*each)(const pg_file_entry *entry, v
     if (entry == NULL) {
         return PG_ERR_NOMEM;
     }
-    pg_err err = pg_catalogue_files(files->config.db, false, &ids, &count);
+    pg_err err = pg_catalogue_files(files->config.db, PG_CATALOGUE_LISTED, &ids, &count);
     for (size_t i = 0; i < count && err == PG_OK; i++) {
         err = pg_catalogue_entry(files->config.db, ids[i], entry);
         if (err == PG_OK) {
@@ -400,6 +407,7 @@ pg_err pg_files_remove(pg_files *files, const pg_cid *root, uint32_t *out_droppe
     pg_err err = file_remove(files, file, &dropped, &hosts);
     pg_files_unlock(files);
     pg_files_recount(files);
+    pg_publish_changed(files);
     PG_TRY(err);
     *out_dropped = dropped;
     *out_hosts = hosts;

@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "codec/cid.h"
+#include "crypto/identity.h"
 #include "crypto/peer_id.h"
 #include "crypto/public_key.h"
 #include "crypto/secret.h"
@@ -36,16 +37,19 @@ typedef struct pg_files pg_files;
 /** The tables of this room, step by step (store/db.h). */
 extern const char *const pg_files_schema_1;
 extern const char *const pg_files_schema_2;
+extern const char *const pg_files_schema_3;
 
 /** What it stands on; all outlive it. */
 typedef struct pg_files_config {
     pg_host *host;
     pg_bitswap *bitswap;
     pg_block_store *blocks;
-    pg_db *db;                // has the tables
-    pg_place_server *place;   // of this node; NULL where it keeps nothing for others
-    const pg_secret *owner;   // lease keys derive from it
-    const pg_dht_pair *dht;   // NULL = none: only connected peers and hints are asked
+    pg_db *db;                 // has the tables
+    pg_place_server *place;    // of this node; NULL where it keeps nothing for others
+    const pg_secret *owner;    // lease keys derive from it
+    const pg_dht_pair *dht;    // NULL = none: only connected peers and hints are asked
+    const pg_identity *person; // signs the feed of the catalogue; NULL = none is published
+    bool is_restored; // the identity was made from its secret: there is a catalogue to be found
     uint64_t cache_bytes_max; // of blocks kept because they passed through
     uint64_t ttl_s;           // of leases, unless a put names another
 } pg_files_config;
@@ -275,6 +279,33 @@ PG_NODISCARD pg_err pg_files_block_put(pg_files *files, pg_bytes bytes, pg_cid *
 /** Get a public block from here or from any connected peer. Errors as pg_bitswap_fetch_any. Parks: yes. */
 PG_NODISCARD pg_err pg_files_block_get(pg_files *files, const pg_cid *cid, pg_time deadline,
                                        pg_buf *out);
+
+// ---- The catalogue among the hosts
+
+/** Where the copy stands from which the secret alone finds all files again. */
+typedef enum pg_catalogue_phase {
+    PG_CATALOGUE_PHASE_OFF,       // there is no DHT
+    PG_CATALOGUE_PHASE_EMPTY,     // nothing was put
+    PG_CATALOGUE_PHASE_RESTORING, // it is looked for, and was not found yet
+    PG_CATALOGUE_PHASE_BEHIND,    // there are changes that are not published
+    PG_CATALOGUE_PHASE_PUBLISHED,
+    PG_CATALOGUE_PHASE_COUNT,
+} pg_catalogue_phase;
+
+/** The copy. */
+typedef struct pg_catalogue_status {
+    pg_catalogue_phase phase;
+    uint64_t sequence;    // of the record that was published last from here; 0 = none
+    uint64_t published_s; // wall clock
+    uint64_t peers;       // that took it
+    uint64_t looks;       // how often it was looked for since the start
+} pg_catalogue_status;
+
+/** Return where the copy stands. */
+pg_catalogue_status pg_files_catalogue_status(const pg_files *files);
+
+/** Publish changes now that are not published yet, as far as it is done by the deadline. Parks: yes. */
+void pg_files_flush(pg_files *files, pg_time deadline);
 
 /** What the room does. */
 typedef struct pg_files_stats {

@@ -12,6 +12,7 @@
 #include "files/grants.h"
 #include "files/host_set.h"
 #include "files/keep.h"
+#include "files/publish.h"
 #include "files/service.h"
 #include "runtime/fiber.h"
 
@@ -28,8 +29,13 @@ struct pg_files {
     unsigned transfers; // puts and gets that run
     pg_waitq transfer_ended;
     pg_list pinnings; // pins that run
+    pg_publisher publisher;
     pg_files_stats totals;
 };
+
+/** Put a version of the catalogue under its key, of so many bytes: a file that is in no list. Otherwise as pg_files_put. */
+PG_NODISCARD pg_err pg_files_put_version(pg_files *files, const pg_key *key, uint64_t bytes,
+                                         const pg_files_source *source, pg_file_entry *out_entry);
 
 /** Be the only one who moves or drops extents. Parks: yes. Errors: PG_ERR_CANCELLED. */
 PG_NODISCARD pg_err pg_files_lock(pg_files *files);

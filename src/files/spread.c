@@ -8,6 +8,7 @@
 #include "files/lease_keys.h"
 #include "files/limits.h"
 #include "files/notices.h"
+#include "files/publish.h"
 #include "files/service_priv.h"
 #include "files/upload.h"
 #include "runtime/time.h"
@@ -186,6 +187,7 @@ static pg_err extent_move(pg_files *files, int64_t file, pg_upload *upload,
     }
     if (err == PG_OK) {
         pg_upload_recorded(upload);
+        pg_publish_changed(files);
         err = moved_drop(files, &before, extent);
     } else {
         *extent = before; // that is what the catalogue says
@@ -236,7 +238,7 @@ static pg_err spread_all(pg_files *files)
 {
     int64_t *ids = NULL;
     size_t count = 0;
-    PG_TRY(pg_catalogue_files(files->config.db, true, &ids, &count));
+    PG_TRY(pg_catalogue_files(files->config.db, PG_CATALOGUE_INCOMPLETE, &ids, &count));
     pg_err err = PG_OK;
     for (size_t i = 0; i < count && err == PG_OK; i++) {
         err = pg_files_lock(files); // a file at a time: who removes one need not wait for all

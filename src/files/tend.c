@@ -8,6 +8,7 @@
 #include "files/discover.h"
 #include "files/limits.h"
 #include "files/notices.h"
+#include "files/publish.h"
 #include "files/service_priv.h"
 #include "runtime/time.h"
 
@@ -122,10 +123,11 @@ static pg_err extent_tend(pg_files *files, int64_t file, bool is_kept, pg_catalo
         checks[i] = (check){.files = files, .extent = extent, .holder = &extent->holders[i]};
     }
     PG_TRY(checks_run(checks, extent->holder_count));
-    if (is_kept) {
-        (void) lease_prolong(files, extent);
-    }
+    bool is_prolonged = is_kept && lease_prolong(files, extent);
     bool is_lost = checks_take(extent, checks, &behind);
+    if (is_prolonged || is_lost) {
+        pg_publish_changed(files);
+    }
     if (behind != 0 && is_kept) {
         PG_TRY(grants_send(files, extent, behind));
     }
@@ -160,6 +162,9 @@ static pg_err file_look(pg_files *files, int64_t file, pg_file_entry *entry)
     PG_TRY(pg_catalogue_extents(files->config.db, file, &extents, &count));
     bool is_over =
         !is_kept && pg_catalogue_expiry_s(extents, count) < (uint64_t) pg_wall_ms() / 1000;
+    if (is_over) {
+        pg_publish_changed(files);
+    }
     err = is_over ? pg_catalogue_remove(files->config.db, file)
                   : file_tend(files, file, is_kept, extents, count);
     pg_mfree(extents);
@@ -174,7 +179,7 @@ static pg_err tend_all(pg_files *files)
     if (entry == NULL) {
         return PG_ERR_NOMEM;
     }
-    pg_err err = pg_catalogue_files(files->config.db, false, &ids, &count);
+    pg_err err = pg_catalogue_files(files->config.db, PG_CATALOGUE_ALL, &ids, &count);
     for (size_t i = 0; i < count && err == PG_OK; i++) {
         err = pg_files_lock(files);
         if (err == PG_OK) {

@@ -20,6 +20,7 @@
 #include "runtime/process.h"
 
 #define SOCKET_NAME "api.sock"
+#define FLUSH_SECONDS 10 // for what changed lately to be published
 
 /** All that runs, in the order it is built. */
 typedef struct node {
@@ -264,7 +265,12 @@ static pg_err node_start(node *self)
     self->options->on_config(&self->config, self->options->user);
     PG_TRY(identity_open(self));
     PG_TRY(host_start(self));
-    const pg_storage_parts parts = {self->host, &self->discovery.dhts, &self->identity};
+    const pg_storage_parts parts = {
+        .host = self->host,
+        .dhts = &self->discovery.dhts,
+        .identity = &self->identity,
+        .is_restored = pg_identity_is_restored(self->options->data),
+    };
     PG_TRY(pg_storage_open(&self->storage, self->options->data, &parts, &self->config));
     PG_TRY(listen_start(self)); // when all that peers may ask for is there
     PG_TRY(pg_discovery_start(&self->discovery, self->host, &self->config, self->storage.db));
@@ -329,27 +335,38 @@ static pg_err impatience_run(void *arg)
     return PG_OK;
 }
 
-// Let what runs finish, until the deadline or a second signal.
-static void node_drain(node *self)
+// Let something finish, until its deadline or a second signal.
+static void until_impatient(node *self, pg_fiber_fn run)
 {
-    pg_scope drain;
+    pg_scope end;
     pg_scope signals;
-    pg_scope_init_tolerant(&drain);
+    pg_scope_init_tolerant(&end);
     pg_scope_init_tolerant(&signals);
-    if (pg_scope_spawn(&drain, "node.drain", drain_run, self) == PG_OK) {
-        pg_ignore(pg_scope_spawn(&signals, "node.signals", impatience_run, &drain),
+    if (pg_scope_spawn(&end, "node.end", run, self) == PG_OK) {
+        pg_ignore(pg_scope_spawn(&signals, "node.signals", impatience_run, &end),
                   "then only the deadline ends it");
-        pg_ignore(pg_scope_join(&drain), "the host is freed next, drained or not");
+        pg_ignore(pg_scope_join(&end), "the host is freed next, done or not");
     }
     pg_scope_close(&signals);
+}
+
+// What changed in the last minute goes to the hosts while they can still be reached; the next start does it otherwise.
+static pg_err flush_run(void *arg)
+{
+    node *self = arg;
+    pg_files_flush(self->storage.files, pg_after(PG_SECONDS(FLUSH_SECONDS)));
+    return PG_OK;
 }
 
 static void node_stop(node *self)
 {
     self->context.is_ready = false;
+    if (self->host != NULL && self->api != NULL) {
+        until_impatient(self, flush_run);
+    }
     pg_finder_free(&self->finder);
     if (self->host != NULL && self->api != NULL) {
-        node_drain(self);
+        until_impatient(self, drain_run);
     }
     pg_api_free(&self->api);
     pg_api_context_close(&self->context);

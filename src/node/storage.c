@@ -44,7 +44,7 @@ static pg_err database_open(pg_storage *storage, const char *data, const pg_keys
 {
     const char *const steps[] = {
         pg_place_schema_1, pg_files_schema_1,    pg_peer_store_schema_1,
-        pg_files_schema_2, pg_dht_keep_schema_1,
+        pg_files_schema_2, pg_dht_keep_schema_1, pg_files_schema_3,
     };
     const pg_db_schema schema = {steps, PG_ARRAY_LEN(steps)};
     pg_buf path = {0};
@@ -96,6 +96,8 @@ static pg_err services_start(pg_storage *storage, const pg_storage_parts *parts,
         .blocks = storage->blocks,
         .db = storage->db,
         .owner = &parts->identity->owner,
+        .person = &parts->identity->person,
+        .is_restored = parts->is_restored,
         .cache_bytes_max = config->storage_cache_bytes,
         .ttl_s = config->storage_ttl_ms / 1000,
     };

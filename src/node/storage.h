@@ -5,6 +5,8 @@
 // Layer: node.  Thread: loop thread only.
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/attr.h"
 #include "base/err.h"
 #include "crypto/keystore.h"
@@ -33,6 +35,7 @@ typedef struct pg_storage_parts {
     pg_host *host;
     const pg_dht_pair *dhts; // may get its members later, or never; NULL = none
     const pg_keystore *identity;
+    bool is_restored; // the identity was made from its secret
 } pg_storage_parts;
 
 /** Open what is on the disk, make it at the first time, and serve it. After a failure end what was begun with pg_storage_close.

@@ -235,7 +235,7 @@ class Answers(unittest.TestCase):
         bare = Server(PROGRAM, "bare")
         self.addCleanup(bare.stop)
         self.server, full = bare, self.server
-        self.assertEqual(list(self.ask("GET", "/api/v1/stat", 200).values()).count(None), 4)
+        self.assertEqual(list(self.ask("GET", "/api/v1/stat", 200).values()).count(None), 5)
         self.server = full
 
     def dhts(self):

@@ -66,7 +66,8 @@ static pg_err life_begin(life *own, sim_node *self)
     PG_TRY(pg_dir_sync("/"));
     own->config.dht_allow_private = true;
     own->config.dht_enabled = self->world->has_dht;
-    const pg_storage_parts parts = {own->host, &own->discovery.dhts, &own->identity};
+    const pg_storage_parts parts = {own->host, &own->discovery.dhts, &own->identity,
+                                    self->is_restored};
     PG_TRY(pg_storage_open(&own->storage, "/data", &parts, &own->config));
     PG_TRY(pg_host_listen(own->host, &listen));
     PG_TRY(pg_discovery_start(&own->discovery, own->host, &own->config, own->storage.db));

@@ -49,6 +49,7 @@ struct sim_node {
     pg_multiaddr addr;
     pg_host *host; // of the life that runs
     pg_storage *storage;
+    bool is_restored; // its identity was made from the secret of another's person
     bool is_up;
     bool stop;
     pg_err (*task)(sim_node *self); // run once

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "crypto/hash.h"
 #include "files/catalogue.h"
+#include "files/catalogue_feed.h"
 #include "files/host_set.h"
 
 static char folder[64];
@@ -19,9 +20,11 @@ static const pg_key key = {.bytes = {9}};
 
 static pg_db *db_open(void)
 {
-    static const char *steps[1];
+    static const char *steps[3];
     steps[0] = pg_files_schema_1;
-    const pg_db_schema schema = {steps, 1};
+    steps[1] = pg_files_schema_2;
+    steps[2] = pg_files_schema_3;
+    const pg_db_schema schema = {steps, PG_ARRAY_LEN(steps)};
     pg_db *db = NULL;
     CHECK_OK(pg_db_open(path, &key, &schema, &db));
     return db;
@@ -110,7 +113,8 @@ static size_t files_count(pg_db *db, bool incomplete_only)
 {
     int64_t *ids = NULL;
     size_t count = 0;
-    CHECK_OK(pg_catalogue_files(db, incomplete_only, &ids, &count));
+    CHECK_OK(pg_catalogue_files(db, incomplete_only ? PG_CATALOGUE_INCOMPLETE : PG_CATALOGUE_ALL,
+                                &ids, &count));
     pg_mfree(ids);
     return count;
 }
@@ -258,6 +262,174 @@ static pg_err pins_run(void *arg)
     return PG_OK;
 }
 
+// ---- Versions of the catalogue itself, and what other devices did
+
+static size_t which_count(pg_db *db, pg_catalogue_which which)
+{
+    int64_t *ids = NULL;
+    size_t count = 0;
+    CHECK_OK(pg_catalogue_files(db, which, &ids, &count));
+    pg_mfree(ids);
+    return count;
+}
+
+static int64_t version_make(pg_db *db, const char *root)
+{
+    int64_t file = 0;
+    pg_file_entry *entry = PG_NEW(pg_file_entry);
+    pg_catalogue_extent extent = extent_make(root, 3);
+    CHECK(entry != NULL);
+    *entry = entry_make(root);
+    CHECK_OK(pg_catalogue_begin_version(db, &file));
+    CHECK_OK(pg_catalogue_extent_write(db, file, &extent));
+    CHECK_OK(pg_catalogue_finish(db, file, entry));
+    pg_file_entry_deinit(entry);
+    pg_mfree(entry);
+    return file;
+}
+
+static pg_err versions_run(void *arg)
+{
+    (void) arg;
+    uint64_t counts[PG_FILE_STATE_COUNT];
+    uint64_t removed = 0;
+    int64_t begun = 0;
+    pg_snapshot_removed *gone = NULL;
+    size_t gone_count = 0;
+    pg_db *db = db_open();
+    (void) file_make(db, "a file", 10);
+    (void) version_make(db, "first");
+    (void) version_make(db, "second");
+    CHECK(which_count(db, PG_CATALOGUE_ALL) == 3 && which_count(db, PG_CATALOGUE_LISTED) == 1 &&
+          which_count(db, PG_CATALOGUE_BY_ROOT) == 1);
+    CHECK_OK(pg_catalogue_counts(db, counts));
+    CHECK(counts[PG_FILE_STATE_COMPLETE] == 1);
+    const pg_cid second = cid_of("second");
+    CHECK_OK(pg_catalogue_versions_remove(db, &second, &removed));
+    CHECK(removed == 1 && which_count(db, PG_CATALOGUE_ALL) == 2 && doomed_count(db) == 1);
+    CHECK_OK(pg_catalogue_begin_version(db, &begun)); // and the node ends
+    pg_db_close(&db);
+    db = db_open();
+    CHECK_OK(pg_catalogue_recover(db));
+    CHECK(which_count(db, PG_CATALOGUE_ALL) == 2 && which_count(db, PG_CATALOGUE_LISTED) == 1);
+    int64_t file = 0;
+    CHECK_OK(pg_catalogue_find(db, &second, &file));
+    CHECK_OK(pg_catalogue_remove(db, file));
+    CHECK_OK(pg_catalogue_removed(db, 0, &gone, &gone_count));
+    CHECK(gone_count == 0); // no other device is told of versions
+    pg_mfree(gone);
+    pg_db_close(&db);
+    return PG_OK;
+}
+
+static pg_err own_run(void *arg)
+{
+    (void) arg;
+    pg_feed_own own;
+    pg_db *db = db_open();
+    CHECK_OK(pg_feed_own_load(db, &own));
+    CHECK(own.sequence == 0 && own.record_len == 0 && !own.is_found);
+    own.is_found = true; // before anything was published
+    CHECK_OK(pg_feed_own_save(db, &own));
+    CHECK_OK(pg_feed_own_load(db, &own));
+    CHECK(own.is_found && own.record_len == 0);
+    own = (pg_feed_own){.sequence = 7,
+                        .record = {1, 2, 3},
+                        .record_len = 3,
+                        .root = cid_of("version"),
+                        .digest = {9},
+                        .published_s = 55,
+                        .stands = true};
+    CHECK_OK(pg_feed_own_save(db, &own));
+    pg_db_close(&db);
+    db = db_open();
+    pg_feed_own again;
+    CHECK_OK(pg_feed_own_load(db, &again));
+    CHECK(again.sequence == 7 && again.record_len == 3 && again.record[2] == 3 &&
+          pg_cid_equal(&again.root, &own.root) && again.digest[0] == 9 && again.published_s == 55 &&
+          again.stands && !again.is_found);
+    pg_db_close(&db);
+    return PG_OK;
+}
+
+static pg_snapshot_file foreign_make(const char *root, pg_catalogue_extent *extent)
+{
+    *extent = extent_make(root, 10);
+    return (pg_snapshot_file){
+        .link = {.root = cid_of(root), .key = {.bytes = {6}}},
+        .name = PG_BYTES_LIT("of another device"),
+        .code = PG_CODE_DEFAULT,
+        .size_bytes = 12345,
+        .put_ms = 1,
+        .placed = extent,
+        .placed_count = 1,
+    };
+}
+
+static pg_err import_run(void *arg)
+{
+    (void) arg;
+    bool is_new = false;
+    int64_t file = 0;
+    size_t count = 0;
+    pg_catalogue_extent extent;
+    pg_catalogue_extent *extents = NULL;
+    pg_snapshot_removed *gone = NULL;
+    pg_db *db = db_open();
+    const pg_snapshot_file foreign = foreign_make("foreign", &extent);
+    CHECK_OK(pg_catalogue_import(db, &foreign, &is_new));
+    CHECK(is_new && which_count(db, PG_CATALOGUE_LISTED) == 1);
+    CHECK_OK(pg_catalogue_import(db, &foreign, &is_new));
+    CHECK(!is_new);
+    CHECK_OK(pg_catalogue_find(db, &foreign.link.root, &file));
+    extent.sequence = 76; // older than what is here
+    extent.expiry_s = 1;
+    CHECK_OK(pg_catalogue_import(db, &foreign, &is_new));
+    CHECK(!is_new);
+    extent.sequence = 78;
+    extent.expiry_s = 6000;
+    extent.holder_count = 8;
+    CHECK_OK(pg_catalogue_import(db, &foreign, &is_new));
+    CHECK(is_new && which_count(db, PG_CATALOGUE_LISTED) == 1);
+    CHECK_OK(pg_catalogue_extents(db, file, &extents, &count));
+    CHECK(count == 1 && extents[0].sequence == 78 && extents[0].expiry_s == 6000 &&
+          extents[0].holder_count == 8 && extents[0].local == 0);
+    pg_mfree(extents);
+    CHECK_OK(pg_catalogue_remove(db, file)); // here: it does not come back
+    CHECK_OK(pg_catalogue_import(db, &foreign, &is_new));
+    CHECK(!is_new && which_count(db, PG_CATALOGUE_LISTED) == 0 && doomed_count(db) == 1);
+    CHECK_OK(pg_catalogue_removed(db, 0, &gone, &count));
+    CHECK(count == 1 && pg_cid_equal(&gone[0].root, &foreign.link.root));
+    uint64_t removed_s = gone[0].removed_s;
+    pg_mfree(gone);
+    CHECK_OK(pg_catalogue_removed(db, removed_s + 1, &gone, &count));
+    CHECK(count == 0); // long ago: forgotten
+    pg_mfree(gone);
+    pg_db_close(&db);
+    return PG_OK;
+}
+
+static pg_err import_removed_run(void *arg)
+{
+    (void) arg;
+    bool is_new = false;
+    pg_catalogue_extent extent;
+    pg_db *db = db_open();
+    (void) file_make(db, "mine", 10);
+    const pg_snapshot_removed mine = {cid_of("mine"), 1000};
+    const pg_snapshot_removed unknown = {cid_of("unknown"), 1000};
+    CHECK_OK(pg_catalogue_import_removed(db, &mine, &is_new));
+    CHECK(is_new && which_count(db, PG_CATALOGUE_LISTED) == 0 && doomed_count(db) == 2);
+    CHECK_OK(pg_catalogue_import_removed(db, &mine, &is_new));
+    CHECK(!is_new);
+    CHECK_OK(pg_catalogue_import_removed(db, &unknown, &is_new));
+    const pg_snapshot_file late = foreign_make("unknown", &extent);
+    CHECK_OK(pg_catalogue_import(db, &late, &is_new));
+    CHECK(!is_new && which_count(db, PG_CATALOGUE_LISTED) == 0);
+    pg_db_close(&db);
+    return PG_OK;
+}
+
 static int folder_make(void **state)
 {
     (void) state;
@@ -309,6 +481,31 @@ static void test_catalogue__pinned_twice__told_once(void **state)
     in_fiber(pins_run, NULL);
 }
 
+static void test_catalogue__versions_of_it__are_in_no_list_and_only_one_stays(void **state)
+{
+    (void) state;
+    in_fiber(versions_run, NULL);
+}
+
+static void test_catalogue__own_record__read_back_after_reopening(void **state)
+{
+    (void) state;
+    in_fiber(own_run, NULL);
+}
+
+static void test_catalogue__file_of_another_device__newer_wins_and_removed_stays_removed(
+    void **state)
+{
+    (void) state;
+    in_fiber(import_run, NULL);
+}
+
+static void test_catalogue__removed_by_another_device__goes_here_too(void **state)
+{
+    (void) state;
+    in_fiber(import_removed_run, NULL);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, folder_make, folder_remove)
 
 int main(void)
@@ -319,6 +516,10 @@ int main(void)
         TEST(test_catalogue__not_finished__in_no_list_and_dropped_after_restart),
         TEST(test_catalogue__slots_here_and_there__state_and_losses_follow),
         TEST(test_catalogue__pinned_twice__told_once),
+        TEST(test_catalogue__versions_of_it__are_in_no_list_and_only_one_stays),
+        TEST(test_catalogue__own_record__read_back_after_reopening),
+        TEST(test_catalogue__file_of_another_device__newer_wins_and_removed_stays_removed),
+        TEST(test_catalogue__removed_by_another_device__goes_here_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

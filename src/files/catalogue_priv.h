@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the parts of the catalogue share inside a transaction.
+//
+// Layer: files, private.  Thread: the database's.
+#pragma once
+
+#include "files/catalogue.h"
+
+/** Write an extent, new or in place of the one with its id, and its holders. Errors of the database. */
+PG_NODISCARD pg_err pg_catalogue_extent_put(pg_db_conn *conn, int64_t file,
+                                            const pg_catalogue_extent *extent, int64_t *out_id);
+
+/** Write the holders of an extent in place of those that were there. Errors of the database. */
+PG_NODISCARD pg_err pg_catalogue_holders_put(pg_db_conn *conn, const pg_catalogue_extent *extent,
+                                             int64_t id);

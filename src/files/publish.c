@@ -1,0 +1,599 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "files/publish.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "dht/feed.h"
+#include "files/limits.h"
+#include "files/pointer.h"
+#include "files/service_priv.h"
+#include "files/snapshot.h"
+#include "runtime/random.h"
+
+#define NAME PG_BYTES_LIT("catalogue")
+
+// ---- The snapshot
+
+/** Return true when an extent can be had from its hosts alone. */
+static bool is_on_hosts(const pg_catalogue_extent *extent)
+{
+    pg_slot_set held = 0;
+    for (size_t i = 0; i < extent->holder_count; i++) {
+        held |= extent->holders[i].slots;
+    }
+    return (unsigned) __builtin_popcount(held) >= (extent->is_whole ? 1U : extent->code.data);
+}
+
+static bool are_on_hosts(const pg_catalogue_extent *extents, size_t count)
+{
+    bool are = count > 0;
+    for (size_t i = 0; i < count && are; i++) {
+        are = is_on_hosts(&extents[i]);
+    }
+    return are;
+}
+
+/** Append a file, unless it is on this node only: then nobody else could have it. */
+static pg_err file_write(const pg_file_entry *entry, const pg_catalogue_extent *extents,
+                         size_t count, pg_buf *out, bool *is_empty)
+{
+    if (!are_on_hosts(extents, count)) {
+        return PG_OK;
+    }
+    const pg_snapshot_file file = {
+        .link = entry->link,
+        .name = pg_buf_bytes(&entry->name),
+        .kind = entry->kind,
+        .code = entry->code,
+        .size_bytes = entry->size_bytes,
+        .packed_bytes = entry->packed_bytes,
+        .stored_bytes = entry->stored_bytes,
+        .extents = entry->extents,
+        .segments = entry->segments,
+        .put_ms = (uint64_t) (entry->put_ms > 0 ? entry->put_ms : 0),
+        .ttl_s = entry->ttl_s,
+        .placed = extents,
+        .placed_count = count,
+    };
+    *is_empty = false;
+    return pg_snapshot_file_add(out, &file);
+}
+
+static pg_err file_snapshot(pg_files *files, int64_t id, pg_file_entry *entry, pg_buf *out,
+                            bool *is_empty)
+{
+    pg_catalogue_extent *extents = NULL;
+    size_t count = 0;
+    pg_err err = pg_catalogue_entry(files->config.db, id, entry);
+    if (err != PG_OK) {
+        return err == PG_ERR_NOT_FOUND ? PG_OK : err; // removed meanwhile
+    }
+    err = pg_catalogue_extents(files->config.db, id, &extents, &count);
+    if (err == PG_OK) {
+        err = file_write(entry, extents, count, out, is_empty);
+    }
+    pg_mfree(extents);
+    pg_file_entry_deinit(entry);
+    return err;
+}
+
+static pg_err files_snapshot(pg_files *files, pg_buf *out, bool *is_empty)
+{
+    int64_t *ids = NULL;
+    size_t count = 0;
+    pg_file_entry *entry = PG_NEW(pg_file_entry);
+    if (entry == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    pg_err err = pg_catalogue_files(files->config.db, PG_CATALOGUE_BY_ROOT, &ids, &count);
+    for (size_t i = 0; i < count && err == PG_OK; i++) {
+        err = file_snapshot(files, ids[i], entry, out, is_empty);
+    }
+    pg_mfree(ids);
+    pg_mfree(entry);
+    return err;
+}
+
+static pg_err removed_snapshot(pg_files *files, pg_buf *out, bool *is_empty)
+{
+    pg_snapshot_removed *removed = NULL;
+    size_t count = 0;
+    uint64_t now_s = (uint64_t) pg_wall_ms() / 1000;
+    uint64_t since_s = now_s > PG_REMOVED_TTL_S ? now_s - PG_REMOVED_TTL_S : 0;
+    PG_TRY(pg_catalogue_removed(files->config.db, since_s, &removed, &count));
+    pg_err err = PG_OK;
+    for (size_t i = 0; i < count && err == PG_OK; i++) {
+        *is_empty = false;
+        err = pg_snapshot_removed_add(out, &removed[i]);
+    }
+    pg_mfree(removed);
+    return err;
+}
+
+static pg_err snapshot_make(pg_files *files, pg_buf *out, bool *out_empty)
+{
+    *out_empty = true;
+    PG_TRY(pg_snapshot_begin(out));
+    PG_TRY(files_snapshot(files, out, out_empty));
+    PG_TRY(removed_snapshot(files, out, out_empty));
+    return pg_snapshot_end(out);
+}
+
+// ---- Taking in what another device published
+
+/** A version of another device. */
+typedef struct foreign {
+    pg_files *files;
+    pg_buf bytes;
+    uint64_t changed; // files that are new here, changed or removed
+} foreign;
+
+static pg_err on_root(const pg_root *root, void *user)
+{
+    (void) user;
+    return root->size_bytes <= PG_SNAPSHOT_BYTES_MAX
+               ? PG_OK
+               : pg_fail(PG_ERR_LIMIT, "the catalogue has %llu bytes, at most %u are read",
+                         (unsigned long long) root->size_bytes, PG_SNAPSHOT_BYTES_MAX);
+}
+
+static pg_err on_bytes(pg_bytes bytes, void *user)
+{
+    foreign *self = user;
+    return pg_buf_append(&self->bytes, bytes);
+}
+
+static pg_err on_file(const pg_snapshot_file *file, void *user)
+{
+    foreign *self = user;
+    bool is_new = false;
+    PG_TRY(pg_catalogue_import(self->files->config.db, file, &is_new));
+    self->changed += is_new ? 1 : 0;
+    return PG_OK;
+}
+
+static pg_err on_removed(const pg_snapshot_removed *removed, void *user)
+{
+    foreign *self = user;
+    bool is_new = false;
+    PG_TRY(pg_catalogue_import_removed(self->files->config.db, removed, &is_new));
+    self->changed += is_new ? 1 : 0;
+    return PG_OK;
+}
+
+static pg_err none_file(const pg_snapshot_file *file, void *user)
+{
+    (void) file;
+    (void) user;
+    return PG_OK;
+}
+
+static pg_err none_removed(const pg_snapshot_removed *removed, void *user)
+{
+    (void) removed;
+    (void) user;
+    return PG_OK;
+}
+
+static pg_err foreign_import(foreign *self)
+{
+    const pg_snapshot_visitor check = {none_file, none_removed, NULL};
+    const pg_snapshot_visitor visitor = {on_file, on_removed, self};
+    PG_TRY(pg_snapshot_decode(pg_buf_bytes(&self->bytes), &check)); // all of it, or nothing
+    PG_TRY(pg_files_lock(self->files));
+    pg_err err = pg_snapshot_decode(pg_buf_bytes(&self->bytes), &visitor);
+    pg_files_unlock(self->files);
+    return err;
+}
+
+static void buf_wipe(pg_buf *buf)
+{
+    if (buf->ptr != NULL) {
+        pg_wipe(buf->ptr, buf->cap);
+    }
+    pg_buf_deinit(buf);
+}
+
+static pg_err foreign_get(pg_files *files, const pg_feed_record *record, uint64_t *out_changed)
+{
+    foreign self = {.files = files, .bytes.max_len = PG_SNAPSHOT_BYTES_MAX};
+    const pg_files_output output = {on_root, on_bytes, &self};
+    const pg_get_options options = {.start = 0};
+    pg_link link = {.root = {.len = 0}};
+    PG_TRY(pg_pointer_decode(record->value, files->config.owner, &files->config.person->peer_id,
+                             record->sequence, &link.root));
+    pg_catalogue_key(files->config.owner, &link.key);
+    pg_err err = pg_files_get(files, &link, &options, &output, NULL);
+    if (err == PG_OK) {
+        err = foreign_import(&self);
+    }
+    *out_changed = self.changed;
+    pg_link_wipe(&link);
+    buf_wipe(&self.bytes);
+    return err;
+}
+
+static pg_err found_note(pg_files *files, uint64_t changed)
+{
+    pg_publisher *self = &files->publisher;
+    if (changed > 0) {
+        pg_log(PG_LOG_LEVEL_INFO, "files.catalogue.found", PG_LOG_U64("changed", changed));
+        pg_files_recount(files);
+        pg_files_spread_wake(files);
+    }
+    if (self->own.is_found) {
+        return PG_OK;
+    }
+    self->own.is_found = true;
+    return pg_feed_own_save(files->config.db, &self->own);
+}
+
+/** Take in a record that is newer than ours. */
+static pg_err foreign_take(pg_files *files, const pg_feed_record *record)
+{
+    pg_publisher *self = &files->publisher;
+    uint8_t payload[PG_HASH_BYTES];
+    uint64_t changed = 0;
+    pg_sha256(record->payload, payload);
+    bool is_seen = self->seen_at != 0 && memcmp(payload, self->seen, sizeof(payload)) == 0;
+    // Whether it can still be had is looked at again: else nobody would put another in the place of one whose device is gone.
+    if (is_seen && pg_now() < self->seen_at + PG_HOURS(PG_FEED_VERIFY_HOURS)) {
+        return PG_OK;
+    }
+    pg_err err = foreign_get(files, record, &changed);
+    if (err == PG_OK) {
+        memcpy(self->seen, payload, sizeof(payload));
+        self->seen_at = pg_now();
+        self->unread_since = 0;
+        return found_note(files, changed);
+    }
+    if (err == PG_ERR_CANCELLED || err == PG_ERR_NOMEM) {
+        return err;
+    }
+    self->unread_since = self->unread_since == 0 ? pg_now() : self->unread_since;
+    pg_log(PG_LOG_LEVEL_INFO, "files.catalogue.unread", PG_LOG_STR("error", pg_err_name(err)),
+           PG_LOG_STR("detail", pg_error_detail(err)));
+    if (pg_now() > self->unread_since + PG_HOURS(PG_FEED_UNREAD_HOURS)) {
+        return PG_OK; // nobody has it any more: ours takes its place
+    }
+    return err;
+}
+
+static bool is_ours(const pg_publisher *self, const pg_feed_record *record)
+{
+    pg_arena arena PG_CLEANUP(pg_arena_deinit) = pg_arena_make(PG_FEED_ARENA_BYTES);
+    pg_feed_record own;
+    if (self->own.record_len == 0 ||
+        pg_feed_decode(pg_bytes_make(self->own.record, self->own.record_len), &arena, &own) !=
+            PG_OK) {
+        return false;
+    }
+    return pg_feed_compare(record, &own) <= 0;
+}
+
+/** Look the feed up, and take in what is newer. *out_foreign tells that it is, and stands. Errors: PG_ERR_NOT_FOUND, PG_ERR_UNREACHABLE and others. */
+static pg_err look(pg_files *files, bool *out_foreign)
+{
+    pg_publisher *self = &files->publisher;
+    const pg_dht_call call = {.quorum =
+                                  PG_DHT_K}; // all who could have it: one honest one is enough
+    pg_arena arena PG_CLEANUP(pg_arena_deinit) = pg_arena_make(PG_FEED_ARENA_BYTES);
+    pg_buf key PG_CLEANUP(pg_buf_deinit) = {0};
+    pg_buf value PG_CLEANUP(pg_buf_deinit) = {.max_len = PG_FEED_BYTES_MAX};
+    pg_feed_record record;
+    *out_foreign = false;
+    PG_TRY(pg_feed_key(&files->config.person->peer_id, NAME, &key));
+    self->looks++;
+    PG_TRY(pg_dht_pair_get(files->config.dht, pg_buf_bytes(&key), &call, &value));
+    PG_TRY(pg_feed_decode(pg_buf_bytes(&value), &arena, &record));
+    self->newest = record.sequence > self->newest ? record.sequence : self->newest;
+    if (is_ours(self, &record)) {
+        return PG_OK;
+    }
+    PG_TRY(foreign_take(files, &record));
+    *out_foreign = self->unread_since == 0;
+    return PG_OK;
+}
+
+// ---- Publishing
+
+/** A snapshot being read. */
+typedef struct cursor {
+    pg_bytes rest;
+} cursor;
+
+static pg_err on_read(pg_mut_bytes space, size_t *out_len, void *user)
+{
+    cursor *self = user;
+    size_t len = space.len < self->rest.len ? space.len : self->rest.len;
+    if (len > 0) {
+        memcpy(space.ptr, self->rest.ptr, len);
+    }
+    self->rest = pg_bytes_slice(self->rest, len, self->rest.len);
+    *out_len = len;
+    return PG_OK;
+}
+
+/** Check that a version is with hosts, not only here. */
+static pg_err version_check(pg_files *files, const pg_cid *root)
+{
+    pg_catalogue_extent *extents = NULL;
+    size_t count = 0;
+    int64_t file = 0;
+    PG_TRY(pg_catalogue_find(files->config.db, root, &file));
+    PG_TRY(pg_catalogue_extents(files->config.db, file, &extents, &count));
+    bool are = are_on_hosts(extents, count);
+    pg_mfree(extents);
+    if (are) {
+        return PG_OK;
+    }
+    PG_TRY(pg_catalogue_remove(files->config.db, file));
+    pg_files_spread_wake(files);
+    return pg_fail(PG_ERR_UNREACHABLE, "no host took the catalogue");
+}
+
+static pg_err version_put(pg_files *files, pg_bytes snapshot, pg_cid *out_root)
+{
+    cursor at = {snapshot};
+    pg_key key PG_CLEANUP(pg_key_wipe) = {0};
+    const pg_files_source source = {on_read, &at};
+    pg_file_entry *entry = PG_NEW(pg_file_entry);
+    if (entry == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    pg_catalogue_key(files->config.owner, &key);
+    pg_err err = pg_files_put_version(files, &key, snapshot.len, &source, entry);
+    if (err == PG_OK) {
+        *out_root = entry->link.root;
+        pg_file_entry_deinit(entry);
+    }
+    pg_mfree(entry);
+    PG_TRY(err);
+    return version_check(files, out_root);
+}
+
+static pg_err record_sign(pg_files *files, pg_feed_own *own)
+{
+    uint8_t nonce[PG_AEAD_NONCE_BYTES];
+    uint8_t value[PG_POINTER_BYTES];
+    pg_buf record PG_CLEANUP(pg_buf_deinit) = {.max_len = PG_FEED_BYTES_MAX};
+    pg_random_bytes(PG_MUT_BYTES_OF(nonce));
+    PG_TRY(pg_pointer_encode(files->config.owner, &files->config.person->peer_id, own->sequence,
+                             nonce, &own->root, value));
+    const pg_feed_record said = {
+        .name = NAME,
+        .sequence = own->sequence,
+        .published_s = own->published_s,
+        .value = PG_BYTES_OF(value),
+    };
+    PG_TRY(pg_feed_encode(files->config.person, &said, &record));
+    memcpy(own->record, record.ptr, record.len);
+    own->record_len = record.len;
+    return PG_OK;
+}
+
+/** Return how many peers have to take a record: a quorum, or all where there are fewer. */
+static size_t stored_min(const pg_dht_pair *dhts)
+{
+    pg_dht *const each[] = {dhts->local, dhts->global};
+    size_t most = 1;
+    for (size_t i = 0; i < PG_ARRAY_LEN(each); i++) {
+        size_t peers = each[i] == NULL ? 0 : pg_dht_get_stats(each[i]).peers;
+        most = peers > most ? peers : most;
+    }
+    return most < PG_DHT_QUORUM ? most : PG_DHT_QUORUM;
+}
+
+/** Drop all versions but the one that stands. */
+static pg_err old_drop(pg_files *files)
+{
+    uint64_t count = 0;
+    PG_TRY(pg_files_lock(files));
+    pg_err err = pg_catalogue_versions_remove(files->config.db, &files->publisher.own.root, &count);
+    pg_files_unlock(files);
+    if (count > 0) {
+        pg_files_spread_wake(files);
+    }
+    return err;
+}
+
+/** Have the DHTs keep our record, and publish it again from now on. */
+static pg_err announce(pg_files *files)
+{
+    pg_publisher *self = &files->publisher;
+    const pg_dht_call call = {.keeps = true};
+    size_t stored = 0;
+    pg_buf key PG_CLEANUP(pg_buf_deinit) = {0};
+    PG_TRY(pg_feed_key(&files->config.person->peer_id, NAME, &key));
+    PG_TRY(pg_dht_pair_put(files->config.dht, pg_buf_bytes(&key),
+                           pg_bytes_make(self->own.record, self->own.record_len), &call, &stored));
+    self->stored = stored;
+    if (stored < stored_min(files->config.dht)) {
+        return pg_fail(PG_ERR_UNREACHABLE, "%zu peers took the record of the catalogue", stored);
+    }
+    self->is_announced = true;
+    if (!self->own.stands) {
+        self->own.stands = true;
+        PG_TRY(pg_feed_own_save(files->config.db, &self->own));
+    }
+    return old_drop(files);
+}
+
+static pg_err version_publish(pg_files *files, pg_bytes snapshot, const uint8_t *digest)
+{
+    pg_publisher *self = &files->publisher;
+    pg_feed_own own = self->own;
+    PG_TRY(version_put(files, snapshot, &own.root));
+    uint64_t last = own.sequence > self->newest ? own.sequence : self->newest;
+    own.sequence = last + 1;
+    own.published_s = (uint64_t) pg_wall_ms() / 1000;
+    own.stands = false;
+    memcpy(own.digest, digest, PG_HASH_BYTES);
+    PG_TRY(record_sign(files, &own));
+    // Before anybody hears of it: after a crash this record is published again, and no other under its sequence.
+    PG_TRY(pg_feed_own_save(files->config.db, &own));
+    self->own = own;
+    self->is_announced = false;
+    pg_err err = announce(files);
+    pg_log(PG_LOG_LEVEL_INFO, "files.catalogue.published", PG_LOG_U64("sequence", own.sequence),
+           PG_LOG_U64("peers", self->stored), PG_LOG_STR("error", pg_err_name(err)));
+    return err;
+}
+
+static pg_err publish(pg_files *files, bool is_foreign, pg_buf *snapshot)
+{
+    pg_publisher *self = &files->publisher;
+    uint8_t digest[PG_HASH_BYTES];
+    PG_TRY(snapshot_make(files, snapshot, &self->is_empty));
+    pg_sha256(pg_buf_bytes(snapshot), digest);
+    bool has_own = self->own.record_len > 0;
+    bool is_same = has_own && memcmp(digest, self->own.digest, sizeof(digest)) == 0;
+    bool is_unread = self->unread_since != 0;
+    if (is_same && !is_unread) {
+        // Another device's record stands, with the same content: ours would only chase it.
+        return is_foreign || (self->is_announced && self->own.stands) ? PG_OK : announce(files);
+    }
+    if (self->is_empty && !has_own && !is_foreign) {
+        return PG_OK;
+    }
+    return version_publish(files, pg_buf_bytes(snapshot), digest);
+}
+
+// ---- The whole
+
+static bool is_restoring(const pg_files *files)
+{
+    return files->config.is_restored && !files->publisher.own.is_found;
+}
+
+static pg_err round_run(pg_files *files)
+{
+    bool is_foreign = false;
+    pg_buf snapshot PG_CLEANUP(buf_wipe) = {.max_len = PG_SNAPSHOT_BYTES_MAX};
+    const pg_dht_pair *dhts = files->config.dht;
+    if (dhts->local == NULL && dhts->global == NULL) {
+        return PG_ERR_UNREACHABLE; // they come later than we do
+    }
+    pg_err err = look(files, &is_foreign);
+    if (err == PG_OK || err == PG_ERR_NOT_FOUND) {
+        pg_err published = publish(files, is_foreign, &snapshot);
+        err = published != PG_OK || !is_restoring(files) ? published : err;
+    }
+    return err;
+}
+
+static void round_note(pg_files *files, pg_err err)
+{
+    pg_publisher *self = &files->publisher;
+    if (err == PG_OK) {
+        self->retry_ns = 0;
+        self->is_behind = false;
+        self->look_at = pg_after(PG_MINUTES(PG_FEED_LOOK_MINUTES));
+        return;
+    }
+    int64_t most = PG_MINUTES(PG_FEED_RETRY_MINUTES_MAX);
+    self->retry_ns = self->retry_ns == 0 ? PG_SECONDS(PG_FEED_RETRY_SECONDS) : 2 * self->retry_ns;
+    self->retry_ns = self->retry_ns < most ? self->retry_ns : most;
+    self->look_at = pg_after(self->retry_ns);
+    self->is_behind = true;
+    pg_log(PG_LOG_LEVEL_DEBUG, "files.catalogue.behind", PG_LOG_STR("error", pg_err_name(err)),
+           PG_LOG_STR("detail", pg_error_detail(err)));
+}
+
+/** When the next round is due. */
+static pg_time due(const pg_publisher *self)
+{
+    if (self->changed_first == 0) {
+        return self->look_at;
+    }
+    bool is_first = self->own.record_len == 0; // till then nothing could be found again
+    pg_time quiet =
+        self->changed_last + PG_SECONDS(is_first ? PG_FEED_RETRY_SECONDS : PG_FEED_QUIET_SECONDS);
+    pg_time latest = self->changed_first + PG_SECONDS(PG_FEED_LATEST_SECONDS);
+    pg_time at = quiet < latest ? quiet : latest;
+    return at < self->look_at ? at : self->look_at;
+}
+
+pg_err pg_publish_run(void *arg)
+{
+    pg_files *files = arg;
+    pg_publisher *self = &files->publisher;
+    self->look_at = pg_after(PG_SECONDS(PG_FEED_RETRY_SECONDS));
+    for (;;) {
+        while (pg_now() < due(self)) {
+            pg_err waited = pg_waitq_wait(&self->wake, due(self));
+            if (waited != PG_OK && waited != PG_ERR_TIMEOUT) {
+                return waited;
+            }
+        }
+        self->is_busy = true;
+        self->changed_first = 0;
+        pg_err err = round_run(files);
+        self->is_busy = false;
+        if (err == PG_ERR_CANCELLED) {
+            return err;
+        }
+        round_note(files, err);
+        pg_waitq_wake_all(&self->idle);
+    }
+}
+
+void pg_publish_changed(pg_files *files)
+{
+    pg_publisher *self = &files->publisher;
+    self->changed_last = pg_now();
+    self->changed_first = self->changed_first == 0 ? self->changed_last : self->changed_first;
+    pg_waitq_wake_all(&self->wake);
+}
+
+void pg_publish_peer_appeared(pg_files *files)
+{
+    pg_publisher *self = &files->publisher;
+    pg_time soon = pg_after(PG_SECONDS(PG_FEED_RETRY_SECONDS));
+    if ((self->is_behind || is_restoring(files)) && self->look_at > soon) {
+        self->look_at = soon;
+        pg_waitq_wake_all(&self->wake);
+    }
+}
+
+static bool is_clean(const pg_publisher *self)
+{
+    return !self->is_busy && self->changed_first == 0;
+}
+
+void pg_files_flush(pg_files *files, pg_time deadline)
+{
+    pg_publisher *self = &files->publisher;
+    if (files->config.dht == NULL || is_clean(self)) {
+        return;
+    }
+    self->look_at = pg_now();
+    pg_waitq_wake_all(&self->wake);
+    while (!is_clean(self) && pg_waitq_wait(&self->idle, deadline) == PG_OK) {
+    }
+}
+
+pg_catalogue_status pg_files_catalogue_status(const pg_files *files)
+{
+    const pg_publisher *self = &files->publisher;
+    pg_catalogue_status status = {
+        .phase = PG_CATALOGUE_PHASE_PUBLISHED,
+        .sequence = self->own.sequence,
+        .published_s = self->own.published_s,
+        .peers = self->stored,
+        .looks = self->looks,
+    };
+    const pg_dht_pair *dhts = files->config.dht;
+    if (dhts == NULL || (dhts->local == NULL && dhts->global == NULL)) {
+        status.phase = PG_CATALOGUE_PHASE_OFF;
+    } else if (is_restoring(files)) {
+        status.phase = PG_CATALOGUE_PHASE_RESTORING;
+    } else if (self->own.record_len == 0 && self->is_empty) {
+        status.phase = PG_CATALOGUE_PHASE_EMPTY;
+    } else if (!self->own.stands || self->changed_first != 0 || self->is_busy || self->is_behind) {
+        status.phase = PG_CATALOGUE_PHASE_BEHIND;
+    }
+    return status;
+}

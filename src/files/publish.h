@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The catalogue among the hosts: written as a file under a key of the owner's secret, behind the feed "catalogue" of the person. A version is
+// placed first, then noted here, then the feed points to it, and only when enough peers have that record the version before is dropped; so at
+// any moment what the feed points to is there. What other devices of the person published comes in by the same way, and after a loss of
+// everything that is the restoring.
+//
+//      changed --> look the feed up --> take in what is newer --> snapshot --> place --> note --> sign, publish --> drop the old
+//
+// Layer: files, private.  Thread: loop thread only.  Spec: docs/protocols/catalogue.md
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "files/catalogue_feed.h"
+#include "runtime/fiber.h"
+#include "runtime/time.h"
+
+/** Its state in the service. */
+typedef struct pg_publisher {
+    pg_feed_own own;
+    pg_waitq wake;
+    pg_waitq idle;
+    bool is_busy;
+    bool is_announced;     // since the start: the DHTs publish it again from then on
+    bool is_empty;         // there is nothing to publish
+    bool is_behind;        // the last try failed
+    pg_time changed_first; // not published yet; 0 = nothing
+    pg_time changed_last;
+    pg_time look_at;
+    int64_t retry_ns;
+    uint8_t seen
+        [PG_HASH_BYTES];  // what was signed of the record of another device that was taken in last
+    pg_time seen_at;      // 0 = none
+    pg_time unread_since; // a newer one of another device cannot be read; 0 = no
+    uint64_t newest;      // the highest sequence met with
+    uint64_t stored;      // peers that took our record
+    uint64_t looks;
+} pg_publisher;
+
+/** Publish changes, look for those of others: for ever, until cancelled. */
+pg_err pg_publish_run(void *arg);
+
+/** Hear that the catalogue changed. Parks: no. */
+void pg_publish_changed(pg_files *files);
+
+/** Hear that a host appeared. Parks: no. */
+void pg_publish_peer_appeared(pg_files *files);

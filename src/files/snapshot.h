@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// The catalogue as bytes: what another device of the same person needs to find, get, renew and drop what was put. One catalogue has one
+// encoding. Not for: where it is kept and how it is found (publish.h).
+//
+// Layer: files.  Thread: any.  Spec: docs/protocols/catalogue.md
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/bytes.h"
+#include "base/err.h"
+#include "files/catalogue.h"
+
+#define PG_SNAPSHOT_VERSION 1
+
+/** One file. */
+typedef struct pg_snapshot_file {
+    pg_link link;
+    pg_bytes name;
+    pg_file_kind kind;
+    pg_code code;
+    uint64_t size_bytes;
+    uint64_t packed_bytes;
+    uint64_t stored_bytes;
+    uint64_t extents;
+    uint64_t segments;
+    uint64_t put_ms; // wall clock
+    uint64_t ttl_s;
+    const pg_catalogue_extent
+        *placed; // [placed_count]; id, local and missed are not of the snapshot
+    size_t placed_count;
+} pg_snapshot_file;
+
+/** A file that was removed. */
+typedef struct pg_snapshot_removed {
+    pg_cid root;
+    uint64_t removed_s; // wall clock
+} pg_snapshot_removed;
+
+// Writing: begin, files in the order of their roots, removed ones likewise, end. Errors of all: PG_ERR_NOMEM, PG_ERR_LIMIT.
+
+/** Begin. */
+PG_NODISCARD pg_err pg_snapshot_begin(pg_buf *out);
+
+/** Append a file. Holders are written in the order of their PeerIds, whatever order they come in. */
+PG_NODISCARD pg_err pg_snapshot_file_add(pg_buf *out, const pg_snapshot_file *file);
+
+/** Append a removed file. */
+PG_NODISCARD pg_err pg_snapshot_removed_add(pg_buf *out, const pg_snapshot_removed *removed);
+
+/** End. */
+PG_NODISCARD pg_err pg_snapshot_end(pg_buf *out);
+
+/** Who hears what a snapshot says. Borrowed for the call; an error ends the reading. */
+typedef struct pg_snapshot_visitor {
+    pg_err (*file)(const pg_snapshot_file *file, void *user);
+    pg_err (*removed)(const pg_snapshot_removed *removed, void *user);
+    void *user;
+} pg_snapshot_visitor;
+
+/** Read a snapshot: every other encoding of what it says is refused. The visitor hears of what stands before a fault.
+ *  Errors: PG_ERR_LIMIT, PG_ERR_TRUNCATED, PG_ERR_MALFORMED, PG_ERR_UNSUPPORTED (version, named), PG_ERR_NOMEM, those of the visitor. */
+PG_NODISCARD pg_err pg_snapshot_decode(pg_bytes in, const pg_snapshot_visitor *visitor);

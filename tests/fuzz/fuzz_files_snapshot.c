@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Goal: any catalogue ends in a verdict and in bounded memory, and one that is read is written again as the same bytes; any pointer to one
+// ends in a verdict.
+// Input: one byte (bit 0: a pointer follows, else a snapshot), then that.
+#include <string.h>
+
+#include "files/pointer.h"
+#include "files/snapshot.h"
+#include "fuzz.h"
+
+static pg_err on_file(const pg_snapshot_file *file, void *user)
+{
+    for (size_t i = 0; i < file->placed_count; i++) {
+        FUZZ_CHECK(file->placed[i].holder_count <= PG_PLACE_SLOTS_MAX);
+    }
+    return pg_snapshot_file_add(user, file);
+}
+
+static pg_err on_removed(const pg_snapshot_removed *removed, void *user)
+{
+    return pg_snapshot_removed_add(user, removed);
+}
+
+static void snapshot_try(pg_bytes in)
+{
+    pg_buf again = {0};
+    const pg_snapshot_visitor visitor = {on_file, on_removed, &again};
+    FUZZ_CHECK(pg_snapshot_begin(&again) == PG_OK);
+    if (pg_snapshot_decode(in, &visitor) == PG_OK) {
+        FUZZ_CHECK(pg_snapshot_end(&again) == PG_OK);
+        FUZZ_CHECK(pg_bytes_equal(in, pg_buf_bytes(&again)));
+    }
+    pg_buf_deinit(&again);
+}
+
+static void pointer_try(pg_bytes in)
+{
+    pg_cid root = {.len = 0};
+    pg_secret owner = {0};
+    pg_peer_id person = {.len = 34, .bytes = {0x12, 32}};
+    memset(person.bytes + 2, 1, 32);
+    FUZZ_CHECK(pg_secret_init(&owner, PG_KEY_BYTES) == PG_OK);
+    memset(owner.ptr, 7, PG_KEY_BYTES);
+    if (pg_pointer_decode(in, &owner, &person, 4, &root) == PG_OK) {
+        FUZZ_CHECK(in.len == PG_POINTER_BYTES && root.len > 0);
+    }
+    pg_secret_deinit(&owner);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size == 0) {
+        return 0;
+    }
+    pg_bytes rest = pg_bytes_make(data + 1, size - 1);
+    if ((data[0] & 1) != 0) {
+        pointer_try(rest);
+    } else {
+        snapshot_try(rest);
+    }
+    return 0;
+}
