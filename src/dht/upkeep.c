@@ -77,19 +77,30 @@ pg_err pg_dht_refresh(pg_dht *dht, const pg_dht_call *call)
 
 // ---- the round ----
 
-// Nobody is left in the table: try those who served the DHT when we last met them.
+// Who served the DHT when we last met, or was never met and may serve it.
+static bool is_worth_a_try(const pg_dht *dht, const pg_book_peer *peer)
+{
+    return peer->addr_count > 0 &&
+           (peer->protocol_count == 0 || pg_book_peer_has_protocol(peer, dht->config.protocol));
+}
+
+// Nobody is left in the table: try some of the book, others each time, for the first may be full or gone.
 static void rejoin(pg_dht *dht)
 {
     pg_host *host = dht->config.host;
     pg_peer_id peers[REJOIN_PEERS_MAX];
     size_t count = 0;
+    size_t seen = 0;
     pg_map_cursor cursor = {0};
-    for (const pg_book_peer *peer = pg_peer_book_next(pg_host_book(host), &cursor);
-         peer != NULL && count < REJOIN_PEERS_MAX;
-         peer = pg_peer_book_next(pg_host_book(host), &cursor)) {
-        if (pg_book_peer_has_protocol(peer, dht->config.protocol)) {
-            peers[count] = peer->id;
-            count++;
+    const pg_book_peer *peer = NULL;
+    while ((peer = pg_peer_book_next(pg_host_book(host), &cursor)) != NULL) {
+        if (!is_worth_a_try(dht, peer)) {
+            continue;
+        }
+        seen++;
+        size_t place = count < REJOIN_PEERS_MAX ? count++ : (size_t) pg_random_below(seen);
+        if (place < REJOIN_PEERS_MAX) {
+            peers[place] = peer->id;
         }
     }
     for (size_t i = 0; i < count && !pg_fiber_is_cancelled(); i++) {

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "dht/limits.h"
+#include "net/conn_manager.h"
 #include "net/framed.h"
 #include "runtime/random.h"
 
@@ -128,8 +129,20 @@ static pg_err services_start(dht_node *self, pg_host *host, pg_dht **out_dht)
     return pg_dht_new(&config, out_dht);
 }
 
+// With a cap a node has a manager, as the program does: a full one lets somebody go, so that newcomers get in.
+static pg_err manager_start(const dht_world_config *wanted, pg_host *host,
+                            pg_conn_manager **out_manager)
+{
+    const pg_conn_marks marks = {
+        .low = wanted->connections / 2,
+        .high = wanted->connections * 3 / 4,
+        .grace_ns = PG_SECONDS(20),
+    };
+    return wanted->connections == 0 ? PG_OK : pg_conn_manager_new(host, &marks, out_manager);
+}
+
 static pg_err life_begin(dht_node *self, const pg_identity *identity, pg_host **out_host,
-                         pg_dht **out_dht)
+                         pg_conn_manager **out_manager, pg_dht **out_dht)
 {
     const uint8_t any[4] = {0};
     const pg_multiaddr listen =
@@ -141,6 +154,7 @@ static pg_err life_begin(dht_node *self, const pg_identity *identity, pg_host **
     }
     PG_TRY(pg_host_new(&config, out_host));
     PG_TRY(pg_host_listen(*out_host, &listen));
+    PG_TRY(manager_start(&self->world->config, *out_host, out_manager));
     return services_start(self, *out_host, out_dht);
 }
 
@@ -164,9 +178,10 @@ static pg_err node_main(void *arg)
     dht_node *self = arg;
     pg_identity identity;
     pg_host *host = NULL;
+    pg_conn_manager *manager = NULL;
     pg_dht *dht = NULL;
     PG_TRY(pg_identity_init(&identity, &self->seed));
-    pg_err err = life_begin(self, &identity, &host, &dht);
+    pg_err err = life_begin(self, &identity, &host, &manager, &dht);
     if (err == PG_OK) {
         self->host = host;
         self->dht = dht;
@@ -176,6 +191,7 @@ static pg_err node_main(void *arg)
     }
     pg_fiber_shield(true);
     pg_dht_free(&dht);
+    pg_conn_manager_free(&manager);
     pg_host_free(&host);
     pg_identity_deinit(&identity);
     pg_fiber_shield(false);

@@ -61,9 +61,10 @@ struct dht_node {
 /** Settings of a network. */
 typedef struct dht_world_config {
     size_t nodes;
-    bool is_null;         // no cryptography on connections
-    uint32_t connections; // a node has at most; 0 = the host's default
-    int64_t refresh_ns;   // 0 = the default
+    bool is_null; // no cryptography on connections
+    uint32_t
+        connections; // a node has at most, with a manager that lets some go; 0 = the host's default, and none
+    int64_t refresh_ns; // 0 = the default
     int64_t republish_ns;
     pg_dht_mode mode;
     unsigned liars_percent; // of the nodes
