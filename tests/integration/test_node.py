@@ -90,6 +90,18 @@ class Commands(NodeTest):
         self.fails(run("id", "--data", data, "--passphrase-file", self.work / "empty"), USAGE)
         self.fails(run("run", "--data", data), KEY)
 
+    def test_quic_shows_in_peers(self):
+        quic = "/ip4/127.0.0.1/udp/0/quic-v1"
+        a, b = self.node("a", source=quic), self.node("b", source=quic)
+        self.assertEqual(b.answer("dial", a.addr)["transport"], "quic-v1")
+        (peer,) = b.answer("peers")["peers"]
+        self.assertEqual((peer["transport"], peer["security"], peer["hybrid"]), ("quic-v1", "tls/X25519MLKEM768", True))
+        self.assertGreater(peer["rtt_ms"], 0)
+        (told,) = b.get("GET /api/v1/peers")[1]["peers"]
+        self.assertEqual((told["transport"], told["security"]), ("quic-v1", "tls/X25519MLKEM768"))
+        plain = run("peers", "--data", b.folder).stdout
+        self.assertRegex(plain, r"outbound by quic-v1, tls/X25519MLKEM768, round trip [0-9.]+ ms")
+
     def test_dial_ping_perf_peers(self):
         a, b = self.node("a", "net.echo=true"), self.node("b")
         dialed = b.answer("dial", a.addr)

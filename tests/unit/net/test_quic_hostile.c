@@ -327,6 +327,52 @@ static void test_quic_hostile__token_we_never_made__is_refused_without_state(voi
     machine_run(body_token_elsewhere);
 }
 
+// ---- A connection led elsewhere
+
+static pg_err echo_much(void *arg)
+{
+    quic_echo_check(arg, 5, 3000000);
+    return PG_OK;
+}
+
+// Somebody on the path sends a packet of the client on from a victim's address, while the server has much to send.
+static pg_err body_led_elsewhere(void *arg)
+{
+    (void) arg;
+    static uint8_t voice[1000];
+    scene *made = scene_open(true);
+    pg_quic_conn *client = pg_quic_conn_of(made->here);
+    size_t answers = 0;
+    pg_quic_run run;
+    pg_scope scope;
+    pg_scope echoes;
+    pg_scope_init_tolerant(&scope);
+    pg_scope_init(&echoes);
+    CHECK_OK(pg_scope_spawn(&scope, "test.serve", quic_echo_run, made->there));
+    CHECK_OK(pg_scope_spawn(&echoes, "test.echo", echo_much, made->here));
+    CHECK_OK(pg_sleep_until(pg_after(PG_MS(3))));
+    CHECK_OK(pg_conn_send_datagram(made->here, PG_BYTES_OF(voice)));
+    CHECK(pg_quic_conn_write(client, pg_now(), &run) && run.len >= sizeof(voice));
+    raw_send(made,
+             pg_bytes_make(made->client.endpoint->out, pg_min_size(run.len, run.segment_len)));
+    size_t led_bytes = pg_min_size(run.len, run.segment_len);
+    size_t bytes = raw_drain(made, &answers);
+    CHECK(bytes > 0 && bytes <= 3 * led_bytes);
+    // The connection stays where the client is.
+    CHECK_OK(pg_scope_join(&echoes));
+    quic_echo_check(made->here, 6, 100000);
+    pg_conn_free(&made->here);
+    pg_scope_close(&scope);
+    scene_close(made);
+    return PG_OK;
+}
+
+static void test_quic_hostile__packet_sent_on_from_a_victim__gets_three_times_at_most(void **state)
+{
+    (void) state;
+    machine_run(body_led_elsewhere);
+}
+
 // ---- A peer with the keys
 
 // Send frames; the server's end has to end with this error, and say which on the wire.
@@ -628,6 +674,7 @@ int main(void)
         cmocka_unit_test(test_quic_hostile__garbage__connection_stands),
         cmocka_unit_test(test_quic_hostile__forged_retry_and_versions__are_not_believed),
         cmocka_unit_test(test_quic_hostile__token_we_never_made__is_refused_without_state),
+        cmocka_unit_test(test_quic_hostile__packet_sent_on_from_a_victim__gets_three_times_at_most),
         cmocka_unit_test(test_quic_hostile__frames_against_the_rules__end_the_connection),
         cmocka_unit_test(test_quic_hostile__gaps_in_many_streams__bounded_memory),
         cmocka_unit_test(test_quic_hostile__endless_credit__no_more_is_held),
