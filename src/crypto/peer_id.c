@@ -41,3 +41,10 @@ pg_err pg_peer_id_decode(pg_bytes in, pg_peer_id *out_id)
     *out_id = make(code, digest);
     return PG_OK;
 }
+
+bool pg_peer_id_cut(pg_multiaddr *addr, pg_peer_id *out_peer)
+{
+    pg_multihash named;
+    return pg_multiaddr_cut_peer(addr, &named) &&
+           pg_peer_id_decode(pg_multihash_bytes(&named), out_peer) == PG_OK;
+}

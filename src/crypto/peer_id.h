@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "codec/multiaddr.h"
 
 #define PG_PEER_ID_BYTES_MAX 44     // an identity multihash of a key of 42 bytes
 #define PG_PEER_ID_KEY_BYTES_MAX 42 // longer keys are hashed with SHA-256
@@ -31,6 +32,9 @@ void pg_peer_id_of_key(pg_bytes encoded_key, pg_peer_id *out_id);
 /** Read a PeerId from its multihash: identity with 1..42 bytes, or SHA-256, and nothing behind it.
  *  Errors: PG_ERR_TRUNCATED, PG_ERR_MALFORMED, PG_ERR_UNSUPPORTED (another hash). */
 PG_NODISCARD pg_err pg_peer_id_decode(pg_bytes in, pg_peer_id *out_id);
+
+/** Take the PeerId off the end of an address. False where there is none that pg_peer_id_decode takes; *out_peer is untouched then. */
+bool pg_peer_id_cut(pg_multiaddr *addr, pg_peer_id *out_peer);
 
 /** Return true when both name the same peer. */
 static inline bool pg_peer_id_equal(const pg_peer_id *a, const pg_peer_id *b)

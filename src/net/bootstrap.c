@@ -225,10 +225,8 @@ static pg_err bootstrap_run(void *arg)
 static pg_err addr_add(pg_bootstrap *bootstrap, const pg_multiaddr *addr)
 {
     pg_multiaddr bare = *addr;
-    pg_multihash named;
     pg_peer_id peer;
-    if (!pg_multiaddr_cut_peer(&bare, &named) || bare.len == 0 ||
-        pg_peer_id_decode(pg_multihash_bytes(&named), &peer) != PG_OK) {
+    if (!pg_peer_id_cut(&bare, &peer) || bare.len == 0) {
         return pg_fail(PG_ERR_INVALID, "needs an address with /p2p/ID at its end");
     }
     if (pg_peer_id_equal(&peer, pg_host_id(bootstrap->host))) {

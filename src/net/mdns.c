@@ -61,12 +61,9 @@ static void addr_hear(mdns_link *link, const pg_multiaddr *addr, const pg_endpoi
 {
     pg_mdns *mdns = link->mdns;
     pg_multiaddr bare = *addr;
-    pg_multihash named;
     pg_peer_id peer;
     const pg_mdns_place place = place_of(link);
-    if (!pg_multiaddr_cut_peer(&bare, &named) ||
-        pg_peer_id_decode(pg_multihash_bytes(&named), &peer) != PG_OK ||
-        pg_peer_id_equal(&peer, pg_host_id(mdns->host))) {
+    if (!pg_peer_id_cut(&bare, &peer) || pg_peer_id_equal(&peer, pg_host_id(mdns->host))) {
         return;
     }
     if (!pg_mdns_addr_is_plausible(&bare, from, &place)) {

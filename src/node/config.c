@@ -7,10 +7,17 @@
 #include <ini.h>
 
 #include "base/mem.h"
+#include "codec/multiaddr.h"
+#include "crypto/peer_id.h"
 
 static void *member_of(pg_config *config, const pg_config_key *key)
 {
     return (char *) config + key->offset;
+}
+
+static bool is_list(const pg_config_key *key)
+{
+    return key->type == PG_CONFIG_TYPE_ADDRS || key->type == PG_CONFIG_TYPE_PEERS;
 }
 
 static void list_clear(pg_config_list *list)
@@ -160,14 +167,39 @@ static pg_err set_text(char **value, const pg_config_key *key, pg_str text)
     return PG_OK;
 }
 
+static pg_err addr_check(const pg_config_key *key, pg_str text)
+{
+    pg_multiaddr addr;
+    pg_peer_id peer;
+    pg_err err = pg_multiaddr_parse(text, &addr);
+    if (err != PG_OK) {
+        return pg_fail(PG_ERR_INVALID, "%s: '%.*s': %s", key->name, PG_STR_ARGS(text),
+                       pg_error_detail(err));
+    }
+    if (key->type != PG_CONFIG_TYPE_PEERS) {
+        return PG_OK;
+    }
+    if (!pg_peer_id_cut(&addr, &peer)) {
+        return pg_fail(PG_ERR_INVALID, "%s: '%.*s' needs /p2p/ID at its end", key->name,
+                       PG_STR_ARGS(text));
+    }
+    if (addr.len == 0) {
+        return pg_fail(PG_ERR_INVALID, "%s: '%.*s' needs an address before /p2p/ID", key->name,
+                       PG_STR_ARGS(text));
+    }
+    return PG_OK;
+}
+
 static pg_err list_append(pg_config_list *list, const pg_config_key *key, pg_str text)
 {
     if (text.len == 0) {
         return PG_OK; // `--set net.peers=` empties a list
     }
-    if (list->count == PG_CONFIG_LIST_MAX) {
-        return pg_fail(PG_ERR_INVALID, "%s: more than %d values", key->name, PG_CONFIG_LIST_MAX);
+    if (list->count == key->max) {
+        return pg_fail(PG_ERR_INVALID, "%s: more than %llu values", key->name,
+                       (unsigned long long) key->max);
     }
+    PG_TRY(addr_check(key, text));
     char *copy = pg_str_dup(text);
     if (copy == NULL) {
         return PG_ERR_NOMEM;
@@ -190,7 +222,8 @@ static pg_err value_set(pg_config *config, const pg_config_key *key, pg_str text
     case PG_CONFIG_TYPE_TEXT:
     case PG_CONFIG_TYPE_CHOICE:
         return set_text(value, key, text);
-    case PG_CONFIG_TYPE_LIST:
+    case PG_CONFIG_TYPE_ADDRS:
+    case PG_CONFIG_TYPE_PEERS:
         if (replaces) {
             list_clear(value);
         }
@@ -234,7 +267,7 @@ pg_err pg_config_init(pg_config *config)
     pg_err err = PG_OK;
     for (size_t i = 0; i < count && err == PG_OK; i++) {
         pg_str rest = pg_str_make(keys[i].initial);
-        if (keys[i].type != PG_CONFIG_TYPE_LIST) {
+        if (!is_list(&keys[i])) {
             err = value_set(config, &keys[i], rest, false);
             continue;
         }
@@ -341,7 +374,8 @@ static bool value_equal(pg_config *a, pg_config *b, const pg_config_key *key)
     case PG_CONFIG_TYPE_TEXT:
     case PG_CONFIG_TYPE_CHOICE:
         return strcmp(*(char *const *) left, *(char *const *) right) == 0;
-    case PG_CONFIG_TYPE_LIST: {
+    case PG_CONFIG_TYPE_ADDRS:
+    case PG_CONFIG_TYPE_PEERS: {
         const pg_config_list *list = left;
         const pg_config_list *other = right;
         bool equal = list->count == other->count;
@@ -364,7 +398,8 @@ static void value_swap(pg_config *a, pg_config *b, const pg_config_key *key)
         [PG_CONFIG_TYPE_DURATION] = sizeof(uint64_t),
         [PG_CONFIG_TYPE_TEXT] = sizeof(char *),
         [PG_CONFIG_TYPE_CHOICE] = sizeof(char *),
-        [PG_CONFIG_TYPE_LIST] = sizeof(pg_config_list),
+        [PG_CONFIG_TYPE_ADDRS] = sizeof(pg_config_list),
+        [PG_CONFIG_TYPE_PEERS] = sizeof(pg_config_list),
     };
     pg_config_list kept;
     memcpy(&kept, member_of(a, key), sizes[key->type]);
@@ -398,7 +433,7 @@ void pg_config_deinit(pg_config *config)
     const pg_config_key *keys = pg_config_keys(&count);
     for (size_t i = 0; i < count; i++) {
         void *value = member_of(config, &keys[i]);
-        if (keys[i].type == PG_CONFIG_TYPE_LIST) {
+        if (is_list(&keys[i])) {
             list_clear(value);
         } else if (keys[i].type == PG_CONFIG_TYPE_TEXT || keys[i].type == PG_CONFIG_TYPE_CHOICE) {
             pg_mfree(*(char **) value);

@@ -33,7 +33,8 @@ typedef enum pg_config_type {
     PG_CONFIG_TYPE_DURATION, // digits and ms, s, m or h; kept in milliseconds
     PG_CONFIG_TYPE_TEXT,
     PG_CONFIG_TYPE_CHOICE, // one of the words in `choices`; kept as text
-    PG_CONFIG_TYPE_LIST,   // texts, one a line of the file
+    PG_CONFIG_TYPE_ADDRS,  // multiaddrs, one a line of the file; kept as texts
+    PG_CONFIG_TYPE_PEERS,  // the same, each with /p2p/ID at its end
 } pg_config_type;
 
 /** Several texts, each NUL-terminated. */
@@ -91,7 +92,7 @@ typedef struct pg_config_key {
     size_t offset;       // of the member of pg_config
     const char *initial; // the default as text; a list: values separated by spaces
     uint64_t min;        // NUMBER, BYTES, DURATION
-    uint64_t max;
+    uint64_t max;        // of these, and how many ADDRS or PEERS
     const char *choices; // CHOICE: words separated by spaces, else NULL
     bool reloads;        // takes effect on SIGHUP
     const char *help;
@@ -104,7 +105,7 @@ const pg_config_key *pg_config_keys(size_t *out_count);
 PG_NODISCARD pg_err pg_config_init(pg_config *config);
 
 /** Set one key from text.
- *  Errors: PG_ERR_INVALID (unknown key, bad value, out of range, a list too long; the detail says which and suggests), PG_ERR_NOMEM. */
+ *  Errors: PG_ERR_INVALID (unknown key, bad value or address, out of range, a list too long; the detail says which and suggests), PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_config_set(pg_config *config, pg_config_layer layer, pg_str name,
                                   pg_str value);
 

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "net/limits.h"
 #include "node/config.h"
 
 #define KIB UINT64_C(1024)
@@ -39,9 +40,10 @@
         name, PG_CONFIG_TYPE_CHOICE, offsetof(pg_config, member), initial, 0, 0, choices, reloads, \
             help                                                                                   \
     }
-#define LIST(name, member, initial, reloads, help)                                                 \
+#define LIST(name, type, member, initial, max, reloads, help)                                      \
     {                                                                                              \
-        name, PG_CONFIG_TYPE_LIST, offsetof(pg_config, member), initial, 0, 0, NULL, reloads, help \
+        name, PG_CONFIG_TYPE_##type, offsetof(pg_config, member), initial, 0, max, NULL, reloads,  \
+            help                                                                                   \
     }
 
 static const pg_config_key keys[] = {
@@ -83,9 +85,9 @@ static const pg_config_key keys[] = {
     CHOICE("log.format", log_format, "text", "text json", true, "how log lines look"),
     CHOICE("log.level", log_level, "info", "error warn info debug trace", true,
            "the least important lines that are written"),
-    LIST("net.announce", net_announce, "", true,
+    LIST("net.announce", ADDRS, net_announce, "", PG_NET_ADVERTISED_MAX, true,
          "addresses to tell others besides those listened on (behind a router, say)"),
-    LIST("net.bootstrap", net_bootstrap, "", true,
+    LIST("net.bootstrap", PEERS, net_bootstrap, "", PG_CONFIG_LIST_MAX, true,
          "peers to begin with while few are connected, as multiaddrs with /p2p/ at the end"),
     DURATION("net.connection_grace", net_connection_grace_ms, "30s", 0, 86400000, true,
              "age from which a connection may be let go for others"),
@@ -96,13 +98,14 @@ static const pg_config_key keys[] = {
     BOOL("net.echo", net_echo, "false", false, "serve /echo/1.0.0, for tests"),
     DURATION("net.handshake_timeout", net_handshake_timeout_ms, "10s", 100, 600000, true,
              "time for the whole handshake of an inbound connection"),
-    LIST("net.listen", net_listen,
+    LIST("net.listen", ADDRS, net_listen,
          "/ip4/0.0.0.0/tcp/4417 /ip4/0.0.0.0/udp/4417/quic-v1 /ip6/::/tcp/4417 "
          "/ip6/::/udp/4417/quic-v1",
-         false, "addresses to listen on, as multiaddrs; port 0 takes a free one"),
+         PG_CONFIG_LIST_MAX, false,
+         "addresses to listen on, as multiaddrs; port 0 takes a free one"),
     BOOL("net.mdns", net_mdns, "true", true,
          "find peers on the local network, and be found there by them"),
-    LIST("net.peers", net_peers, "", true,
+    LIST("net.peers", PEERS, net_peers, "", PG_CONFIG_LIST_MAX, true,
          "peers to stay connected to, as multiaddrs with /p2p/ at the end"),
     BYTES("net.perf_bytes_max", net_perf_bytes_max, "16GiB", 0, 1024 * TIB, true,
           "most bytes one /perf/1.0.0 request may have in each direction; 0 refuses the protocol"),

@@ -24,22 +24,15 @@ static void on_mdns_peer(const pg_peer_id *peer, void *user)
 
 // ---- the lists ----
 
-static pg_err addr_read(const char *key, const char *text, pg_multiaddr *out_addr)
+static pg_err peer_want(pg_finder *finder, const char *text, pg_peer_id *out_peer)
 {
-    pg_err err = pg_multiaddr_parse(pg_str_make(text), out_addr);
-    return err == PG_OK ? PG_OK
-                        : pg_fail(PG_ERR_INVALID, "%s: '%s': %s", key, text, pg_error_detail(err));
-}
-
-static pg_err peer_read(const char *text, pg_multiaddr *out_addr, pg_peer_id *out_peer)
-{
-    pg_multihash named;
-    PG_TRY(addr_read("net.peers", text, out_addr));
-    if (!pg_multiaddr_cut_peer(out_addr, &named) ||
-        pg_peer_id_decode(pg_multihash_bytes(&named), out_peer) != PG_OK) {
-        return pg_fail(PG_ERR_INVALID, "net.peers: '%s' needs /p2p/ID at its end", text);
+    pg_multiaddr addr;
+    PG_TRY(pg_multiaddr_parse(pg_str_make(text), &addr));
+    if (!pg_peer_id_cut(&addr, out_peer)) {
+        return PG_ERR_BUG; // the configuration has looked at it
     }
-    return PG_OK;
+    PG_TRY(pg_host_learn(finder->host, out_peer, &addr, PG_BOOK_SOURCE_GIVEN, PG_FOREVER));
+    return pg_conn_manager_want(finder->manager, out_peer);
 }
 
 static void peers_unwant(pg_finder *finder, pg_peer_id *peers, size_t count)
@@ -57,19 +50,11 @@ static pg_err peers_set(pg_finder *finder, const pg_config_list *list)
     pg_err err = peers == NULL ? PG_ERR_NOMEM : PG_OK;
     size_t count = 0;
     for (; count < list->count && err == PG_OK; count++) {
-        pg_multiaddr addr;
-        err = peer_read(list->items[count], &addr, &peers[count]);
-        if (err == PG_OK) {
-            err =
-                pg_host_learn(finder->host, &peers[count], &addr, PG_BOOK_SOURCE_GIVEN, PG_FOREVER);
-        }
-        if (err == PG_OK) {
-            err = pg_conn_manager_want(finder->manager, &peers[count]);
-        }
+        err = peer_want(finder, list->items[count], &peers[count]);
     }
     if (err != PG_OK) {
         peers_unwant(finder, peers, count > 0 ? count - 1 : 0);
-        return err;
+        return pg_error_wrap(err, "net.peers");
     }
     peers_unwant(finder, finder->peers, finder->peer_count);
     finder->peers = peers;
@@ -77,24 +62,34 @@ static pg_err peers_set(pg_finder *finder, const pg_config_list *list)
     return PG_OK;
 }
 
-static pg_err bootstrap_set(pg_finder *finder, const pg_config_list *list)
+static pg_err bootstrap_make(const pg_finder *finder, const pg_config_list *list,
+                             pg_bootstrap **out_bootstrap)
 {
-    pg_bootstrap *fresh = NULL;
     pg_multiaddr *addrs = pg_calloc(list->count, sizeof(*addrs));
     pg_err err = addrs == NULL ? PG_ERR_NOMEM : PG_OK;
     for (size_t i = 0; i < list->count && err == PG_OK; i++) {
-        err = addr_read("net.bootstrap", list->items[i], &addrs[i]);
+        err = pg_multiaddr_parse(pg_str_make(list->items[i]), &addrs[i]);
     }
     if (err == PG_OK) {
-        err = pg_bootstrap_new(finder->host, addrs, list->count, &fresh);
-        err = err == PG_OK ? PG_OK : pg_error_wrap(err, "net.bootstrap");
+        err = pg_bootstrap_new(finder->host, addrs, list->count, out_bootstrap);
     }
     pg_mfree(addrs);
-    if (err == PG_OK) {
-        pg_bootstrap_free(&finder->bootstrap);
-        finder->bootstrap = fresh;
+    return pg_error_wrap(err, "net.bootstrap");
+}
+
+// Both or none.
+static pg_err lists_set(pg_finder *finder, const pg_config *config)
+{
+    pg_bootstrap *fresh = NULL;
+    PG_TRY(bootstrap_make(finder, &config->net_bootstrap, &fresh));
+    pg_err err = peers_set(finder, &config->net_peers);
+    if (err != PG_OK) {
+        pg_bootstrap_free(&fresh);
+        return err;
     }
-    return err;
+    pg_bootstrap_free(&finder->bootstrap);
+    finder->bootstrap = fresh;
+    return PG_OK;
 }
 
 static pg_err mdns_set(pg_finder *finder, bool is_on)
@@ -129,8 +124,7 @@ static pg_err finder_start(pg_finder *finder, const pg_config *config, pg_db *db
         PG_TRY(pg_peer_store_open(finder->host, db, &finder->store));
     }
     PG_TRY(pg_conn_manager_new(finder->host, &marks, &finder->manager));
-    PG_TRY(peers_set(finder, &config->net_peers));
-    PG_TRY(bootstrap_set(finder, &config->net_bootstrap));
+    PG_TRY(lists_set(finder, config));
     return mdns_set(finder, config->net_mdns);
 }
 
@@ -153,8 +147,7 @@ pg_err pg_finder_new(pg_host *host, const pg_config *config, pg_db *db, pg_finde
 pg_err pg_finder_reload(pg_finder *finder, const pg_config *config)
 {
     const pg_conn_marks marks = marks_make(config);
-    PG_TRY(bootstrap_set(finder, &config->net_bootstrap));
-    PG_TRY(peers_set(finder, &config->net_peers));
+    PG_TRY(lists_set(finder, config));
     pg_conn_manager_set_marks(finder->manager, &marks);
     return mdns_set(finder, config->net_mdns);
 }

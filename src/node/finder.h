@@ -16,11 +16,11 @@ typedef struct pg_finder pg_finder;
 
 /** Begin as the configuration says. Parks: yes.
  *  db   with pg_peer_store_schema_1 among its steps, outlives the finder; NULL: nothing is remembered
- *  Errors: PG_ERR_INVALID (the detail names the key and the entry), PG_ERR_LIMIT, PG_ERR_NOMEM, and those of pg_peer_store_open */
+ *  Errors: PG_ERR_LIMIT (the detail names the key), PG_ERR_NOMEM, and those of pg_peer_store_open */
 PG_NODISCARD pg_err pg_finder_new(pg_host *host, const pg_config *config, pg_db *db,
                                   pg_finder **out_finder);
 
-/** Go on as a changed configuration says. Parks: yes, briefly. Errors as pg_finder_new; a list with an invalid entry is not taken over. */
+/** Go on as a changed configuration says. Parks: yes, briefly. Errors as pg_finder_new; the lists are both taken over or none. */
 PG_NODISCARD pg_err pg_finder_reload(pg_finder *finder, const pg_config *config);
 
 /** Stop, save what is remembered, free, and set *finder to NULL; connections stay. NULL is fine. Parks: yes. */

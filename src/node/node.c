@@ -155,19 +155,12 @@ static pg_err network_key_read(node *self)
     return err;
 }
 
-static pg_err addr_read(const char *key, const char *text, pg_multiaddr *out_addr)
-{
-    pg_err err = pg_multiaddr_parse(pg_str_make(text), out_addr);
-    return err == PG_OK ? PG_OK
-                        : pg_fail(PG_ERR_INVALID, "%s: '%s': %s", key, text, pg_error_detail(err));
-}
-
-static pg_err announce_start(node *self)
+static pg_err announce_set(node *self, const pg_config *config)
 {
     pg_multiaddr addrs[PG_NET_ADVERTISED_MAX];
-    size_t count = pg_min_size(self->config.net_announce.count, PG_NET_ADVERTISED_MAX);
+    size_t count = pg_min_size(config->net_announce.count, PG_NET_ADVERTISED_MAX);
     for (size_t i = 0; i < count; i++) {
-        PG_TRY(addr_read("net.announce", self->config.net_announce.items[i], &addrs[i]));
+        PG_TRY(pg_multiaddr_parse(pg_str_make(config->net_announce.items[i]), &addrs[i]));
     }
     pg_host_announce(self->host, addrs, count);
     return PG_OK;
@@ -181,7 +174,7 @@ static pg_err listen_start(node *self)
     for (size_t i = 0; i < self->config.net_listen.count; i++) {
         const char *text = self->config.net_listen.items[i];
         pg_multiaddr addr;
-        PG_TRY(addr_read("net.listen", text, &addr));
+        PG_TRY(pg_multiaddr_parse(pg_str_make(text), &addr));
         pg_err err = pg_host_listen(self->host, &addr);
         if (err == PG_ERR_UNREACHABLE &&
             pg_str_starts_with(pg_str_make(text), PG_STR("/ip6/::/"))) {
@@ -206,7 +199,7 @@ static pg_err host_start(node *self)
     if (self->config.net_echo) {
         PG_TRY(pg_echo_serve(self->host));
     }
-    return announce_start(self);
+    return announce_set(self, &self->config);
 }
 
 static pg_err api_start(node *self)
@@ -281,12 +274,23 @@ static pg_err node_start(node *self)
 
 // ---- running ----
 
-// A bad file changes nothing: it is told, and the node goes on as it was.
+// A bad file changes nothing: it is told, and the node goes on as it was. What may fail comes first.
 static pg_err config_reload(node *self)
 {
     pg_config fresh;
     const char *fixed = NULL;
     PG_TRY(pg_node_configure(self->options, &fresh));
+    pg_err err = pg_finder_reload(self->finder, &fresh);
+    if (err == PG_OK) {
+        err = announce_set(self, &fresh);
+    }
+    if (err == PG_OK) {
+        err = pg_discovery_reload(&self->discovery, &fresh);
+    }
+    if (err != PG_OK) {
+        pg_config_deinit(&fresh);
+        return err;
+    }
     size_t changed = pg_config_reload(&self->config, &fresh, &fixed);
     pg_config_deinit(&fresh);
     const pg_host_config config = host_config_make(self);
@@ -295,9 +299,7 @@ static pg_err config_reload(node *self)
     self->options->on_config(&self->config, self->options->user);
     pg_log(PG_LOG_LEVEL_INFO, "node.config.reread", PG_LOG_U64("changed", changed),
            PG_LOG_STR("needs_restart", fixed));
-    PG_TRY(announce_start(self));
-    PG_TRY(pg_discovery_reload(&self->discovery, &self->config));
-    return pg_finder_reload(self->finder, &self->config);
+    return PG_OK;
 }
 
 static pg_err node_serve(node *self)

@@ -361,6 +361,19 @@ class Start(NodeTest):
         self.wait_for(lambda: "node.config.refused" in a.log(), "bad settings are refused")
         a.answer("peers")
 
+    def test_reload_of_a_bad_file_changes_nothing(self):
+        a, b = self.node("a"), self.node("b")
+        conf = a.folder / "pangea.conf"
+        for key in ("announce", "peers", "bootstrap"):
+            good = f"[log]\nformat = json\n[net]\npeers = {b.addr}\n"
+            conf.write_text(good + f"{key} = /ip4/nowhere/tcp/1\n", encoding="ascii")
+            before = a.log().count("node.config.refused")
+            a.process.send_signal(signal.SIGHUP)
+            self.wait_for(lambda: a.log().count("node.config.refused") > before, "the file is refused")
+            self.assertIn(f"pangea.conf: line 5: net.{key}: '/ip4/nowhere/tcp/1'", a.log())
+        self.assertNotIn("{", a.log())  # still as text
+        self.assertEqual(a.stats()["connections"], 0)
+
     def test_reload_of_peers(self):
         a, b = self.node("a"), self.node("b")
         conf = a.folder / "pangea.conf"

@@ -10,7 +10,10 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "net/limits.h"
 #include "node/config.h"
+
+#define ID "/p2p/12D3KooWRBhwfeP2Y4TCx1SM6s9rUoHhR5STiGwxBhgFRcw3UERE"
 
 static pg_err config_read(pg_config *config, const char *text)
 {
@@ -91,11 +94,17 @@ static void test_config__command_line__replaces_the_lists_of_the_file(void **sta
     (void) state;
     pg_config config;
     assert_int_equal(pg_config_init(&config), PG_OK);
-    assert_int_equal(config_read(&config, "[net]\npeers = a\npeers = b\n"), PG_OK);
-    assert_int_equal(pg_config_set_pair(&config, PG_STR("net.peers=c")), PG_OK);
-    assert_int_equal(pg_config_set_pair(&config, PG_STR("net.peers=d=e")), PG_OK);
-    assert_int_equal(config.net_peers.count, 2);
-    assert_string_equal(config.net_peers.items[1], "d=e");
+    assert_int_equal(config_read(&config, "[net]\nannounce = /ip4/192.0.2.1/tcp/1\n"
+                                          "announce = /ip4/192.0.2.2/tcp/1\n"),
+                     PG_OK);
+    assert_int_equal(pg_config_set_pair(&config, PG_STR("net.announce=/ip4/192.0.2.3/tcp/1")),
+                     PG_OK);
+    assert_int_equal(pg_config_set_pair(&config, PG_STR("net.announce=/dns/a.example/tcp/1")),
+                     PG_OK);
+    assert_int_equal(pg_config_set_pair(&config, PG_STR("net.swarm_key=d=e")), PG_OK);
+    assert_int_equal(config.net_announce.count, 2);
+    assert_string_equal(config.net_announce.items[1], "/dns/a.example/tcp/1");
+    assert_string_equal(config.net_swarm_key, "d=e");
     assert_int_equal(pg_config_set_pair(&config, PG_STR("net.listen=")), PG_OK);
     assert_int_equal(config.net_listen.count, 0);
     assert_int_equal(pg_config_set_pair(&config, PG_STR("net.echo")), PG_ERR_INVALID);
@@ -150,11 +159,41 @@ static void test_config__bad_file__is_named_by_line(void **state)
     assert_int_equal(pg_config_set(&config, PG_CONFIG_LAYER_FILE, PG_STR("log.level"),
                                    pg_str_make_len("info\0x", 6)),
                      PG_ERR_INVALID);
-    for (int i = 0; i < PG_CONFIG_LIST_MAX; i++) {
-        assert_int_equal(pg_config_set_pair(&config, PG_STR("net.peers=p")), PG_OK);
-    }
-    assert_int_equal(pg_config_set_pair(&config, PG_STR("net.peers=p")), PG_ERR_INVALID);
     pg_config_deinit(&config);
+}
+
+static void assert_list_max(const char *pair, int max)
+{
+    pg_config config;
+    assert_int_equal(pg_config_init(&config), PG_OK);
+    for (int i = 0; i < max; i++) {
+        assert_int_equal(pg_config_set_pair(&config, pg_str_make(pair)), PG_OK);
+    }
+    assert_int_equal(pg_config_set_pair(&config, pg_str_make(pair)), PG_ERR_INVALID);
+    pg_config_deinit(&config);
+}
+
+static void test_config__list__has_a_limit(void **state)
+{
+    (void) state;
+    assert_list_max("net.peers=/ip4/192.0.2.1/tcp/1" ID, PG_CONFIG_LIST_MAX);
+    assert_list_max("net.announce=/ip4/192.0.2.1/tcp/1", PG_NET_ADVERTISED_MAX);
+}
+
+static void test_config__bad_address__is_named_by_line_and_key(void **state)
+{
+    (void) state;
+    assert_rejected("[net]\nannounce = /ip4/192.0.2.1/tcp/1\nannounce = here\n",
+                    "pangea.conf: line 3: net.announce: 'here': an address begins with "
+                    "'/'");
+    assert_rejected("[net]\nlisten = /ip4/192.0.2/tcp/1\n",
+                    "pangea.conf: line 2: net.listen: '/ip4/192.0.2/tcp/1': address: /ip4: "
+                    "'192.0.2' is not an IP address");
+    assert_rejected("[net]\npeers = /ip4/192.0.2.1/tcp/1\n",
+                    "pangea.conf: line 2: net.peers: '/ip4/192.0.2.1/tcp/1' needs /p2p/ID at its "
+                    "end");
+    assert_rejected("[net]\nbootstrap = " ID "\n",
+                    "pangea.conf: line 2: net.bootstrap: '" ID "' needs an address before /p2p/ID");
 }
 
 static void test_config__reload__takes_what_may_change(void **state)
@@ -167,14 +206,16 @@ static void test_config__reload__takes_what_may_change(void **state)
     assert_int_equal(pg_config_init(&fresh), PG_OK);
     assert_int_equal(pg_config_reload(&config, &fresh, &fixed), 0);
     assert_null(fixed);
-    assert_int_equal(config_read(&fresh, "[log]\nlevel = warn\n[net]\necho = true\npeers = x\n"
-                                         "[limits]\nstreams = 100\n"),
-                     PG_OK);
+    assert_int_equal(
+        config_read(&fresh,
+                    "[log]\nlevel = warn\n[net]\necho = true\nannounce = /ip4/192.0.2.1/tcp/1\n"
+                    "[limits]\nstreams = 100\n"),
+        PG_OK);
     assert_int_equal(pg_config_reload(&config, &fresh, &fixed), 3);
     assert_string_equal(fixed, "net.echo");
     assert_string_equal(config.log_level, "warn");
     assert_int_equal(config.limits_streams, 100);
-    assert_int_equal(config.net_peers.count, 1);
+    assert_int_equal(config.net_announce.count, 1);
     assert_false(config.net_echo);
     pg_config_deinit(&config);
     pg_config_deinit(&fresh);
@@ -188,7 +229,8 @@ static void test_config__out_of_memory__is_reported_and_leaks_nothing(void **sta
         pg_mem_fail_nth(n);
         pg_err err = pg_config_init(&config);
         if (err == PG_OK) {
-            err = config_read(&config, "[net]\npeers = x\n[log]\nlevel = warn\n");
+            err = config_read(&config,
+                              "[net]\npeers = /ip4/192.0.2.1/tcp/1" ID "\n[log]\nlevel = warn\n");
             pg_config_deinit(&config);
         }
         bool failed = pg_mem_failed();
@@ -210,6 +252,8 @@ int main(void)
         cmocka_unit_test(test_config__typo__names_line_key_and_the_nearest),
         cmocka_unit_test(test_config__bad_value__says_what_fits),
         cmocka_unit_test(test_config__bad_file__is_named_by_line),
+        cmocka_unit_test(test_config__bad_address__is_named_by_line_and_key),
+        cmocka_unit_test(test_config__list__has_a_limit),
         cmocka_unit_test(test_config__reload__takes_what_may_change),
         cmocka_unit_test(test_config__out_of_memory__is_reported_and_leaks_nothing),
     };
