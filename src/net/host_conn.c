@@ -407,8 +407,9 @@ static pg_err entry_make(pg_host *host, const pg_conn_info *info, const pg_endpo
         pg_mfree(entry);
         return err;
     }
-    book->is_hybrid = book->is_hybrid || info->is_hybrid;
-    book->is_hybrid_noise = book->is_hybrid_noise || (info->is_hybrid && !is_quic(info));
+    if (info->is_hybrid) {
+        pg_book_peer_note_hybrid(book, !is_quic(info));
+    }
     pg_book_peer_pin(book);
     *out_entry = entry;
     return PG_OK;

@@ -10,7 +10,9 @@
 void pg_peer_book_init(pg_peer_book *book, size_t max)
 {
     *book = (pg_peer_book){.max = max};
-    pg_list_init(&book->order);
+    for (size_t i = 0; i < PG_FAMILIARITY_COUNT; i++) {
+        pg_list_init(&book->loose[i]);
+    }
 }
 
 pg_book_peer *pg_peer_book_get(const pg_peer_book *book, const pg_peer_id *id)
@@ -28,7 +30,7 @@ static void protocols_free(char **protocols, size_t count)
 
 static void peer_free(pg_book_peer *peer)
 {
-    pg_list_remove(&peer->order);
+    pg_list_remove(&peer->place);
     pg_mfree(peer->addrs);
     pg_mfree(peer->agent);
     protocols_free(peer->protocols, peer->protocol_count);
@@ -46,29 +48,40 @@ pg_familiarity pg_book_peer_familiarity(const pg_book_peer *peer)
     return peer->is_hybrid || peer->agent != NULL ? PG_FAMILIARITY_MET : PG_FAMILIARITY_HEARD_OF;
 }
 
+// Put a peer at the end of the list it belongs to, or in none.
+static void peer_file(pg_book_peer *peer)
+{
+    peer->filed = pg_book_peer_familiarity(peer);
+    pg_list_remove(&peer->place);
+    if (peer->pins == 0) {
+        pg_list_append(&peer->book->loose[peer->filed], &peer->place);
+    }
+}
+
+static void peer_changed(pg_book_peer *peer)
+{
+    if (pg_book_peer_familiarity(peer) != peer->filed) {
+        peer_file(peer);
+    }
+}
+
 // Make room for one more peer by forgetting the least familiar, of these the one not seen for longest: so strangers cannot push
 // out what is known of others, which guards against downgrades.
 static pg_err room_make(pg_peer_book *book)
 {
-    pg_book_peer *least = NULL;
-    pg_familiarity least_familiarity = PG_FAMILIARITY_COUNT;
     if (pg_map_count(&book->peers) < book->max) {
         return PG_OK;
     }
-    for (pg_list *node = book->order.next;
-         node != &book->order && least_familiarity != PG_FAMILIARITY_HEARD_OF; node = node->next) {
-        pg_book_peer *peer = PG_LIST_OBJECT(node, pg_book_peer, order);
-        if (peer->pins == 0 && pg_book_peer_familiarity(peer) < least_familiarity) {
-            least = peer;
-            least_familiarity = pg_book_peer_familiarity(peer);
+    for (size_t i = 0; i < PG_FAMILIARITY_COUNT; i++) {
+        pg_list *first = pg_list_pop(&book->loose[i]);
+        if (first != NULL) {
+            pg_book_peer *least = PG_LIST_OBJECT(first, pg_book_peer, place);
+            (void) pg_map_take(&book->peers, pg_peer_id_bytes(&least->id));
+            peer_free(least);
+            return PG_OK;
         }
     }
-    if (least == NULL) {
-        return pg_fail(PG_ERR_LIMIT, "the peer book is full with %zu peers in use", book->max);
-    }
-    (void) pg_map_take(&book->peers, pg_peer_id_bytes(&least->id));
-    peer_free(least);
-    return PG_OK;
+    return pg_fail(PG_ERR_LIMIT, "the peer book is full with %zu peers in use", book->max);
 }
 
 pg_err pg_peer_book_add(pg_peer_book *book, const pg_peer_id *id, pg_time now,
@@ -82,6 +95,7 @@ pg_err pg_peer_book_add(pg_peer_book *book, const pg_peer_id *id, pg_time now,
             return PG_ERR_NOMEM;
         }
         peer->id = *id;
+        peer->book = book;
         peer->record.max_len = PG_NET_RECORD_BYTES_MAX;
         if (pg_map_add(&book->peers, pg_peer_id_bytes(id), peer) != PG_OK) {
             pg_mfree(peer);
@@ -89,8 +103,7 @@ pg_err pg_peer_book_add(pg_peer_book *book, const pg_peer_id *id, pg_time now,
         }
     }
     peer->seen_at = now;
-    pg_list_remove(&peer->order);
-    pg_list_append(&book->order, &peer->order);
+    peer_file(peer);
     *out_peer = peer;
     return PG_OK;
 }
@@ -98,12 +111,16 @@ pg_err pg_peer_book_add(pg_peer_book *book, const pg_peer_id *id, pg_time now,
 void pg_book_peer_pin(pg_book_peer *peer)
 {
     peer->pins++;
+    pg_list_remove(&peer->place);
 }
 
 void pg_book_peer_unpin(pg_book_peer *peer)
 {
     pg_assert(peer->pins > 0);
     peer->pins--;
+    if (peer->pins == 0) {
+        peer_file(peer);
+    }
 }
 
 // ---- addresses ----
@@ -142,6 +159,7 @@ static pg_err addr_put(pg_book_peer *peer, const pg_book_addr *fresh, pg_time no
         pg_book_addr *worst = addr_worst(peer, now);
         if (worst->expires_at <= now || worst->source >= fresh->source) {
             *worst = *fresh;
+            peer_changed(peer);
         }
         return PG_OK;
     }
@@ -152,6 +170,7 @@ static pg_err addr_put(pg_book_peer *peer, const pg_book_addr *fresh, pg_time no
     peer->addrs = grown;
     peer->addrs[peer->addr_count] = *fresh;
     peer->addr_count++;
+    peer_changed(peer);
     return PG_OK;
 }
 
@@ -167,6 +186,7 @@ pg_err pg_book_peer_add_addr(pg_book_peer *peer, const pg_multiaddr *addr, pg_bo
     known->source = source < known->source || known->expires_at <= now ? source : known->source;
     known->expires_at = expires_at > known->expires_at ? expires_at : known->expires_at;
     known->confirmed_at = now;
+    peer_changed(peer);
     return PG_OK;
 }
 
@@ -185,6 +205,7 @@ void pg_book_peer_drop_addrs(pg_book_peer *peer, pg_book_source source)
         }
     }
     peer->addr_count = kept;
+    peer_changed(peer);
 }
 
 void pg_book_peer_dialed(pg_book_peer *peer, const pg_multiaddr *addr, bool success, pg_time now,
@@ -205,6 +226,7 @@ void pg_book_peer_dialed(pg_book_peer *peer, const pg_multiaddr *addr, bool succ
     if (known->source > PG_BOOK_SOURCE_REACHED) {
         known->source = PG_BOOK_SOURCE_REACHED;
     }
+    peer_changed(peer);
 }
 
 // Fewer failures first, then the more trusted source.
@@ -257,6 +279,13 @@ bool pg_book_peer_is_due(const pg_book_peer *peer, pg_time now, pg_time *out_due
     return due == now;
 }
 
+void pg_book_peer_note_hybrid(pg_book_peer *peer, bool is_noise)
+{
+    peer->is_hybrid = true;
+    peer->is_hybrid_noise = peer->is_hybrid_noise || is_noise;
+    peer_changed(peer);
+}
+
 // ---- what a peer says of itself ----
 
 // Foreign text on its way to logs, terminals and JSON: printable ASCII, cut.
@@ -282,6 +311,7 @@ pg_err pg_book_peer_set_agent(pg_book_peer *peer, pg_bytes agent)
     }
     pg_mfree(peer->agent);
     peer->agent = clean;
+    peer_changed(peer);
     return PG_OK;
 }
 

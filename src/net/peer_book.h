@@ -21,6 +21,16 @@
 #include "net/backoff.h"
 #include "runtime/time.h"
 
+typedef struct pg_peer_book pg_peer_book;
+
+/** How well a peer is known. */
+typedef enum pg_familiarity {
+    PG_FAMILIARITY_HEARD_OF,
+    PG_FAMILIARITY_MET,     // it was connected
+    PG_FAMILIARITY_REACHED, // and we reached it, or the user named it
+    PG_FAMILIARITY_COUNT,
+} pg_familiarity;
+
 /** Who told an address, the most trusted first. */
 typedef enum pg_book_source {
     PG_BOOK_SOURCE_GIVEN,    // the user or the configuration
@@ -56,15 +66,17 @@ typedef struct pg_book_peer {
     pg_time seen_at;
     uint32_t pins;  // connections and wishes that hold it in the book
     uint32_t keeps; // wishes that connections with it stay (pg_host_keep)
-    pg_list order;  // least recently seen first
+    pg_peer_book *book;
+    pg_familiarity filed; // in which list of the book it is, or would be when nothing pinned it
+    pg_list place;        // there
 } pg_book_peer;
 
 /** The book. Own in place, end with pg_peer_book_deinit. */
-typedef struct pg_peer_book {
+struct pg_peer_book {
     pg_map peers;
-    pg_list order;
+    pg_list loose[PG_FAMILIARITY_COUNT]; // what nothing pins: who was seen last, or pinned, is last
     size_t max;
-} pg_peer_book;
+};
 
 /** Make an empty book of at most `max` peers. */
 void pg_peer_book_init(pg_peer_book *book, size_t max);
@@ -106,16 +118,11 @@ void pg_book_peer_dialed(pg_book_peer *peer, const pg_multiaddr *addr, bool succ
 size_t pg_book_peer_dial_addrs(const pg_book_peer *peer, pg_time now, bool eager,
                                pg_multiaddr *out_addrs, pg_time *out_due);
 
-/** How well a peer is known. */
-typedef enum pg_familiarity {
-    PG_FAMILIARITY_HEARD_OF,
-    PG_FAMILIARITY_MET,     // it was connected
-    PG_FAMILIARITY_REACHED, // and we reached it, or the user named it
-    PG_FAMILIARITY_COUNT,
-} pg_familiarity;
-
 /** Return how well a peer is known: what it would cost a stranger to appear so. */
 pg_familiarity pg_book_peer_familiarity(const pg_book_peer *peer);
+
+/** Note that a peer has shown that it can do a post-quantum handshake: of Noise, or another. */
+void pg_book_peer_note_hybrid(pg_book_peer *peer, bool is_noise);
 
 /** Return true when an address is worth a dial at `now`, as pg_book_peer_dial_addrs, which also says what *out_due is. */
 bool pg_book_peer_is_due(const pg_book_peer *peer, pg_time now, pg_time *out_due);

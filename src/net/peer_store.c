@@ -145,7 +145,9 @@ static pg_err row_restore(pg_peer_store *store, const peer_row *row)
     if (peer == NULL) {
         PG_TRY(pg_peer_book_add(book, &row->id, time_of(row->seen_ms), &peer));
     }
-    peer->is_hybrid = peer->is_hybrid || row->is_hybrid;
+    if (row->is_hybrid) {
+        pg_book_peer_note_hybrid(peer, false);
+    }
     peer->rtt_ns = peer->rtt_ns == 0 ? row->rtt_ns : peer->rtt_ns;
     for (size_t i = 0; i < row->addr_count; i++) {
         pg_time confirmed_at = time_of(row->addrs[i].confirmed_ms);

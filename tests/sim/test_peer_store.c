@@ -206,7 +206,7 @@ static pg_err task_meet_two(life *self)
     pg_peer_id peer = invented(1);
     PG_TRY(learn(self, 1, PG_BOOK_SOURCE_SIGNED));
     PG_TRY(learn(self, 2, PG_BOOK_SOURCE_SIGNED));
-    pg_peer_book_get(pg_host_book(self->host), &peer)->is_hybrid = true;
+    pg_book_peer_note_hybrid(pg_peer_book_get(pg_host_book(self->host), &peer), false);
     return PG_OK;
 }
 

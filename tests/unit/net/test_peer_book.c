@@ -67,7 +67,7 @@ static void test_book__full__strangers_make_room_for_those_that_were_met(void **
     assert_int_equal(pg_book_peer_add_addr(reached, &addr, PG_BOOK_SOURCE_SIGNED, 100, 0), PG_OK);
     pg_book_peer_dialed(reached, &addr, true, 0, 0);
     pg_book_peer *met = add(&book, 2);
-    met->is_hybrid = true;
+    pg_book_peer_note_hybrid(met, true);
     for (uint8_t i = 3; i < 100; i++) { // heard of, one after the other
         pg_book_peer *heard = add(&book, i);
         assert_int_equal(pg_book_peer_add_addr(heard, &addr, PG_BOOK_SOURCE_HEARSAY, 100, 0),
@@ -77,7 +77,7 @@ static void test_book__full__strangers_make_room_for_those_that_were_met(void **
     assert_non_null(pg_peer_book_get(&book, &ids[0]));
     assert_non_null(pg_peer_book_get(&book, &ids[1]));
     for (uint8_t i = 100; i < 110; i++) { // called, one after the other
-        add(&book, i)->is_hybrid = true;
+        pg_book_peer_note_hybrid(add(&book, i), false);
     }
     assert_non_null(pg_peer_book_get(&book, &ids[0]));
     assert_null(pg_peer_book_get(&book, &ids[1]));
@@ -97,6 +97,38 @@ static void test_book__full_of_pinned__refuses(void **state)
     assert_int_equal(pg_peer_book_add(&book, &other, 0, &added), PG_ERR_LIMIT);
     pg_book_peer_unpin(peer);
     assert_int_equal(pg_peer_book_add(&book, &other, 0, &added), PG_OK);
+    pg_peer_book_deinit(&book);
+}
+
+// What the book keeps in order must be what the peers are now, not what they were when they came.
+static void test_book__full__counts_what_is_known_now(void **state)
+{
+    (void) state;
+    pg_peer_book book;
+    pg_multiaddr addr = addr_at(1);
+    pg_peer_book_init(&book, 3);
+    pg_book_peer *named = add(&book, 1);
+    assert_int_equal(pg_book_peer_add_addr(named, &addr, PG_BOOK_SOURCE_GIVEN, 100, 0), PG_OK);
+    assert_int_equal(pg_book_peer_set_agent(add(&book, 2), PG_BYTES_LIT("agent")), PG_OK);
+    pg_book_peer *used = add(&book, 3);
+    pg_book_peer_note_hybrid(used, true);
+    pg_book_peer_pin(used);
+    pg_book_peer_pin(used);
+    pg_book_peer_drop_addrs(named, PG_BOOK_SOURCE_GIVEN);
+    (void) add(&book, 4); // for 1, a stranger by now
+    pg_peer_id ids[] = {peer_named(1), peer_named(2), peer_named(3), peer_named(4)};
+    assert_null(pg_peer_book_get(&book, &ids[0]));
+    assert_non_null(pg_peer_book_get(&book, &ids[1]));
+    pg_book_peer_unpin(used);
+    (void) add(&book, 2); // seen again, before the last pin of 3 goes
+    pg_book_peer_note_hybrid(add(&book, 4), true);
+    (void) add(&book, 5); // for 2, the longest not seen of those that were met and are not pinned
+    assert_null(pg_peer_book_get(&book, &ids[1]));
+    pg_book_peer_unpin(used);
+    pg_book_peer_note_hybrid(add(&book, 5), true);
+    (void) add(&book, 6); // for 4: 3 was in use until now
+    assert_non_null(pg_peer_book_get(&book, &ids[2]));
+    assert_null(pg_peer_book_get(&book, &ids[3]));
     pg_peer_book_deinit(&book);
 }
 
@@ -248,6 +280,7 @@ int main(void)
         cmocka_unit_test(test_book__full__forgets_the_peer_not_seen_for_longest),
         cmocka_unit_test(test_book__full__strangers_make_room_for_those_that_were_met),
         cmocka_unit_test(test_book__full_of_pinned__refuses),
+        cmocka_unit_test(test_book__full__counts_what_is_known_now),
         cmocka_unit_test(test_book__addresses__the_trusted_and_working_come_first),
         cmocka_unit_test(test_book__too_many_addresses__the_least_trusted_goes),
         cmocka_unit_test(test_book__record__only_a_newer_one_counts),
