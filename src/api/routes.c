@@ -82,6 +82,16 @@ static json_object *addrs_make(const pg_host *host)
     return list;
 }
 
+pg_err pg_api_files_of(const pg_api_request *request, pg_files **out_files)
+{
+    const pg_api_context *context = request->user;
+    if (context->files == NULL) {
+        return pg_fail(PG_ERR_UNSUPPORTED, "this node keeps no files");
+    }
+    *out_files = context->files;
+    return PG_OK;
+}
+
 pg_err pg_api_ready_write(const pg_api_context *context, const char *socket_path,
                           const pg_endpoint *tcp, pg_buf *out)
 {

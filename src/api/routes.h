@@ -35,9 +35,20 @@
 #include "exchange/bitswap.h"
 #include "exchange/place_server.h"
 #include "files/service.h"
+#include "net/conn_manager.h"
 #include "net/host.h"
+#include "net/mdns.h"
 #include "runtime/socket.h"
 #include "store/blocks.h"
+
+/** How the node comes to its peers. */
+typedef struct pg_api_finding {
+    pg_conn_manager_stats manager;
+    pg_mdns_stats mdns;     // of what runs now
+    size_t bootstrap_peers; // on the list
+    size_t bootstrap_good;  // of these, when last looked at
+    size_t remembered;      // known from earlier runs
+} pg_api_finding;
 
 /** What the routes speak for. Lives as long as the server. */
 typedef struct pg_api_context {
@@ -54,6 +65,10 @@ typedef struct pg_api_context {
     pg_bitswap *bitswap;
     pg_place_server *place;
     pg_block_store *blocks;
+
+    // Must not park; NULL in a node that does not look for peers.
+    void (*finding)(const void *finder, pg_api_finding *out_finding);
+    const void *finder;
 
     // Of pg_api_context_open.
     pg_events *events;
@@ -78,6 +93,9 @@ extern const pg_api_route pg_api_block_routes[];
 extern const pg_api_route pg_api_stat_routes[];
 extern const pg_api_route pg_api_dht_routes[];
 extern const pg_api_route pg_api_invite_routes[];
+
+/** Give the files of the node that a request is to. Errors: PG_ERR_UNSUPPORTED (it keeps none). */
+PG_NODISCARD pg_err pg_api_files_of(const pg_api_request *request, pg_files **out_files);
 
 /** Tell of a transfer: an event with the document that GET /api/v1/transfers/{id} gives. Parks: no. */
 void pg_api_transfer_tell(pg_api_context *context, const pg_transfer *transfer);

@@ -5,16 +5,6 @@
 #include "base/mem.h"
 #include "exchange/limits.h"
 
-static pg_err files_of(const pg_api_request *request, pg_files **out_files)
-{
-    const pg_api_context *context = request->user;
-    if (context->files == NULL) {
-        return pg_fail(PG_ERR_UNSUPPORTED, "this node keeps no files");
-    }
-    *out_files = context->files;
-    return PG_OK;
-}
-
 static pg_err block_keep(const pg_api_request *request, pg_files *files, pg_mut_bytes space,
                          json_object **out_body)
 {
@@ -36,7 +26,7 @@ static pg_err block_keep(const pg_api_request *request, pg_files *files, pg_mut_
 static pg_err blocks_post(const pg_api_request *request, json_object **out_body)
 {
     pg_files *files = NULL;
-    PG_TRY(files_of(request, &files));
+    PG_TRY(pg_api_files_of(request, &files));
     const size_t space_bytes =
         (size_t) PG_BITSWAP_BLOCK_BYTES_MAX + 1; // one more shows a longer one
     uint8_t *space = pg_malloc(space_bytes);
@@ -55,7 +45,7 @@ static pg_err block_get(const pg_api_request *request, json_object **out_body)
     pg_cid cid;
     pg_buf block = {.max_len = PG_BITSWAP_BLOCK_BYTES_MAX};
     (void) out_body;
-    PG_TRY(files_of(request, &files));
+    PG_TRY(pg_api_files_of(request, &files));
     PG_TRY(pg_uri_u64(request->uri, "timeout_ms", PG_API_BLOCK_TIMEOUT_MS_MAX,
                       PG_API_BLOCK_TIMEOUT_MS, &timeout_ms));
     pg_err err = pg_cid_parse(pg_str_make(request->param), &cid);

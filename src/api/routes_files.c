@@ -7,16 +7,6 @@
 #include "crypto/secret.h"
 #include "exchange/limits.h"
 
-static pg_err files_of(const pg_api_request *request, pg_files **out_files)
-{
-    const pg_api_context *context = request->user;
-    if (context->files == NULL) {
-        return pg_fail(PG_ERR_UNSUPPORTED, "this node keeps no files");
-    }
-    *out_files = context->files;
-    return PG_OK;
-}
-
 // What a person has mistyped is their request's fault, not a peer's.
 static pg_err link_read(const pg_api_request *request, pg_link *out_link)
 {
@@ -118,7 +108,7 @@ static pg_err files_post(const pg_api_request *request, json_object **out_body)
     pg_files *files = NULL;
     pg_put_options options = {.progress = on_files_progress};
     transfer_job job;
-    PG_TRY(files_of(request, &files));
+    PG_TRY(pg_api_files_of(request, &files));
     PG_TRY(put_options_read(request, &options));
     pg_file_entry *entry = PG_NEW(pg_file_entry);
     if (entry == NULL) {
@@ -185,7 +175,7 @@ static pg_err files_get_post(const pg_api_request *request, json_object **out_bo
     pg_get_options options = {.progress = on_files_progress, .user = &job};
     pg_get_report report = {0};
     (void) out_body;
-    PG_TRY(files_of(request, &files));
+    PG_TRY(pg_api_files_of(request, &files));
     PG_TRY(pg_field_u64(request->body, "start", INT64_MAX, 0, &options.start));
     PG_TRY(link_read(request, &link));
     pg_err err = job_begin(&job, request, PG_TRANSFER_KIND_GET);
@@ -263,7 +253,7 @@ static pg_err files_get(const pg_api_request *request, json_object **out_body)
 {
     pg_files *files = NULL;
     (void) out_body;
-    PG_TRY(files_of(request, &files));
+    PG_TRY(pg_api_files_of(request, &files));
     return list_send(request->call, files, "files", false);
 }
 
@@ -271,7 +261,7 @@ static pg_err file_get(const pg_api_request *request, json_object **out_body)
 {
     pg_files *files = NULL;
     pg_cid root;
-    PG_TRY(files_of(request, &files));
+    PG_TRY(pg_api_files_of(request, &files));
     PG_TRY(root_read(request, &root));
     pg_file_entry *entry = PG_NEW(pg_file_entry);
     if (entry == NULL) {
@@ -292,7 +282,7 @@ static pg_err file_delete(const pg_api_request *request, json_object **out_body)
     pg_cid root;
     uint32_t dropped = 0;
     uint32_t hosts = 0;
-    PG_TRY(files_of(request, &files));
+    PG_TRY(pg_api_files_of(request, &files));
     PG_TRY(root_read(request, &root));
     PG_TRY(pg_files_remove(files, &root, &dropped, &hosts));
     *out_body = json_object_new_object();
@@ -310,7 +300,7 @@ static pg_err pins_post(const pg_api_request *request, json_object **out_body)
     transfer_job job;
     pg_pin pin;
     const pg_pin_options options = {on_files_progress, &job};
-    PG_TRY(files_of(request, &files));
+    PG_TRY(pg_api_files_of(request, &files));
     PG_TRY(link_read(request, &link));
     pg_err err = job_begin(&job, request, PG_TRANSFER_KIND_PIN);
     if (err == PG_OK) {
@@ -329,7 +319,7 @@ static pg_err pins_get(const pg_api_request *request, json_object **out_body)
 {
     pg_files *files = NULL;
     (void) out_body;
-    PG_TRY(files_of(request, &files));
+    PG_TRY(pg_api_files_of(request, &files));
     return list_send(request->call, files, "pins", true);
 }
 
@@ -337,7 +327,7 @@ static pg_err pin_delete(const pg_api_request *request, json_object **out_body)
 {
     pg_files *files = NULL;
     pg_cid root;
-    PG_TRY(files_of(request, &files));
+    PG_TRY(pg_api_files_of(request, &files));
     PG_TRY(root_read(request, &root));
     PG_TRY(pg_files_unpin(files, &root));
     *out_body = json_object_new_object();
@@ -350,7 +340,6 @@ static pg_err pin_delete(const pg_api_request *request, json_object **out_body)
 typedef struct inspection {
     json_object *document;
     json_object *extents;
-    uint64_t extent_count;
 } inspection;
 
 static void on_inspect_root(const pg_link_info *info, void *user)
@@ -363,22 +352,20 @@ static void on_inspect_root(const pg_link_info *info, void *user)
     pg_field_add_u64(found->document, "extent_count", info->extents);
 }
 
-static void on_inspect_extent(const pg_extent_info *extent, void *user)
+static bool on_inspect_extent(const pg_extent_info *extent, void *user)
 {
-    inspection *found = user;
-    if (found->extent_count < PG_API_EXTENTS_MAX) {
-        (void) json_object_array_add(found->extents, pg_extent_document(extent));
-    }
-    found->extent_count++;
+    const inspection *found = user;
+    (void) json_object_array_add(found->extents, pg_extent_document(extent));
+    return json_object_array_length(found->extents) < PG_API_EXTENTS_MAX;
 }
 
 static pg_err link_inspect_post(const pg_api_request *request, json_object **out_body)
 {
     pg_files *files = NULL;
     pg_link link;
-    PG_TRY(files_of(request, &files));
+    PG_TRY(pg_api_files_of(request, &files));
     PG_TRY(link_read(request, &link));
-    inspection found = {json_object_new_object(), json_object_new_array(), 0};
+    inspection found = {json_object_new_object(), json_object_new_array()};
     pg_field_add_cid(found.document, "root", &link.root);
     pg_err err = pg_files_inspect(files, &link, on_inspect_root, on_inspect_extent, &found);
     pg_link_wipe(&link);

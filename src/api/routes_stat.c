@@ -101,6 +101,40 @@ static json_object *bitswap_make(const pg_bitswap *bitswap)
     return object;
 }
 
+static json_object *finding_make(const pg_api_context *context)
+{
+    if (context->finding == NULL) {
+        return NULL;
+    }
+    pg_api_finding finding = {.remembered = 0};
+    context->finding(context->finder, &finding);
+    const pg_conn_manager_stats *manager = &finding.manager;
+    uint64_t dials = 0;
+    for (size_t i = 0; i < PG_DIAL_REASON_COUNT; i++) {
+        dials += manager->dials[i];
+    }
+    json_object *object = json_object_new_object();
+    pg_field_add_u64(object, "connected", manager->connected);
+    pg_field_add_u64(object, "wanted", manager->wanted);
+    pg_field_add_u64(object, "found", manager->found);
+    pg_field_add_u64(object, "lost", manager->lost);
+    pg_field_add_u64(object, "dialing", manager->dialing);
+    pg_field_add_u64(object, "remembered", finding.remembered);
+    pg_field_add_u64(object, "bootstrap_peers", finding.bootstrap_peers);
+    pg_field_add_u64(object, "bootstrap_good", finding.bootstrap_good);
+    pg_field_add_u64(object, "mdns_links", finding.mdns.links);
+    pg_field_add_u64(object, "dials_total", dials);
+    pg_field_add_u64(object, "dials_failed_total", manager->dials_failed);
+    pg_field_add_u64(object, "trimmed_total", manager->trimmed);
+    pg_field_add_u64(object, "pings_total", manager->pings);
+    pg_field_add_u64(object, "pings_failed_total", manager->pings_failed);
+    pg_field_add_u64(object, "mdns_messages_total", finding.mdns.messages);
+    pg_field_add_u64(object, "mdns_refused_total",
+                     finding.mdns.messages_bad + finding.mdns.messages_skipped +
+                         finding.mdns.addrs_refused + finding.mdns.peers_refused);
+    return object;
+}
+
 static pg_err stat_get(const pg_api_request *request, json_object **out_body)
 {
     const pg_api_context *context = request->user;
@@ -110,6 +144,7 @@ static pg_err stat_get(const pg_api_request *request, json_object **out_body)
     pg_field_add(body, "files", files_make(context->files));
     pg_field_add(body, "catalogue", catalogue_make(context->files));
     pg_field_add(body, "bitswap", bitswap_make(context->bitswap));
+    pg_field_add(body, "finding", finding_make(context));
     pg_field_add_u64(body, "peers", pg_host_get_stats(context->host).connections);
     pg_field_add_ms(body, "uptime_ms", pg_now() - context->started_at);
     *out_body = body;

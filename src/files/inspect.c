@@ -12,7 +12,7 @@
 typedef struct inspection {
     pg_fetch fetch;
     pg_files_store store;
-    void (*extent)(const pg_extent_info *info, void *user);
+    bool (*extent)(const pg_extent_info *info, void *user); // false: no more of them
     void *user;
     pg_extent_info info;
 } inspection;
@@ -31,7 +31,8 @@ static void holders_copy(const pg_holders *holders, pg_extent_info *info)
     }
 }
 
-static pg_err extent_tell(inspection *self, const pg_extent *extent, uint64_t number)
+static pg_err extent_tell(inspection *self, const pg_extent *extent, uint64_t number,
+                          bool *out_goes_on)
 {
     pg_buf block = {.max_len = PG_DESCRIPTOR_BYTES_MAX};
     pg_descriptor descriptor = {.segment_count = 0};
@@ -45,7 +46,7 @@ static pg_err extent_tell(inspection *self, const pg_extent *extent, uint64_t nu
         self->info.descriptor = extent->descriptor;
         self->info.code = descriptor.code;
         holders_copy(pg_fetch_holders(&self->fetch, descriptor.extent_id), &self->info);
-        self->extent(&self->info, self->user);
+        *out_goes_on = self->extent(&self->info, self->user);
     }
     pg_descriptor_deinit(&descriptor);
     pg_buf_deinit(&block);
@@ -54,12 +55,13 @@ static pg_err extent_tell(inspection *self, const pg_extent *extent, uint64_t nu
 
 static pg_err extents_tell(inspection *self, pg_bytes list)
 {
-    for (uint64_t number = 0; list.len > 0; number++) {
+    bool goes_on = true;
+    for (uint64_t number = 0; list.len > 0 && goes_on; number++) {
         pg_arena arena = pg_arena_make(PG_EXTENT_LIST_BYTES_MAX);
         pg_extent extent = {.plain_bytes = 0};
         pg_err err = pg_extents_take(&list, &arena, &extent);
         if (err == PG_OK) {
-            err = extent_tell(self, &extent, number);
+            err = extent_tell(self, &extent, number, &goes_on);
         }
         pg_arena_deinit(&arena);
         PG_TRY(err);
@@ -99,7 +101,7 @@ static pg_err root_tell(const pg_root *root, void (*tell)(const pg_link_info *in
 
 pg_err pg_files_inspect(pg_files *files, const pg_link *link,
                         void (*root)(const pg_link_info *info, void *user),
-                        void (*extent)(const pg_extent_info *info, void *user), void *user)
+                        bool (*extent)(const pg_extent_info *info, void *user), void *user)
 {
     pg_root read = {0};
     inspection *self = PG_NEW(inspection);

@@ -75,6 +75,9 @@ PG_NODISCARD pg_err pg_files_newest_grant(pg_files *files,
                                           const uint8_t lease_key[PG_ED25519_PUBLIC_BYTES],
                                           pg_buf *out);
 
+/** Return true when the host holds something that was put here. Parks: no. */
+bool pg_files_relies_on(const pg_files *files, const pg_peer_id *host);
+
 /** Hear that a block was found damaged and is gone (store/blocks.h). Parks: no. */
 void pg_files_lost(pg_files *files, const pg_cid *cid);
 
@@ -251,11 +254,11 @@ typedef struct pg_link_info {
     bool is_inline;
 } pg_link_info;
 
-/** Look a link up without fetching the file: `root` is called once, then `extent` for each. Both may be NULL, and must not park.
- *  Errors as pg_files_get. Parks: yes. */
+/** Look a link up without fetching the file: `root` is called once, then `extent` for each until it returns false. Both may be NULL, and
+ *  must not park. Errors as pg_files_get. Parks: yes. */
 PG_NODISCARD pg_err pg_files_inspect(pg_files *files, const pg_link *link,
                                      void (*root)(const pg_link_info *info, void *user),
-                                     void (*extent)(const pg_extent_info *info, void *user),
+                                     bool (*extent)(const pg_extent_info *info, void *user),
                                      void *user);
 
 /** Call `each` for every file that was put here, newest first; entries are borrowed for the call, without hosts. It must not park.

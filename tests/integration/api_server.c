@@ -152,6 +152,17 @@ static pg_err blocks_open(void)
     return err;
 }
 
+static void on_finding(const void *finder, pg_api_finding *out_finding)
+{
+    (void) finder;
+    *out_finding = (pg_api_finding){
+        .manager = {.connected = 3, .dials = {1, 2, 3, 4}},
+        .mdns = {.links = 1, .messages_bad = 1, .addrs_refused = 2},
+        .bootstrap_peers = 2,
+        .remembered = 5,
+    };
+}
+
 static pg_err api_start(void)
 {
     static const pg_api_route *tables[16] = {test_routes};
@@ -174,6 +185,7 @@ static pg_err api_start(void)
         self.context.bitswap = fake_bitswap();
         self.context.place = fake_place();
         self.context.blocks = self.blocks;
+        self.context.finding = on_finding;
     }
     PG_TRY(pg_api_context_open(&self.context));
     PG_TRY(pg_buf_printf(&self.socket_path, "%s/api.sock", self.folder));

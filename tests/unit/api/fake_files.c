@@ -256,7 +256,7 @@ pg_err pg_files_get(pg_files *files, const pg_link *link, const pg_get_options *
 
 pg_err pg_files_inspect(pg_files *files, const pg_link *link,
                         void (*root)(const pg_link_info *info, void *user),
-                        void (*extent)(const pg_extent_info *info, void *user), void *user)
+                        bool (*extent)(const pg_extent_info *info, void *user), void *user)
 {
     pg_file_entry *entry = NULL;
     PG_TRY(entry_find(files, &link->root, &entry));
@@ -264,10 +264,11 @@ pg_err pg_files_inspect(pg_files *files, const pg_link *link,
         .size_bytes = entry->size_bytes,
         .kind = entry->kind,
         .name = pg_buf_bytes(&entry->name),
-        .extents = 1200,
+        .extents = UINT64_C(1) << 40, // nobody can want them all
     };
     root(&info, user);
-    for (uint64_t i = 0; i < info.extents; i++) {
+    bool goes_on = true;
+    for (uint64_t i = 0; i < info.extents && goes_on; i++) {
         pg_extent_info one = {
             .number = i, .plain_bytes = 5, .descriptor = cid_make(~i), .code = entry->code};
         one.holder_count = 2;
@@ -277,7 +278,7 @@ pg_err pg_files_inspect(pg_files *files, const pg_link *link,
             one.holders[host].is_reachable = host == 0;
             one.holders[host].expiry_s = 1000;
         }
-        extent(&one, user);
+        goes_on = extent(&one, user);
     }
     return PG_OK;
 }
