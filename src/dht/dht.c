@@ -367,6 +367,11 @@ static void on_contact(const pg_dht_contact *contact, unsigned bucket, void *use
     walk->each(&contact->id, bucket, walk->user);
 }
 
+bool pg_dht_knows(const pg_dht *dht, const pg_peer_id *peer)
+{
+    return pg_dht_table_has(&dht->table, peer);
+}
+
 void pg_dht_peers_each(const pg_dht *dht,
                        void (*each)(const pg_peer_id *peer, unsigned bucket, void *user),
                        void *user)

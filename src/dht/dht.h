@@ -192,6 +192,9 @@ typedef struct pg_dht_stats {
 /** Return what a DHT holds and did. */
 pg_dht_stats pg_dht_get_stats(const pg_dht *dht);
 
+/** Return true when the peer is in the table. */
+bool pg_dht_knows(const pg_dht *dht, const pg_peer_id *peer);
+
 /** Call `each` for every peer of the table, the farthest buckets first; `bucket` is the number of bits shared. It must not park. */
 void pg_dht_peers_each(const pg_dht *dht,
                        void (*each)(const pg_peer_id *peer, unsigned bucket, void *user),

@@ -76,7 +76,8 @@ pg_err pg_dht_validators_find(const pg_dht_validators *validators, pg_bytes key,
     }
     const pg_dht_validator *found = validator_get(validators, key);
     if (found == NULL) {
-        return pg_fail(PG_ERR_UNSUPPORTED, "this node knows no records of that namespace");
+        return pg_fail(PG_ERR_UNSUPPORTED, "this node knows no records of that namespace: /pk/, "
+                                           "and /test/ with dht.test_namespace");
     }
     *out_validator = found;
     return PG_OK;

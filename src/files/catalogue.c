@@ -324,6 +324,7 @@ typedef struct rows {
     size_t room;
     int64_t file;
     pg_catalogue_which which;
+    size_t max;
 } rows;
 
 static void *row_add(rows *list, size_t item_bytes)
@@ -586,6 +587,32 @@ pg_err pg_catalogue_pins(pg_db *db, pg_cid **out_cids, size_t *out_count)
 {
     rows list = {.file = 0};
     return rows_read(db, pins_job, &list, (void **) out_cids, out_count);
+}
+
+// ---- Hosts
+
+static pg_err hosts_job(pg_db_conn *conn, void *arg)
+{
+    rows *list = arg;
+    pg_stmt *stmt = NULL;
+    pg_err err = PG_OK;
+    PG_TRY(pg_db_prepare(
+        conn, "SELECT peer FROM file_holder GROUP BY peer ORDER BY count(*) DESC LIMIT ?1", &stmt));
+    pg_stmt_bind_i64(stmt, 1, (int64_t) list->max);
+    while (pg_stmt_next(stmt, &err)) {
+        pg_peer_id *host = row_add(list, sizeof(*host));
+        if (host == NULL) {
+            return PG_ERR_NOMEM;
+        }
+        PG_TRY(pg_peer_id_decode(pg_stmt_blob(stmt, 0), host));
+    }
+    return err;
+}
+
+pg_err pg_catalogue_hosts(pg_db *db, size_t max, pg_peer_id **out_hosts, size_t *out_count)
+{
+    rows list = {.max = max};
+    return rows_read(db, hosts_job, &list, (void **) out_hosts, out_count);
 }
 
 // ---- What follows from an extent's holders

@@ -87,6 +87,10 @@ PG_NODISCARD pg_err pg_catalogue_files(pg_db *db, pg_catalogue_which which, int6
 PG_NODISCARD pg_err pg_catalogue_extents(pg_db *db, int64_t file, pg_catalogue_extent **out_extents,
                                          size_t *out_count);
 
+/** Give the hosts of all extents, at most `max`, those with most extents first. Free *out_hosts with pg_mfree. Errors of the database. */
+PG_NODISCARD pg_err pg_catalogue_hosts(pg_db *db, size_t max, pg_peer_id **out_hosts,
+                                       size_t *out_count);
+
 /** Return the slots that nobody holds, neither a host nor this node. */
 pg_slot_set pg_catalogue_missing(const pg_catalogue_extent *extent);
 

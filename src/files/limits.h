@@ -186,3 +186,6 @@
 
 /** What is read from a file, or from a stream, in one step, bytes. */
 #define PG_ARCHIVE_STEP_BYTES (128U << 10)
+
+/** Hosts of what was put here that are kept in mind. */
+#define PG_RELIANCE_HOSTS_MAX 4096

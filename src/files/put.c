@@ -57,10 +57,16 @@ static uint64_t expected_bytes(const put *self)
     return plain / self->options->code.data;
 }
 
+static pg_err placed_write(const put *self, pg_catalogue_extent *extent)
+{
+    PG_TRY(pg_catalogue_extent_write(self->files->config.db, self->file, extent));
+    pg_reliance_add(&self->files->reliance, extent);
+    return PG_OK;
+}
+
 static pg_err on_record(pg_catalogue_extent *extent, void *user)
 {
-    const put *self = user;
-    return pg_catalogue_extent_write(self->files->config.db, self->file, extent);
+    return placed_write(user, extent);
 }
 
 static pg_err extent_open(put *self, open_extent *extent, const uint8_t *id)
@@ -132,7 +138,7 @@ static pg_err extent_close(put *self, open_extent *open, pg_bytes block, pg_exte
 {
     self->placed.id = 0;
     PG_TRY(pg_upload_finish(open->upload, block, &extent->descriptor, &self->placed));
-    PG_TRY(pg_catalogue_extent_write(self->files->config.db, self->file, &self->placed));
+    PG_TRY(placed_write(self, &self->placed));
     pg_upload_recorded(open->upload);
     stored_count(self, &self->placed);
     hints_set(extent, &self->placed); // borrowed from `placed` until the list has them
@@ -175,7 +181,7 @@ static pg_err root_place_whole(put *self, pg_bytes block, const pg_cid *cid)
     PG_TRY(pg_upload_new(self->files, &spec, &self->first));
     PG_TRY(pg_upload_finish(self->first, block, cid, &self->placed));
     stored_count(self, &self->placed);
-    PG_TRY(pg_catalogue_extent_write(self->files->config.db, self->file, &self->placed));
+    PG_TRY(placed_write(self, &self->placed));
     pg_upload_recorded(self->first);
     return pg_upload_seal(self->first, PG_BYTES_EMPTY, NULL, &self->placed);
 }
@@ -188,7 +194,7 @@ static pg_err on_put_root(pg_bytes block, const pg_cid *cid, void *user)
     }
     PG_TRY(pg_upload_seal(self->first, block, cid, &self->first_placed));
     self->stored_bytes += block.len * self->first_placed.holder_count;
-    PG_TRY(pg_catalogue_extent_write(self->files->config.db, self->file, &self->first_placed));
+    PG_TRY(placed_write(self, &self->first_placed));
     pg_upload_recorded(self->first);
     return PG_OK;
 }

@@ -117,6 +117,17 @@ void pg_files_recount(pg_files *files)
     }
 }
 
+void pg_files_rely(pg_files *files)
+{
+    pg_ignore(pg_reliance_read(&files->reliance, files->config.db),
+              "it only says whom to stay connected with; read again in an hour");
+}
+
+bool pg_files_relies_on(const pg_files *files, const pg_peer_id *host)
+{
+    return pg_reliance_has(&files->reliance, host);
+}
+
 pg_err pg_files_transfer_begin(pg_files *files)
 {
     while (files->transfers == PG_TRANSFERS_MAX) {
@@ -253,6 +264,7 @@ static pg_err files_begin(pg_files *files)
     PG_TRY(pg_catalogue_recover(files->config.db));
     PG_TRY(needs_load(files));
     pg_files_recount(files);
+    pg_files_rely(files);
     PG_TRY(pg_host_watch(files->config.host, on_host_event, files));
     PG_TRY(pg_scope_spawn(&files->scope, "files.announce", pg_files_announce_run, files));
     PG_TRY(pg_scope_spawn(&files->scope, "files.grants", pg_files_grants_run, files));
@@ -306,6 +318,7 @@ void pg_files_free(pg_files **files)
     pg_scope_close(&dead->scope);
     pg_grants_deinit(&dead->grants);
     pg_keep_deinit(&dead->keep);
+    pg_reliance_deinit(&dead->reliance);
     pg_mfree(dead);
     *files = NULL;
 }

@@ -13,6 +13,7 @@
 #include "files/host_set.h"
 #include "files/keep.h"
 #include "files/publish.h"
+#include "files/reliance.h"
 #include "files/service.h"
 #include "runtime/fiber.h"
 
@@ -21,6 +22,7 @@ struct pg_files {
     pg_place_server *place; // of this node; may be NULL
     pg_keep keep;
     pg_grants grants;
+    pg_reliance reliance;
     pg_scope scope; // the fiber that spreads and drops
     pg_waitq wake;  // it, when a host appears or something is to be dropped
     bool is_woken;
@@ -42,6 +44,9 @@ PG_NODISCARD pg_err pg_files_lock(pg_files *files);
 
 /** Let the next one. */
 void pg_files_unlock(pg_files *files);
+
+/** Read the hosts that hold what was put here anew. Parks: yes. */
+void pg_files_rely(pg_files *files);
 
 /** Count the files of each state anew, for the statistics. Parks: yes. */
 void pg_files_recount(pg_files *files);

@@ -188,6 +188,7 @@ static pg_err extent_move(pg_files *files, int64_t file, pg_upload *upload,
     if (err == PG_OK) {
         pg_upload_recorded(upload);
         pg_publish_changed(files);
+        pg_reliance_add(&files->reliance, extent);
         err = moved_drop(files, &before, extent);
     } else {
         *extent = before; // that is what the catalogue says

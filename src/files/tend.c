@@ -190,6 +190,7 @@ static pg_err tend_all(pg_files *files)
     pg_mfree(ids);
     pg_mfree(entry);
     pg_files_recount(files);
+    pg_files_rely(files);
     pg_files_spread_wake(files);
     return err;
 }

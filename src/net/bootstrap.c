@@ -100,13 +100,6 @@ struct pg_bootstrap {
     size_t count;
 };
 
-static uint64_t random_u64(void)
-{
-    uint64_t random = 0;
-    pg_random_bytes(pg_mut_bytes_make(&random, sizeof(random)));
-    return random;
-}
-
 static void on_host_event(const pg_host_event *event, void *user)
 {
     pg_bootstrap *bootstrap = user;
@@ -114,19 +107,6 @@ static void on_host_event(const pg_host_event *event, void *user)
         bootstrap->is_changed = true;
         pg_waitq_wake_all(&bootstrap->changed);
     }
-}
-
-// A peer that does not serve ping has answered enough.
-static pg_err peer_ping(pg_host *host, const pg_peer_id *peer, pg_time deadline,
-                        int64_t *out_rtt_ns)
-{
-    pg_ping ping = {0};
-    pg_err err = pg_ping_init(&ping, host, peer, deadline);
-    if (err == PG_OK) {
-        err = pg_ping_round(&ping, deadline, out_rtt_ns);
-        pg_ping_deinit(&ping);
-    }
-    return err == PG_ERR_UNSUPPORTED ? PG_OK : err;
 }
 
 static pg_err peer_check(pg_host *host, const pg_bootstrap_peer *peer, pg_id *out_conn,
@@ -139,7 +119,8 @@ static pg_err peer_check(pg_host *host, const pg_bootstrap_peer *peer, pg_id *ou
             pg_host_learn(host, &peer->peer, &peer->addrs[i], PG_BOOK_SOURCE_GIVEN, PG_DAYS(30)));
     }
     PG_TRY(pg_host_connect(host, &peer->peer, &options, deadline, out_conn));
-    return peer_ping(host, &peer->peer, deadline, out_rtt_ns);
+    pg_err err = pg_ping_once(host, &peer->peer, deadline, out_rtt_ns);
+    return err == PG_ERR_UNSUPPORTED ? PG_OK : err; // who does not serve ping has answered enough
 }
 
 // End a connection that was made for a look, unless somebody has found another use for it meanwhile.
@@ -186,7 +167,7 @@ static pg_err peer_look(pg_bootstrap *bootstrap, pg_bootstrap_peer *peer)
     if (err == PG_ERR_CANCELLED || err == PG_ERR_CLOSED) {
         return PG_ERR_CANCELLED; // we stop, or the host does
     }
-    if (pg_bootstrap_note(peer, err == PG_OK, rtt_ns, pg_now(), random_u64())) {
+    if (pg_bootstrap_note(peer, err == PG_OK, rtt_ns, pg_now(), pg_random_u64())) {
         health_tell(bootstrap, peer, err);
     }
     if (err == PG_OK && !peer->is_connected && !for_use) {
@@ -242,7 +223,7 @@ static pg_err addr_add(pg_bootstrap *bootstrap, const pg_multiaddr *addr)
     pg_bootstrap_peer *place = &bootstrap->peers[at];
     if (at == bootstrap->count) {
         *place = (pg_bootstrap_peer){
-            .peer = peer, .health = PG_BOOTSTRAP_HEALTH_UNKNOWN, .draw = random_u64()};
+            .peer = peer, .health = PG_BOOTSTRAP_HEALTH_UNKNOWN, .draw = pg_random_u64()};
         bootstrap->count++;
     }
     if (place->addr_count == PG_NET_BOOTSTRAP_ADDRS_MAX) {

@@ -50,26 +50,18 @@ struct pg_conn_manager {
     pg_scope scope;
     pg_waitq changed;
     bool is_changed;
-    pg_map records; // PeerId -> peer_record
-    struct {
-        pg_conn_judge fn;
-        void *user;
-    } judges[PG_NET_JUDGES_MAX];
+    pg_map records;      // PeerId -> peer_record
+    pg_conn_judge judge; // NULL = nobody is useful
+    void *judge_user;
     pg_backoff known; // of dials to peers merely known
     size_t dialing_known;
     size_t pinging;
     size_t resting;
     pg_interface interfaces[PG_INTERFACES_MAX]; // as last looked at
     size_t interface_count;
+    pg_time network_due_at; // when to look at them again
     pg_conn_manager_stats stats;
 };
-
-static uint64_t random_u64(void)
-{
-    uint64_t random = 0;
-    pg_random_bytes(pg_mut_bytes_make(&random, sizeof(random)));
-    return random;
-}
 
 static void manager_wake(pg_conn_manager *manager)
 {
@@ -172,7 +164,7 @@ static void peer_went(peer_record *record)
         pg_backoff_reset(&record->backoff);
         record->redials = 0;
     }
-    pg_backoff_fail(&record->backoff, pg_now(), random_u64());
+    pg_backoff_fail(&record->backoff, pg_now(), pg_random_u64());
     if (record->wants > 0) {
         return;
     }
@@ -233,18 +225,6 @@ static void on_conn(const pg_host_conn *conn, void *user)
     }
 }
 
-static uint32_t usefulness_of(const pg_conn_manager *manager, const pg_peer_id *peer)
-{
-    uint32_t sum = 0;
-    for (size_t i = 0; i < PG_NET_JUDGES_MAX; i++) {
-        if (manager->judges[i].fn != NULL) {
-            sum += manager->judges[i].fn(peer, manager->judges[i].user);
-            sum = sum < PG_NET_USEFULNESS_MAX ? sum : PG_NET_USEFULNESS_MAX;
-        }
-    }
-    return sum;
-}
-
 // Bring the views of all connected peers up to date.
 static void views_refresh(pg_conn_manager *manager)
 {
@@ -268,7 +248,8 @@ static void views_refresh(pg_conn_manager *manager)
         }
         const pg_book_peer *known = pg_peer_book_get(pg_host_book(manager->host), &record->peer);
         record->view.is_kept = known != NULL && known->keeps > 0;
-        record->view.usefulness = usefulness_of(manager, &record->peer);
+        record->view.usefulness =
+            manager->judge != NULL ? manager->judge(&record->peer, manager->judge_user) : 0;
         connected++;
     }
     manager->stats.connected = connected;
@@ -278,6 +259,11 @@ static void views_refresh(pg_conn_manager *manager)
 static void network_look(pg_conn_manager *manager)
 {
     pg_interface now[PG_INTERFACES_MAX];
+    if (pg_now() < manager->network_due_at) {
+        return; // asking the system costs as much as all the rest
+    }
+    manager->network_due_at = pg_after(PG_MS(PG_NET_MANAGER_LOOK_MS));
+    manager->stats.network_looks++;
     memset(now, 0, sizeof(now));
     size_t count = pg_interfaces_list(now);
     bool is_same = count == manager->interface_count;
@@ -362,7 +348,7 @@ static void dial_note_failure(peer_record *record, pg_err err)
     pg_log(PG_LOG_LEVEL_DEBUG, "net.manager.dial_failed", PG_LOG_STR("error", pg_err_name(err)),
            PG_LOG_STR("detail", pg_error_detail(err)));
     manager->stats.dials_failed++;
-    pg_backoff_fail(&record->backoff, pg_now(), random_u64());
+    pg_backoff_fail(&record->backoff, pg_now(), pg_random_u64());
     record_set_found(record, false);
     if (record->is_lost) {
         record->redials++;
@@ -378,7 +364,7 @@ static void dial_note_failure(peer_record *record, pg_err err)
                 .until = pg_after(PG_MS(PG_NET_MANAGER_KNOWN_PAUSE_MS)),
             };
         } else {
-            pg_backoff_fail(&manager->known, pg_now(), random_u64());
+            pg_backoff_fail(&manager->known, pg_now(), pg_random_u64());
         }
     }
 }
@@ -526,23 +512,14 @@ static pg_time dials_start(pg_conn_manager *manager)
 
 // ---- keeping alive ----
 
-static pg_err ping_once(pg_host *host, const pg_peer_id *peer)
-{
-    pg_ping ping = {0};
-    int64_t rtt_ns = 0;
-    pg_time deadline = pg_after(PG_MS(PG_NET_MANAGER_PING_TIMEOUT_MS));
-    PG_TRY(pg_ping_init(&ping, host, peer, deadline));
-    pg_err err = pg_ping_round(&ping, deadline, &rtt_ns);
-    pg_ping_deinit(&ping);
-    return err;
-}
-
 static pg_err ping_run(void *arg)
 {
     peer_record *record = arg; // stays while is_pinging
     pg_conn_manager *manager = record->manager;
+    int64_t rtt_ns = 0;
     manager->stats.pings++;
-    pg_err err = ping_once(manager->host, &record->peer);
+    pg_err err = pg_ping_once(manager->host, &record->peer,
+                              pg_after(PG_MS(PG_NET_MANAGER_PING_TIMEOUT_MS)), &rtt_ns);
     record->pinged_at = pg_now();
     manager->pinging--;
     if (err == PG_OK) {
@@ -696,27 +673,10 @@ void pg_conn_manager_suggest(pg_conn_manager *manager, const pg_peer_id *peer)
     }
 }
 
-pg_err pg_conn_manager_judge(pg_conn_manager *manager, pg_conn_judge judge, void *user)
+void pg_conn_manager_set_judge(pg_conn_manager *manager, pg_conn_judge judge, void *user)
 {
-    for (size_t i = 0; i < PG_NET_JUDGES_MAX; i++) {
-        if (manager->judges[i].fn == NULL) {
-            manager->judges[i].fn = judge;
-            manager->judges[i].user = user;
-            return PG_OK;
-        }
-    }
-    return pg_fail(PG_ERR_LIMIT, "%d judges already", PG_NET_JUDGES_MAX);
-}
-
-void pg_conn_manager_unjudge(pg_conn_manager *manager, pg_conn_judge judge, void *user)
-{
-    for (size_t i = 0; i < PG_NET_JUDGES_MAX; i++) {
-        if (manager->judges[i].fn == judge && manager->judges[i].user == user) {
-            manager->judges[i].fn = NULL;
-            manager->judges[i].user = NULL;
-            return;
-        }
-    }
+    manager->judge = judge;
+    manager->judge_user = user;
 }
 
 pg_conn_manager_stats pg_conn_manager_get_stats(const pg_conn_manager *manager)

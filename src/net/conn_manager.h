@@ -34,15 +34,11 @@ void pg_conn_manager_unwant(pg_conn_manager *manager, const pg_peer_id *peer);
  *  wait it is forgotten. */
 void pg_conn_manager_suggest(pg_conn_manager *manager, const pg_peer_id *peer);
 
-/** Tell how useful a connected peer is to a service, 0..PG_NET_USEFULNESS_MAX. Must not park. */
+/** Tell how useful a connected peer is to the services, 0..PG_NET_USEFULNESS_MAX. Must not park. */
 typedef uint32_t (*pg_conn_judge)(const pg_peer_id *peer, void *user);
 
-/** Ask a service about peers from now on; what several say is added up. Errors: PG_ERR_LIMIT at PG_NET_JUDGES_MAX. */
-PG_NODISCARD pg_err pg_conn_manager_judge(pg_conn_manager *manager, pg_conn_judge judge,
-                                          void *user);
-
-/** Ask it no more. */
-void pg_conn_manager_unjudge(pg_conn_manager *manager, pg_conn_judge judge, void *user);
+/** Ask about peers from now on; NULL: nobody. */
+void pg_conn_manager_set_judge(pg_conn_manager *manager, pg_conn_judge judge, void *user);
 
 /** What it does and did. */
 typedef struct pg_conn_manager_stats {
@@ -57,6 +53,7 @@ typedef struct pg_conn_manager_stats {
     uint64_t spares;  // second connections closed
     uint64_t pings;
     uint64_t pings_failed;
+    uint64_t network_looks; // at the interfaces of the machine
 } pg_conn_manager_stats;
 
 /** Return the counters. */

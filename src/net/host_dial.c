@@ -186,9 +186,7 @@ static void attempt_note(attempt *self, pg_err err)
     pg_book_peer *known =
         race->expected != NULL ? pg_peer_book_get(&race->host->book, race->expected) : NULL;
     if (known != NULL && (err != PG_ERR_CANCELLED || attempt_is_outrun(self, err))) {
-        uint64_t random = 0;
-        pg_random_bytes(pg_mut_bytes_make(&random, sizeof(random)));
-        pg_book_peer_dialed(known, &self->addr, err == PG_OK, pg_now(), random);
+        pg_book_peer_dialed(known, &self->addr, err == PG_OK, pg_now(), pg_random_u64());
     }
 }
 

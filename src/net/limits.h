@@ -326,9 +326,6 @@ X And for each open stream. */
 /** A second connection with one peer, unused for so long, is closed. */
 #define PG_NET_MANAGER_SPARE_MS 60000
 
-/** Services that judge how useful peers are. */
-#define PG_NET_JUDGES_MAX 8
-
 // Bootstrap peers
 
 /** Peers of the list, and addresses of one. */

@@ -43,13 +43,6 @@ struct pg_mdns {
     pg_multiaddr told[PG_NET_ADVERTISED_MAX];
 };
 
-static uint64_t random_u64(void)
-{
-    uint64_t random = 0;
-    pg_random_bytes(pg_mut_bytes_make(&random, sizeof(random)));
-    return random;
-}
-
 static pg_mdns_place place_of(const mdns_link *link)
 {
     return (pg_mdns_place){link->mdns->interfaces, link->mdns->interface_count, link->number};
@@ -97,7 +90,7 @@ static void message_hear(mdns_link *link, const pg_udp_msg *udp_msg)
         return;
     }
     if (mdns->msg.asks) {
-        pg_mdns_pace_question(&link->pace, pg_now(), random_u64());
+        pg_mdns_pace_question(&link->pace, pg_now(), pg_random_u64());
     }
     for (size_t i = 0; i < mdns->msg.addr_count; i++) {
         addr_hear(link, &mdns->msg.addrs[i], &udp_msg->peer);
@@ -190,7 +183,7 @@ static pg_err link_run(void *arg)
 {
     mdns_link *link = arg;
     pg_err err = pg_udp_join(&link->group, link->number, &link->udp);
-    link->pace = pg_mdns_pace_make(pg_now(), random_u64());
+    link->pace = pg_mdns_pace_make(pg_now(), pg_random_u64());
     link->mdns->stats.links++;
     while (err == PG_OK && link_is_listed(link)) {
         err = link_turn(link);

@@ -74,3 +74,12 @@ void pg_ping_deinit(pg_ping *ping)
     }
     *ping = (pg_ping){NULL, NULL};
 }
+
+pg_err pg_ping_once(pg_host *host, const pg_peer_id *peer, pg_time deadline, int64_t *out_rtt_ns)
+{
+    pg_ping ping = {NULL, NULL};
+    PG_TRY(pg_ping_init(&ping, host, peer, deadline));
+    pg_err err = pg_ping_round(&ping, deadline, out_rtt_ns);
+    pg_ping_deinit(&ping);
+    return err;
+}

@@ -32,5 +32,9 @@ PG_NODISCARD pg_err pg_ping_init(pg_ping *ping, pg_host *host, const pg_peer_id 
  *  Errors: PG_ERR_CORRUPT (other bytes came back), PG_ERR_TIMEOUT, PG_ERR_CLOSED, PG_ERR_RESET, PG_ERR_CANCELLED */
 PG_NODISCARD pg_err pg_ping_round(pg_ping *ping, pg_time deadline, int64_t *out_rtt_ns);
 
+/** Open a stream, send one ping and close it. Parks: yes. Errors as pg_ping_init and pg_ping_round. */
+PG_NODISCARD pg_err pg_ping_once(pg_host *host, const pg_peer_id *peer, pg_time deadline,
+                                 int64_t *out_rtt_ns);
+
 /** Close the stream; all-zero is fine. Parks: yes, briefly. */
 void pg_ping_deinit(pg_ping *ping);

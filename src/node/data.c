@@ -239,7 +239,8 @@ static pg_err identity_read(const char *path, keystore_job *job)
     PG_TRY(pg_file_load(path, PG_KEYSTORE_BYTES_MAX, &job->file));
     PG_TRY(pg_keystore_is_locked(pg_buf_bytes(&job->file), &is_locked));
     if (is_locked && job->passphrase.len == 0) {
-        return pg_fail(PG_ERR_KEY, "the identity is locked: give its passphrase");
+        return pg_fail(PG_ERR_KEY,
+                       "the identity is locked: give its passphrase, by --passphrase-file");
     }
     return is_locked ? pg_offload(decode_run, job) : decode_run(job);
 }

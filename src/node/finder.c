@@ -6,8 +6,15 @@
 #include "net/mdns.h"
 #include "net/peer_store.h"
 
+// What a peer is worth to the services, of PG_NET_USEFULNESS_MAX: without the hosts of our files we would have to dial before each look at
+// them, and a connection with a peer of the DHTs saves a handshake in a lookup.
+#define USE_OF_HOST 60
+#define USE_OF_CONTACT 20
+
 struct pg_finder {
     pg_host *host;
+    const pg_dht_pair *dhts;
+    const pg_files *files;
     pg_peer_store *store;
     pg_conn_manager *manager;
     pg_bootstrap *bootstrap;
@@ -20,6 +27,16 @@ static void on_mdns_peer(const pg_peer_id *peer, void *user)
 {
     const pg_finder *finder = user;
     pg_conn_manager_suggest(finder->manager, peer);
+}
+
+static uint32_t on_judge(const pg_peer_id *peer, void *user)
+{
+    const pg_finder *finder = user;
+    const pg_dht_pair *dhts = finder->dhts;
+    bool is_contact = (dhts->local != NULL && pg_dht_knows(dhts->local, peer)) ||
+                      (dhts->global != NULL && pg_dht_knows(dhts->global, peer));
+    return (is_contact ? USE_OF_CONTACT : 0U) +
+           (pg_files_relies_on(finder->files, peer) ? USE_OF_HOST : 0U);
 }
 
 // ---- the lists ----
@@ -124,18 +141,21 @@ static pg_err finder_start(pg_finder *finder, const pg_config *config, pg_db *db
         PG_TRY(pg_peer_store_open(finder->host, db, &finder->store));
     }
     PG_TRY(pg_conn_manager_new(finder->host, &marks, &finder->manager));
+    pg_conn_manager_set_judge(finder->manager, on_judge, finder);
     PG_TRY(lists_set(finder, config));
     return mdns_set(finder, config->net_mdns);
 }
 
-pg_err pg_finder_new(pg_host *host, const pg_config *config, pg_db *db, pg_finder **out_finder)
+pg_err pg_finder_new(const pg_finder_parts *parts, const pg_config *config, pg_finder **out_finder)
 {
     pg_finder *finder = PG_NEW(pg_finder);
     if (finder == NULL) {
         return PG_ERR_NOMEM;
     }
-    finder->host = host;
-    pg_err err = finder_start(finder, config, db);
+    finder->host = parts->host;
+    finder->dhts = parts->dhts;
+    finder->files = parts->files;
+    pg_err err = finder_start(finder, config, parts->db);
     if (err != PG_OK) {
         pg_finder_free(&finder);
         return err;
@@ -150,6 +170,20 @@ pg_err pg_finder_reload(pg_finder *finder, const pg_config *config)
     PG_TRY(lists_set(finder, config));
     pg_conn_manager_set_marks(finder->manager, &marks);
     return mdns_set(finder, config->net_mdns);
+}
+
+void pg_finder_tell(const pg_finder *finder, pg_api_finding *out_finding)
+{
+    const pg_bootstrap_peer *list =
+        pg_bootstrap_peers(finder->bootstrap, &out_finding->bootstrap_peers);
+    out_finding->bootstrap_good = 0;
+    for (size_t i = 0; i < out_finding->bootstrap_peers; i++) {
+        out_finding->bootstrap_good += list[i].health == PG_BOOTSTRAP_HEALTH_GOOD ? 1U : 0U;
+    }
+    out_finding->manager = pg_conn_manager_get_stats(finder->manager);
+    out_finding->mdns =
+        finder->mdns != NULL ? pg_mdns_get_stats(finder->mdns) : (pg_mdns_stats){.links = 0};
+    out_finding->remembered = finder->store != NULL ? pg_peer_store_loaded(finder->store) : 0;
 }
 
 void pg_finder_free(pg_finder **finder)

@@ -202,6 +202,11 @@ static pg_err host_start(node *self)
     return announce_set(self, &self->config);
 }
 
+static void on_finding(const void *finder, pg_api_finding *out_finding)
+{
+    pg_finder_tell(finder, out_finding);
+}
+
 static pg_err api_start(node *self)
 {
     PG_TRY(pg_data_name(self->options->data, SOCKET_NAME, &self->socket_path));
@@ -217,6 +222,8 @@ static pg_err api_start(node *self)
         .bitswap = self->storage.bitswap,
         .place = self->storage.place,
         .blocks = self->storage.blocks,
+        .finding = on_finding,
+        .finder = self->finder,
     };
     PG_TRY(pg_api_context_open(&self->context));
     const char *path = (const char *) self->socket_path.ptr;
@@ -267,7 +274,9 @@ static pg_err node_start(node *self)
     PG_TRY(pg_storage_open(&self->storage, self->options->data, &parts, &self->config));
     PG_TRY(listen_start(self)); // when all that peers may ask for is there
     PG_TRY(pg_discovery_start(&self->discovery, self->host, &self->config, self->storage.db));
-    PG_TRY(pg_finder_new(self->host, &self->config, self->storage.db, &self->finder));
+    const pg_finder_parts finder = {self->host, self->storage.db, &self->discovery.dhts,
+                                    self->storage.files};
+    PG_TRY(pg_finder_new(&finder, &self->config, &self->finder));
     PG_TRY(api_start(self));
     return ready_tell(self);
 }
@@ -366,6 +375,7 @@ static void node_stop(node *self)
     if (self->host != NULL && self->api != NULL) {
         until_impatient(self, flush_run);
     }
+    self->context.finding = NULL;
     pg_finder_free(&self->finder);
     if (self->host != NULL && self->api != NULL) {
         until_impatient(self, drain_run);

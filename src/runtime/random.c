@@ -34,6 +34,13 @@ void pg_random_bytes(pg_mut_bytes out)
     }
 }
 
+uint64_t pg_random_u64(void)
+{
+    uint64_t value = 0;
+    pg_random_bytes(pg_mut_bytes_make(&value, sizeof(value)));
+    return value;
+}
+
 uint64_t pg_random_below(uint64_t bound)
 {
     uint64_t value = 0;
@@ -43,7 +50,7 @@ uint64_t pg_random_below(uint64_t bound)
     uint64_t first_fair =
         (0 - bound) % bound; // 2^64 modulo bound: below it some results would come once more
     do {
-        pg_random_bytes(pg_mut_bytes_make(&value, sizeof(value)));
+        value = pg_random_u64();
     } while (value < first_fair);
     return value % bound;
 }

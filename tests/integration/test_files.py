@@ -288,6 +288,20 @@ class Few(NodeTest):
             node.kill()
         self.assertSame(self.nodes[-1].fetch(listed["link"]), content)
 
+    def test_hosts_outlast_other_peers(self):
+        a = self.node("a", *SMALL, "dht.enabled=false", "limits.connections_high=1", "net.connection_grace=2s")
+        plain = ("dht.enabled=false", "limits.connections_low=0")  # who is let go does not come back
+        host = self.node("host", *SMALL, *plain)
+        host.answer("dial", a.addr)
+        self.wait_for(lambda: a.peers() == {host.peer_id}, "a host is there")
+        self.assertEqual(len(a.put(self.write("kept", b"kept"))["hosts"]), 1)
+        for number in range(3):  # each in use more lately than the host
+            other = self.node(f"other{number}", *SMALL, *plain, "storage.accept=nobody")
+            other.answer("dial", a.addr)
+        self.wait_for(lambda: a.stats()["connections"] == 1, "the others are let go")
+        self.assertEqual(a.peers(), {host.peer_id})
+        self.assertEqual(a.stat()["finding"]["trimmed_total"], 3)
+
     def test_whole_code_of_32(self):
         """The widest code, on few hosts: every slot counts."""
         self.mesh(5, *SMALL)

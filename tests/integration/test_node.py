@@ -381,6 +381,9 @@ class Start(NodeTest):
             conf.write_text(f"[net]\n{key} = {b.addr}\n", encoding="ascii")
             a.process.send_signal(signal.SIGHUP)
             self.wait_for(lambda: a.stats()["connections"] == 1, f"a comes to b by net.{key}")
+            finding = a.stat()["finding"]
+            listed = (0, 1) if key == "bootstrap" else (1, 0)
+            self.assertEqual((finding["wanted"], finding["bootstrap_peers"]), listed)
             conf.write_text(f"[net]\n{key} = {b.addr}x\n", encoding="ascii")
             before = a.log().count("node.config.refused")
             a.process.send_signal(signal.SIGHUP)
@@ -401,6 +404,8 @@ class Start(NodeTest):
         self.wait_for(lambda: again.stats()["connections"] == 1, "a comes to b again")
         conn = again.answer("peers")["peers"][0]
         self.assertEqual((conn["peer_id"], conn["direction"]), (b.peer_id, "outbound"))
+        finding = again.stat()["finding"]
+        self.assertEqual((finding["remembered"], finding["bootstrap_peers"], finding["mdns_links"]), (1, 0, 0))
 
     def test_log_as_json(self):
         a = self.node("a", "log.format=json", "log.level=debug")

@@ -207,11 +207,15 @@ static pg_err kept_script(void *arg)
     PG_TRY(pg_sleep_until(pg_after(PG_MINUTES(6))));
     SIM_CHECK(are_connected(self, kept));
 
-    // a flood of callers cannot displace it, and is trimmed
+    // a flood of callers cannot displace it, and is trimmed; each is looked at, but not the machine's interfaces each time
+    uint64_t looks = pg_conn_manager_get_stats(self->manager).network_looks;
+    pg_time since = pg_now();
     for (size_t i = 2; i < HOSTS; i++) {
         PG_TRY(errand_run(errand_connect, &hosts[i], self));
     }
     PG_TRY(pg_sleep_until(pg_after(PG_SECONDS(5))));
+    looks = pg_conn_manager_get_stats(self->manager).network_looks - looks;
+    SIM_CHECK((int64_t) looks <= (pg_now() - since) / PG_SECONDS(5) + 1);
     SIM_CHECK(pg_host_get_stats(self->host).connections > 2); // young ones are let be
     PG_TRY(pg_sleep_until(pg_after(PG_MINUTES(2))));
     SIM_CHECK(pg_host_get_stats(self->host).connections == 2);
@@ -345,7 +349,7 @@ static pg_err judge_script(void *arg)
     (void) arg;
     PG_TRY(hosts_begin(false, false, 0, 4));
     sim_host *self = &hosts[0];
-    SIM_CHECK(pg_conn_manager_judge(self->manager, judge_last, NULL) == PG_OK);
+    pg_conn_manager_set_judge(self->manager, judge_last, NULL);
     for (size_t i = HOSTS - 1; i > 0; i--) { // the useful one first, so that it is the longest idle
         PG_TRY(errand_run(errand_connect, &hosts[i], self));
         PG_TRY(pg_sleep_until(pg_after(PG_SECONDS(2))));
@@ -361,7 +365,7 @@ static pg_err judge_script(void *arg)
     SIM_CHECK(pg_conn_manager_get_stats(self->manager).dials[PG_DIAL_REASON_LOST] >= 1);
 
     // no more useful: no more met
-    pg_conn_manager_unjudge(self->manager, judge_last, NULL);
+    pg_conn_manager_set_judge(self->manager, NULL, NULL);
     PG_TRY(pg_sleep_until(pg_after(PG_MINUTES(15))));
     pg_host_disconnect(hosts[HOSTS - 1].host, &self->id);
     PG_TRY(pg_sleep_until(pg_after(PG_MINUTES(2))));
