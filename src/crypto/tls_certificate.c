@@ -128,7 +128,7 @@ static pg_err certificate_fill(const pg_tls_certificate *certificate, const pg_i
                                int64_t wall_ms)
 {
     X509 *x509 = certificate->x509;
-    signed_text text;
+    signed_text text = {.len = 0};
     uint8_t key[PG_ED25519_ENCODED_BYTES];
     uint8_t signature[PG_ED25519_SIGNATURE_BYTES];
     if (X509_set_version(x509, X509_VERSION_3) != 1 || !names_set(x509) ||
@@ -285,7 +285,7 @@ static pg_err dates_check(const X509 *x509, int64_t wall_s)
 
 static pg_err x509_verify(X509 *x509, int64_t wall_ms, pg_tls_peer *out_peer)
 {
-    signed_text text;
+    signed_text text = {.len = 0};
     pg_bytes value = PG_BYTES_EMPTY;
     pg_tls_peer peer = {0};
     ASN1_OBJECT *oid = OBJ_txt2obj(EXTENSION_OID, 1);

@@ -43,8 +43,8 @@ pg_err pg_bitswap_peer_use(pg_bitswap *bitswap, const pg_peer_id *id, pg_bitswap
 void pg_bitswap_peer_unuse(pg_bitswap_peer *peer)
 {
     peer->users--;
-    bool is_known =
-        peer->held_count > 0 || pg_map_count(&peer->asks) > 0 || !pg_list_is_empty(&peer->ready);
+    bool is_known = pg_map_count(&peer->held) > 0 || pg_map_count(&peer->asks) > 0 ||
+                    !pg_list_is_empty(&peer->ready);
     if (peer->users > 0 || is_known) {
         return;
     }
@@ -186,7 +186,7 @@ void pg_bitswap_free(pg_bitswap **bitswap)
     }
     peers_cut(it);
     pg_scope_close(&it->scope);
-    while (!pg_list_is_empty(&it->inbound) || it->calls > 0) {
+    while (!pg_list_is_empty(&it->inbound) || it->stats.fetches_running > 0) {
         pg_ignore(pg_waitq_wait(&it->left, PG_FOREVER), "looked at again");
     }
     peers_cut(it); // what came while the others left

@@ -12,7 +12,6 @@ static pg_err call_begin(pg_bitswap *bitswap, pg_bitswap_call *call)
     }
     *call = (pg_bitswap_call){.err = PG_OK};
     pg_waitq_init(&call->changed);
-    bitswap->calls++;
     bitswap->stats.fetches_running++;
     return PG_OK;
 }
@@ -20,7 +19,6 @@ static pg_err call_begin(pg_bitswap *bitswap, pg_bitswap_call *call)
 static void call_end(pg_bitswap *bitswap)
 {
     bitswap->stats.fetches_running--;
-    bitswap->calls--;
     pg_bitswap_spares_trim(bitswap);
     pg_waitq_wake_all(&bitswap->left);
 }

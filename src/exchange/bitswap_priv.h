@@ -152,8 +152,7 @@ struct pg_bitswap_peer {
     uint32_t epoch; // counts the ends of the last connection
 
     // bitswap_serve.c
-    pg_map held; // by the CID as it came
-    uint32_t held_count;
+    pg_map held;       // by the CID as it came
     pg_waitq answered; // woken when there may be room in it
     pg_list held_idle; // HELD, oldest first
     pg_list answers;   // ANSWER
@@ -198,7 +197,6 @@ struct pg_bitswap {
     pg_map peers;   // by id
     pg_map demands; // by multihash
     pg_list inbound;
-    uint32_t calls;
     pg_waitq left; // woken when a caller or an inbound stream has gone
 
     uint32_t held_count;

@@ -88,9 +88,8 @@ static void held_drop(pg_bitswap_held *held)
     demand_leave(held);
     pg_list_remove(&held->node);
     (void) pg_map_take(&peer->held, pg_bytes_make(held->raw, held->raw_len));
-    peer->held_count--;
     peer->bitswap->held_count--;
-    peer->bitswap->holders -= peer->held_count == 0 ? 1 : 0;
+    peer->bitswap->holders -= pg_map_count(&peer->held) == 0 ? 1 : 0;
     pg_waitq_wake_all(&peer->answered);
     if (held->state == PG_BITSWAP_HELD_STATE_READING) {
         held->is_orphan = true;
@@ -143,7 +142,7 @@ static uint32_t ledger_max(const pg_bitswap *bitswap)
 
 static bool ledger_is_full(const pg_bitswap_peer *peer)
 {
-    return peer->held_count >= ledger_max(peer->bitswap);
+    return pg_map_count(&peer->held) >= ledger_max(peer->bitswap);
 }
 
 pg_err pg_bitswap_serve_room(pg_bitswap_peer *peer)
@@ -175,9 +174,8 @@ static pg_bitswap_held *held_new(pg_bitswap_peer *peer, const pg_bitswap_want *w
         pg_mfree(held);
         return NULL;
     }
-    peer->held_count++;
     peer->bitswap->held_count++;
-    peer->bitswap->holders += peer->held_count == 1 ? 1 : 0;
+    peer->bitswap->holders += pg_map_count(&peer->held) == 1 ? 1 : 0;
     return held;
 }
 

@@ -286,22 +286,28 @@ static pg_err session_new(pg_stream *stream, const pg_peer_id *peer, pg_place_se
     return PG_OK;
 }
 
+static pg_err session_begin(pg_host *host, const pg_peer_id *peer, pg_time deadline,
+                            pg_place_session **out_session)
+{
+    static const char *const ids[] = {PG_PLACE_ID, NULL};
+    pg_stream *stream = NULL;
+    PG_TRY(pg_host_open_stream(host, peer, ids, deadline, &stream, NULL));
+    pg_err err = session_new(stream, peer, out_session);
+    if (err != PG_OK) {
+        pg_stream_free(&stream);
+    }
+    return err;
+}
+
 pg_err pg_place_open(pg_host *host, const pg_peer_id *peer,
                      const uint8_t lease_key[PG_ED25519_PUBLIC_BYTES], uint64_t expected_bytes,
                      pg_time deadline, pg_place_session **out_session)
 {
-    static const char *const ids[] = {PG_PLACE_ID, NULL};
-    pg_stream *stream = NULL;
     pg_place_session *session = NULL;
     pg_place_request request = {.kind = PG_PLACE_KIND_OPEN, .expected_bytes = expected_bytes};
     memcpy(request.lease_key, lease_key, sizeof(request.lease_key));
-    PG_TRY(pg_host_open_stream(host, peer, ids, deadline, &stream, NULL));
-    pg_err err = session_new(stream, peer, &session);
-    if (err != PG_OK) {
-        pg_stream_free(&stream);
-        return err;
-    }
-    err = ask_simply(session, &request, PG_BYTES_EMPTY, deadline);
+    PG_TRY(session_begin(host, peer, deadline, &session));
+    pg_err err = ask_simply(session, &request, PG_BYTES_EMPTY, deadline);
     if (err != PG_OK) {
         pg_place_session_free(&session);
         return err;
@@ -525,21 +531,14 @@ static pg_err holding_take(const pg_place_response *response, const pg_cid *desc
 pg_err pg_place_have(pg_host *host, const pg_peer_id *peer, const pg_cid *descriptor,
                      pg_time deadline, pg_place_holding *out_holding)
 {
-    static const char *const ids[] = {PG_PLACE_ID, NULL};
     pg_place_request request = {.kind = PG_PLACE_KIND_HAVE, .cids = descriptor, .cid_count = 1};
-    pg_stream *stream = NULL;
     pg_place_session *session = NULL;
     place *at = NULL;
     if (!pg_block_cid_is_kept(descriptor)) {
         return pg_fail(PG_ERR_UNSUPPORTED, "a block needs a CID with a hash of 32 bytes");
     }
-    PG_TRY(pg_host_open_stream(host, peer, ids, deadline, &stream, NULL));
-    pg_err err = session_new(stream, peer, &session);
-    if (err != PG_OK) {
-        pg_stream_free(&stream);
-        return err;
-    }
-    err = ask(session, &request, PG_BYTES_EMPTY, deadline, &at);
+    PG_TRY(session_begin(host, peer, deadline, &session));
+    pg_err err = ask(session, &request, PG_BYTES_EMPTY, deadline, &at);
     if (err == PG_OK) {
         err = holding_take(&at->response, descriptor, peer, out_holding);
         place_free(session, at);
