@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/answer.h"
 
-#include <stdio.h>
-
-#include "base/attr.h"
 #include "crypto/secret.h"
+
+static const char *text_or(json_object *object, const char *name, const char *missing)
+{
+    json_object *field = NULL;
+    return json_object_object_get_ex(object, name, &field) &&
+                   json_object_is_type(field, json_type_string)
+               ? json_object_get_string(field)
+               : missing;
+}
 
 const char *pg_answer_text(json_object *object, const char *name)
 {
-    json_object *field = NULL;
-    if (!json_object_object_get_ex(object, name, &field) ||
-        !json_object_is_type(field, json_type_string)) {
-        return "?";
-    }
-    return json_object_get_string(field);
+    return text_or(object, name, "?");
+}
+
+const char *pg_answer_optional(json_object *object, const char *name)
+{
+    return text_or(object, name, "");
 }
 
 double pg_answer_number(json_object *object, const char *name)
@@ -52,19 +58,4 @@ void pg_answer_wipe(json_object *object, const char *name)
         pg_wipe((void *) (uintptr_t) json_object_get_string(field),
                 (size_t) json_object_get_string_len(field));
     }
-}
-
-void pg_span_format(int64_t seconds, char out_text[PG_SPAN_TEXT_BYTES])
-{
-    static const struct {
-        int64_t seconds;
-        const char *unit;
-    } units[] = {{86400, "d"}, {3600, "h"}, {60, "min"}, {1, "s"}};
-    unsigned i = 0;
-    // From two of a unit on: "36 h" says more than "1 d".
-    while (i + 1 < PG_ARRAY_LEN(units) && seconds < 2 * units[i].seconds) {
-        i++;
-    }
-    (void) snprintf(out_text, PG_SPAN_TEXT_BYTES, "%lld %s",
-                    (long long) (seconds < 0 ? 0 : seconds / units[i].seconds), units[i].unit);
 }

@@ -13,6 +13,9 @@
 /** Return a text, "?" when there is none. Borrowed from the object. */
 const char *pg_answer_text(json_object *object, const char *name);
 
+/** Return a text, "" when there is none. Borrowed from the object. */
+const char *pg_answer_optional(json_object *object, const char *name);
+
 /** Return a number, 0 when there is none. */
 double pg_answer_number(json_object *object, const char *name);
 
@@ -30,8 +33,3 @@ size_t pg_answer_count(json_object *list);
 
 /** Overwrite a text that is a secret, before the object is put. */
 void pg_answer_wipe(json_object *object, const char *name);
-
-#define PG_SPAN_TEXT_BYTES 32
-
-/** Write a span of time as people say it: "40 s", "12 min", "3 h", "29 d". */
-void pg_span_format(int64_t seconds, char out_text[PG_SPAN_TEXT_BYTES]);

@@ -199,7 +199,7 @@ const pg_command pg_command_block_put = {
     .description =
         "FILE (- for standard input) has at most 2 MiB and is not sealed: whoever asks for its\n"
         "content id gets it, IPFS nodes too. `pangea put` is for what others must not read.",
-    .example = "  pangea block put poem.txt",
+    .example = "pangea block put poem.txt",
     .arguments = put_arguments,
     .run = block_put_run,
     .waits = true,
@@ -209,7 +209,7 @@ const pg_command pg_command_block_get = {
     .name = "block get",
     .summary = "get a public block by its content id",
     .description = "From this node, or from a peer it is connected to.",
-    .example = "  pangea block get bafkreib... -o poem.txt",
+    .example = "pangea block get bafkreib... -o poem.txt",
     .arguments = get_arguments,
     .options = get_options,
     .run = block_get_run,

@@ -379,6 +379,21 @@ pg_err pg_client_call(pg_client *client, const char *method, const char *path, c
     return err;
 }
 
+pg_err pg_client_secret_body(const char *name, const char *text, pg_buf *out)
+{
+    PG_TRY(pg_buf_reserve(out, strlen(name) + strlen(text) + sizeof("{\"\": \"\"}")));
+    return pg_buf_printf(out, "{\"%s\": \"%s\"}", name,
+                         text); // does not move, and leaves no copy behind
+}
+
+void pg_client_secret_wipe(pg_buf *body)
+{
+    if (body->ptr != NULL) {
+        pg_wipe(body->ptr, body->cap);
+    }
+    pg_buf_deinit(body);
+}
+
 pg_err pg_client_ask(const pg_invocation *invocation, const char *method, const char *path,
                      json_object *body, json_object **out_answer)
 {
@@ -389,9 +404,6 @@ pg_err pg_client_ask(const pg_invocation *invocation, const char *method, const 
         body == NULL ? PG_OK : pg_buf_printf(&text, "%s", json_object_to_json_string(body));
     if (err == PG_OK) {
         err = pg_client_call(client, method, path, body == NULL ? NULL : &text, out_answer, NULL);
-    }
-    if (text.ptr != NULL) {
-        pg_wipe(text.ptr, text.cap);
     }
     pg_buf_deinit(&text);
     pg_client_free(&client);

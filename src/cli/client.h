@@ -46,6 +46,13 @@ void pg_client_free(pg_client **client);
  *  PG_ERR_CANCELLED. Parks: yes. Returns what the job returned. */
 PG_NODISCARD pg_err pg_client_run(pg_client *client, pg_job_fn job, void *arg);
 
+/** Append a body with one text, {"name": "text"}, that is a secret and has nothing to be escaped. End it with pg_client_secret_wipe.
+ *  Errors: PG_ERR_NOMEM. */
+PG_NODISCARD pg_err pg_client_secret_body(const char *name, const char *text, pg_buf *out);
+
+/** Wipe and free. */
+void pg_client_secret_wipe(pg_buf *body);
+
 /** As pg_client_ask; the body is text, borrowed, and may hold a secret. `out_status` (may be NULL): 200 to 299.
  *  Errors also PG_ERR_CANCELLED. */
 PG_NODISCARD pg_err pg_client_call(pg_client *client, const char *method, const char *path,

@@ -251,7 +251,7 @@ const pg_command pg_command_devnet = {
         "until Ctrl-C or SIGTERM; then it ends them all. A node that ends meanwhile is told,\n"
         "and the others go on. A directory named by --dir is kept, and used again the next\n"
         "time. --json prints {\"nodes\": [{\"index\", \"peer_id\", \"data\", \"addr\", \"pid\"}]}.",
-    .example = "  pangea devnet --nodes 5 --dir /tmp/net\n  pangea peers --data /tmp/net/01",
+    .example = "pangea devnet --nodes 5 --dir /tmp/net\npangea peers --data /tmp/net/01",
     .options = devnet_options,
     .run = devnet_run_command,
     .waits = true,

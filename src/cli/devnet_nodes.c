@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "cli/answer.h"
 #include "cli/client.h"
+#include "cli/exit_codes.h"
 #include "runtime/file.h"
 
 #define READY_BYTES_MAX 65536
@@ -145,8 +146,8 @@ static pg_err node_spawn(const pg_devnet *net, pg_devnet_node *node)
     return err;
 }
 
-// A node that ended instead of starting has said why in the last line of its log.
-static pg_err start_fail(const pg_devnet_node *node)
+// A node that ended instead of starting has said why in the last line of its log, and by its exit code.
+static pg_err start_fail(pg_devnet_node *node)
 {
     pg_buf log = {0};
     const char *line = "";
@@ -159,7 +160,13 @@ static pg_err start_fail(const pg_devnet_node *node)
         const char *newline = strrchr(text, '\n');
         line = newline == NULL ? text : newline + 1;
     }
-    pg_err err = pg_fail(PG_ERR_CLOSED, "node %zu did not start: %s", node->index, line);
+    pg_err code = PG_ERR_CLOSED;
+    if (pg_process_wait(node->process, pg_after(STOP_WAIT), &node->status) == PG_OK) {
+        node->has_ended = true;
+        node->net->alive--;
+        code = pg_exit_code_err(node->status);
+    }
+    pg_err err = pg_fail(code, "node %zu did not start: %s", node->index, line);
     pg_buf_deinit(&log);
     return err;
 }

@@ -6,47 +6,12 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/answer.h"
 #include "cli/client.h"
 #include "cli/command.h"
 #include "cli/invocation.h"
 
 #define VALUE_BYTES_MAX 8192
-
-static const char *text_of(json_object *object, const char *name)
-{
-    json_object *field = NULL;
-    if (!json_object_object_get_ex(object, name, &field) || field == NULL) {
-        return "";
-    }
-    return json_object_get_string(field);
-}
-
-static double number_of(json_object *object, const char *name)
-{
-    json_object *field = NULL;
-    return json_object_object_get_ex(object, name, &field) ? json_object_get_double(field) : 0.0;
-}
-
-static bool flag_of(json_object *object, const char *name)
-{
-    json_object *field = NULL;
-    return json_object_object_get_ex(object, name, &field) && json_object_get_boolean(field);
-}
-
-// The list of that name, NULL when there is none.
-static json_object *list_of(json_object *object, const char *name)
-{
-    json_object *list = NULL;
-    return json_object_object_get_ex(object, name, &list) &&
-                   json_object_is_type(list, json_type_array)
-               ? list
-               : NULL;
-}
-
-static size_t list_len(json_object *list)
-{
-    return list == NULL ? 0 : json_object_array_length(list);
-}
 
 // One request with one text, and the options that all of these commands have.
 static pg_err ask(const pg_invocation *invocation, const char *path, const char *name,
@@ -72,8 +37,8 @@ static pg_err ask(const pg_invocation *invocation, const char *path, const char 
 
 static void addrs_tell(const pg_output *output, json_object *object)
 {
-    json_object *addrs = list_of(object, "addrs");
-    for (size_t i = 0; i < list_len(addrs); i++) {
+    json_object *addrs = pg_answer_object(object, "addrs");
+    for (size_t i = 0; i < pg_answer_count(addrs); i++) {
         pg_output_line(output, "  %s", json_object_get_string(json_object_array_get_idx(addrs, i)));
     }
 }
@@ -84,7 +49,7 @@ static pg_err find_peer_run(pg_invocation *invocation)
 {
     json_object *answer = NULL;
     PG_TRY(ask(invocation, "/api/v1/dht/find-peer", "peer", json_object_new_object(), &answer));
-    pg_output_line(&invocation->output, "%s", text_of(answer, "peer_id"));
+    pg_output_line(&invocation->output, "%s", pg_answer_optional(answer, "peer_id"));
     addrs_tell(&invocation->output, answer);
     pg_output_object(&invocation->output, answer);
     return PG_OK;
@@ -117,7 +82,7 @@ static pg_err get_run(pg_invocation *invocation)
     PG_TRY(ask(invocation, "/api/v1/dht/get", "key", json_object_new_object(), &answer));
     pg_err err = invocation->output.json
                      ? PG_OK
-                     : value_write(&invocation->output, text_of(answer, "value_hex"));
+                     : value_write(&invocation->output, pg_answer_optional(answer, "value_hex"));
     if (err != PG_OK) {
         json_object_put(answer);
         return err;
@@ -163,7 +128,7 @@ static pg_err put_run(pg_invocation *invocation)
     json_object *body = once_body(invocation);
     (void) json_object_object_add(body, "value_hex", json_object_new_string(hex));
     PG_TRY(ask(invocation, "/api/v1/dht/put", "key", body, &answer));
-    pg_output_line(&invocation->output, "kept in %.0f places", number_of(answer, "stored"));
+    pg_output_line(&invocation->output, "kept in %.0f places", pg_answer_number(answer, "stored"));
     pg_output_object(&invocation->output, answer);
     return PG_OK;
 }
@@ -174,18 +139,19 @@ static pg_err provide_run(pg_invocation *invocation)
 {
     json_object *answer = NULL;
     PG_TRY(ask(invocation, "/api/v1/dht/provide", "cid", once_body(invocation), &answer));
-    pg_output_line(&invocation->output, "announced in %.0f places", number_of(answer, "told"));
+    pg_output_line(&invocation->output, "announced in %.0f places",
+                   pg_answer_number(answer, "told"));
     pg_output_object(&invocation->output, answer);
     return PG_OK;
 }
 
 static void providers_tell(const pg_output *output, json_object *answer)
 {
-    json_object *providers = list_of(answer, "providers");
-    for (size_t i = 0; i < list_len(providers); i++) {
+    json_object *providers = pg_answer_object(answer, "providers");
+    for (size_t i = 0; i < pg_answer_count(providers); i++) {
         json_object *provider = json_object_array_get_idx(providers, i);
-        pg_output_line(output, "%s  (%s)", text_of(provider, "peer_id"),
-                       text_of(provider, "realm"));
+        pg_output_line(output, "%s  (%s)", pg_answer_optional(provider, "peer_id"),
+                       pg_answer_optional(provider, "realm"));
         addrs_tell(output, provider);
     }
 }
@@ -195,7 +161,7 @@ static pg_err providers_run(pg_invocation *invocation)
     json_object *answer = NULL;
     PG_TRY(ask(invocation, "/api/v1/dht/providers", "cid", json_object_new_object(), &answer));
     providers_tell(&invocation->output, answer);
-    if (list_len(list_of(answer, "providers")) == 0) {
+    if (pg_answer_count(pg_answer_object(answer, "providers")) == 0) {
         pg_output_note(&invocation->output, "nobody provides it, as far as those asked know");
     }
     pg_output_object(&invocation->output, answer);
@@ -213,18 +179,19 @@ static const char *short_peer(const char *peer)
 
 static void step_tell(const pg_output *output, json_object *step)
 {
-    const char *told_by = text_of(step, "told_by");
-    const char *result = text_of(step, "result");
-    const char *error = text_of(step, "error");
+    const char *told_by = pg_answer_optional(step, "told_by");
+    const char *result = pg_answer_optional(step, "result");
+    const char *error = pg_answer_optional(step, "error");
     pg_output_line(output, "%8.1f ms  %-6s hop %.0f  ..%s  %3.0f bits  %8.1f ms  %s%s%s%s%s%s",
-                   number_of(step, "at_ms"), text_of(step, "realm"), number_of(step, "hop"),
-                   short_peer(text_of(step, "peer_id")), number_of(step, "bits"),
-                   number_of(step, "took_ms"), result, error[0] != '\0' ? ": " : "", error,
-                   flag_of(step, "found") ? ", found" : "",
+                   pg_answer_number(step, "at_ms"), pg_answer_optional(step, "realm"),
+                   pg_answer_number(step, "hop"), short_peer(pg_answer_optional(step, "peer_id")),
+                   pg_answer_number(step, "bits"), pg_answer_number(step, "took_ms"), result,
+                   error[0] != '\0' ? ": " : "", error,
+                   pg_answer_bool(step, "found") ? ", found" : "",
                    told_by[0] != '\0' ? ", told by .." : "", short_peer(told_by));
     if (strcmp(result, "answered") == 0) {
-        pg_output_line(output, "%13stold of %.0f peers, %.0f new", "", number_of(step, "told"),
-                       number_of(step, "new"));
+        pg_output_line(output, "%13stold of %.0f peers, %.0f new", "",
+                       pg_answer_number(step, "told"), pg_answer_number(step, "new"));
     }
 }
 
@@ -233,14 +200,15 @@ static pg_err explain_run(pg_invocation *invocation)
     json_object *answer = NULL;
     const pg_output *output = &invocation->output;
     PG_TRY(ask(invocation, "/api/v1/dht/explain", "key", json_object_new_object(), &answer));
-    json_object *steps = list_of(answer, "steps");
-    for (size_t i = 0; i < list_len(steps); i++) {
+    json_object *steps = pg_answer_object(answer, "steps");
+    for (size_t i = 0; i < pg_answer_count(steps); i++) {
         step_tell(output, json_object_array_get_idx(steps, i));
     }
-    pg_output_line(output, "%s %s: %zu requests, %.1f ms%s%s", text_of(answer, "kind"),
-                   flag_of(answer, "found") ? "looked up" : "not found", list_len(steps),
-                   number_of(answer, "took_ms"), text_of(answer, "error")[0] != '\0' ? "; " : "",
-                   text_of(answer, "error"));
+    pg_output_line(output, "%s %s: %zu requests, %.1f ms%s%s", pg_answer_optional(answer, "kind"),
+                   pg_answer_bool(answer, "found") ? "looked up" : "not found",
+                   pg_answer_count(steps), pg_answer_number(answer, "took_ms"),
+                   pg_answer_optional(answer, "error")[0] != '\0' ? "; " : "",
+                   pg_answer_optional(answer, "error"));
     providers_tell(output, answer);
     addrs_tell(output, answer);
     pg_output_object(output, answer);
@@ -254,22 +222,25 @@ static pg_err status_run(pg_invocation *invocation)
     json_object *answer = NULL;
     const pg_output *output = &invocation->output;
     PG_TRY(pg_client_ask(invocation, "GET", "/api/v1/dht", NULL, &answer));
-    json_object *dhts = list_of(answer, "dhts");
-    for (size_t i = 0; i < list_len(dhts); i++) {
+    json_object *dhts = pg_answer_object(answer, "dhts");
+    for (size_t i = 0; i < pg_answer_count(dhts); i++) {
         json_object *dht = json_object_array_get_idx(dhts, i);
-        pg_output_line(output, "%s (%s), %s", text_of(dht, "realm"), text_of(dht, "protocol"),
-                       flag_of(dht, "server") ? "server" : "client");
-        pg_output_line(output, "  %.0f peers in the table", number_of(dht, "peers"));
-        if (number_of(dht, "network_size") > 0) {
+        pg_output_line(output, "%s (%s), %s", pg_answer_optional(dht, "realm"),
+                       pg_answer_optional(dht, "protocol"),
+                       pg_answer_bool(dht, "server") ? "server" : "client");
+        pg_output_line(output, "  %.0f peers in the table", pg_answer_number(dht, "peers"));
+        if (pg_answer_number(dht, "network_size") > 0) {
             pg_output_line(output, "  about %.0f servers in the network",
-                           number_of(dht, "network_size"));
+                           pg_answer_number(dht, "network_size"));
         }
         pg_output_line(output, "  keeps %.0f records and %.0f providers for others",
-                       number_of(dht, "records"), number_of(dht, "providers"));
-        pg_output_line(output, "  publishes %.0f keys of its own", number_of(dht, "published"));
+                       pg_answer_number(dht, "records"), pg_answer_number(dht, "providers"));
+        pg_output_line(output, "  publishes %.0f keys of its own",
+                       pg_answer_number(dht, "published"));
         pg_output_line(output, "  %.0f lookups with %.0f requests, %.0f requests served",
-                       number_of(dht, "lookups_total"), number_of(dht, "requests_total"),
-                       number_of(dht, "served_total"));
+                       pg_answer_number(dht, "lookups_total"),
+                       pg_answer_number(dht, "requests_total"),
+                       pg_answer_number(dht, "served_total"));
     }
     pg_output_object(output, answer);
     return PG_OK;
@@ -324,7 +295,7 @@ const pg_command pg_command_dht_status = {
 const pg_command pg_command_dht_find_peer = {
     .name = "dht find-peer",
     .summary = "find a peer by its PeerId and connect to it",
-    .example = "  pangea dht find-peer 12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA",
+    .example = "pangea dht find-peer 12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA",
     .arguments = peer_argument,
     .options = look_options,
     .run = find_peer_run,
@@ -336,7 +307,7 @@ const pg_command pg_command_dht_get = {
     .description =
         "KEY is /NAMESPACE/NAME. Under /pk/ the name is a PeerId and the value its public\n"
         "key. The value is printed as it is; --json gives it in hexadecimal.",
-    .example = "  pangea dht get /test/hello",
+    .example = "pangea dht get /test/hello",
     .arguments = key_argument,
     .options = look_options,
     .run = get_run,
@@ -349,7 +320,7 @@ const pg_command pg_command_dht_put = {
         "KEY is /NAMESPACE/NAME, VALUE up to 8 KiB; - reads it from standard input. What\n"
         "the namespace does not take is refused. /test/, which nobody signs, needs nodes\n"
         "that have dht.test_namespace on.",
-    .example = "  pangea dht put /test/hello world",
+    .example = "pangea dht put /test/hello world",
     .arguments = key_value_arguments,
     .options = publish_options,
     .run = put_run,
@@ -358,7 +329,7 @@ const pg_command pg_command_dht_put = {
 const pg_command pg_command_dht_provide = {
     .name = "dht provide",
     .summary = "announce that this node provides a CID",
-    .example = "  pangea dht provide bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy",
+    .example = "pangea dht provide bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy",
     .arguments = cid_argument,
     .options = publish_options,
     .run = provide_run,
@@ -367,7 +338,7 @@ const pg_command pg_command_dht_provide = {
 const pg_command pg_command_dht_providers = {
     .name = "dht providers",
     .summary = "list who provides a CID",
-    .example = "  pangea dht providers bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy",
+    .example = "pangea dht providers bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy",
     .arguments = cid_argument,
     .options = look_options,
     .run = providers_run,
@@ -381,7 +352,7 @@ const pg_command pg_command_dht_explain = {
         "in which DHT, how many hops from this node, to whom, how many bits the peer\n"
         "shares with the target, how long it took, what came of it, and who told of the\n"
         "peer.",
-    .example = "  pangea dht explain /test/hello",
+    .example = "pangea dht explain /test/hello",
     .arguments = key_argument,
     .options = look_options,
     .run = explain_run,

@@ -14,6 +14,17 @@ int pg_exit_code(pg_err err)
     return pg_exit_code(PG_ERR_BUG);
 }
 
+pg_err pg_exit_code_err(int code)
+{
+#define EXIT_MATCH(symbol, number, text)                                                           \
+    if (code == (number) && (symbol) != PG_OK) {                                                   \
+        return symbol;                                                                             \
+    }
+    PG_EXIT_TABLE(EXIT_MATCH)
+#undef EXIT_MATCH
+    return PG_ERR_CLOSED;
+}
+
 void pg_exit_codes_each(void (*each)(pg_err err, int code, const char *text, void *user),
                         void *user)
 {

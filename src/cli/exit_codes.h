@@ -42,6 +42,9 @@
 /** Return the exit code of an error, 70 for a foreign number. */
 int pg_exit_code(pg_err err);
 
+/** Return the error that ended a process of ours with an exit code, PG_ERR_CLOSED where it is none of the table. */
+pg_err pg_exit_code_err(int code);
+
 /** Call `each` for every row of the table, in its order. */
 void pg_exit_codes_each(void (*each)(pg_err err, int code, const char *text, void *user),
                         void *user);

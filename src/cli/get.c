@@ -252,7 +252,7 @@ static pg_err get_run_command(pg_invocation *invocation)
     pg_progress_clear(&run->progress);
     partial_close(run);
     pg_client_free(&run->client);
-    pg_link_body_wipe(&run->body);
+    pg_client_secret_wipe(&run->body);
     pg_link_text_wipe(&run->link);
     pg_buf_deinit(&run->place);
     json_object_put(run->transfer);
@@ -283,8 +283,8 @@ const pg_command pg_command_get = {
         "once it has verified it. A folder is unpacked beside its place and put there when it\n"
         "is whole; with -o - its archive is written as it is (pax, as tar reads it). Without\n"
         "-o it gets the name it was stored under, less what does no good in a name.",
-    .example = "  pangea get 'pangea:bafk...#5Kd3...' -o photos.tar\n"
-               "  pangea get - <link.txt",
+    .example = "pangea get 'pangea:bafk...#5Kd3...' -o photos.tar\n"
+               "pangea get - <link.txt",
     .arguments = get_arguments,
     .options = get_options,
     .run = get_run_command,

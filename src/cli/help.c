@@ -3,9 +3,10 @@
 
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/str.h"
 #include "cli/exit_codes.h"
 #include "cli/invocation.h"
+#include "cli/manual.h"
 #include "cli/output.h"
 
 #define NAME_COLUMN 26
@@ -30,10 +31,9 @@ static void put_commands(FILE *to, const char *group)
 
 void pg_help_program(FILE *to)
 {
-    (void) fputs(
-        "pangea: keeps files alive among strangers, sealed, without a company in the middle.\n"
-        "\nUsage: pangea COMMAND [OPTION]... [ARGUMENT]...\n",
-        to);
+    (void) fputs("pangea: " PG_HELP_PURPOSE ".\n"
+                 "\nUsage: pangea COMMAND [OPTION]... [ARGUMENT]...\n",
+                 to);
     (void) fputc('\n', to);
     put_commands(to, NULL);
     for (const pg_command_group *group = pg_command_groups; group->name != NULL; group++) {
@@ -81,6 +81,16 @@ static void put_options(FILE *to, const pg_option *options)
     }
 }
 
+static void put_indented(FILE *to, const char *lines)
+{
+    pg_str rest = pg_str_make(lines);
+    while (rest.len > 0) {
+        pg_str line;
+        rest = pg_str_split(rest, '\n', &line);
+        (void) fprintf(to, "  %.*s\n", PG_STR_ARGS(line));
+    }
+}
+
 void pg_help_command(FILE *to, const pg_command *command)
 {
     (void) fprintf(to, "pangea %s: %s\n\n", command->name, command->summary);
@@ -92,7 +102,8 @@ void pg_help_command(FILE *to, const pg_command *command)
     put_options(to, command->options);
     put_options(to, pg_common_options);
     if (command->example != NULL) {
-        (void) fprintf(to, "\nExample:\n%s\n", command->example);
+        (void) fputs("\nExample:\n", to);
+        put_indented(to, command->example);
     }
 }
 
@@ -140,6 +151,10 @@ static void put_json(const pg_output *output)
 
 static pg_err help_run(pg_invocation *invocation)
 {
+    if (pg_invocation_has(invocation, "man")) {
+        pg_manual_write(stdout);
+        return PG_OK;
+    }
     if (invocation->output.json) {
         put_json(&invocation->output);
         return PG_OK;
@@ -171,12 +186,18 @@ static const pg_argument help_arguments[] = {
     {NULL, PG_VALUE_KIND_NONE, false, false},
 };
 
+static const pg_option help_options[] = {
+    {"man", 0, PG_VALUE_KIND_NONE, NULL, "write all of it as a manual page, for man(1)"},
+    {NULL, 0, PG_VALUE_KIND_NONE, NULL, NULL},
+};
+
 const pg_command pg_command_help = {
     .name = "help",
     .summary = "explain a command, or list them all",
     .description =
         "Besides the commands there is the topic exit-codes: what each command returns to scripts.",
-    .example = "  pangea help shards encode",
+    .example = "pangea help shards encode",
     .arguments = help_arguments,
+    .options = help_options,
     .run = help_run,
 };

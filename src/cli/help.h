@@ -8,6 +8,9 @@
 
 #include "cli/command.h"
 
+/** What the program is for. */
+#define PG_HELP_PURPOSE "keeps files alive among strangers, sealed, without a company in the middle"
+
 /** Write the list of all commands. */
 void pg_help_program(FILE *to);
 

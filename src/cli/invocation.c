@@ -99,7 +99,7 @@ static pg_err read_long(pg_invocation *invocation, int argc, char **argv, int *p
         }
         return set_option(invocation, i, argv[(*position)++]);
     }
-    return pg_fail(PG_ERR_INVALID, "unknown option --%.*s", (int) len, name);
+    return pg_fail(PG_ERR_INVALID, "unknown option --%.*s; --help lists them", (int) len, name);
 }
 
 /** Read letters after one dash: flags together, or one letter with its value behind it or in the next word. */
@@ -113,7 +113,7 @@ static pg_err read_letters(pg_invocation *invocation, int argc, char **argv, int
             i++;
         }
         if (i == invocation->option_count) {
-            return pg_fail(PG_ERR_INVALID, "unknown option -%c", *letters);
+            return pg_fail(PG_ERR_INVALID, "unknown option -%c; --help lists them", *letters);
         }
         if (invocation->options[i]->kind == PG_VALUE_KIND_NONE) {
             PG_TRY(set_option(invocation, i, ""));

@@ -7,6 +7,7 @@
 #include "cli/client.h"
 #include "cli/command.h"
 #include "cli/link_text.h"
+#include "cli/span.h"
 #include "runtime/time.h"
 
 #define SLOTS_TEXT_BYTES 160
@@ -90,11 +91,11 @@ static pg_err link_info_run(pg_invocation *invocation)
     pg_link_text link;
     pg_buf body = {0};
     PG_TRY(pg_link_text_take(invocation, 0, &link));
-    pg_err err = pg_link_text_body(&link, &body);
+    pg_err err = pg_client_secret_body("link", link.text, &body);
     if (err == PG_OK) {
         err = info_ask(invocation, &body);
     }
-    pg_link_body_wipe(&body);
+    pg_client_secret_wipe(&body);
     pg_link_text_wipe(&link);
     return err;
 }
@@ -110,7 +111,7 @@ const pg_command pg_command_link_info = {
     .description =
         "Asks the hosts, without getting the file: its size, its name if that was stored, and\n"
         "for each extent (up to 1 GiB) which host holds which slots. LINK as for `pangea get`.",
-    .example = "  pangea link info 'pangea:bafk...#5Kd3...'",
+    .example = "pangea link info 'pangea:bafk...#5Kd3...'",
     .arguments = link_arguments,
     .run = link_info_run,
 };

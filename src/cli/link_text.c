@@ -9,7 +9,7 @@
 #include "crypto/secret.h"
 
 #define LINE_BYTES_MAX 512
-#define BODY_BYTES (PG_LINK_TEXT_BYTES + 32)
+#define BODY_BYTES (PG_LINK_TEXT_BYTES + 64)
 
 // The first line of standard input, without what follows it.
 static pg_err line_read(char line[LINE_BYTES_MAX], size_t *out_len)
@@ -71,25 +71,11 @@ pg_err pg_link_text_take(const pg_invocation *invocation, size_t argument, pg_li
     return PG_OK;
 }
 
-pg_err pg_link_text_body(const pg_link_text *link, pg_buf *out)
-{
-    PG_TRY(pg_buf_reserve(out, BODY_BYTES)); // so that it does not move, and leave a copy behind
-    return pg_buf_printf(out, "{\"link\": \"%s\"}", link->text);
-}
-
 pg_err pg_link_text_body_from(const pg_link_text *link, uint64_t start, pg_buf *out)
 {
-    PG_TRY(pg_buf_reserve(out, BODY_BYTES));
+    PG_TRY(pg_buf_reserve(out, BODY_BYTES)); // so that it does not move, and leave a copy behind
     return pg_buf_printf(out, "{\"link\": \"%s\", \"start\": %llu}", link->text,
                          (unsigned long long) start);
-}
-
-void pg_link_body_wipe(pg_buf *buf)
-{
-    if (buf->ptr != NULL) {
-        pg_wipe(buf->ptr, buf->cap);
-    }
-    pg_buf_deinit(buf);
 }
 
 void pg_link_text_wipe(pg_link_text *link)

@@ -5,6 +5,8 @@
 // Layer: cli.  Thread: any, one at a time.
 #pragma once
 
+#include <stdint.h>
+
 #include "base/attr.h"
 #include "base/bytes.h"
 #include "base/err.h"
@@ -22,14 +24,8 @@ typedef struct pg_link_text {
 PG_NODISCARD pg_err pg_link_text_take(const pg_invocation *invocation, size_t argument,
                                       pg_link_text *out_link);
 
-/** Append the body of a request about the link, {"link": ..}. End it with pg_link_body_wipe. Errors: PG_ERR_NOMEM. */
-PG_NODISCARD pg_err pg_link_text_body(const pg_link_text *link, pg_buf *out);
-
-/** The same for the file from byte `start` on. */
+/** Append the body of a request for a file from byte `start` on. End it with pg_client_secret_wipe. Errors: PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_link_text_body_from(const pg_link_text *link, uint64_t start, pg_buf *out);
-
-/** Wipe and free. */
-void pg_link_body_wipe(pg_buf *buf);
 
 /** Overwrite. */
 void pg_link_text_wipe(pg_link_text *link);

@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/invocation.h"
 #include "cli/link_text.h"
+#include "cli/span.h"
 #include "runtime/time.h"
 
 #define PATH_BYTES 256
@@ -171,7 +172,7 @@ const pg_command pg_command_rm = {
         "FILE is a link (- to read it from standard input), a root, or the name of the only\n"
         "file that has it. Hosts that can be reached drop their pieces now, others when their\n"
         "time is over. What others have copied meanwhile is theirs.",
-    .example = "  pangea rm photos.tar",
+    .example = "pangea rm photos.tar",
     .arguments = rm_arguments,
     .run = rm_run,
 };

@@ -93,9 +93,9 @@ static pg_err run(pg_invocation *invocation, supervision *self)
         return pg_fail(PG_ERR_INVALID, "unknown command \"%s %s\"; `pangea help %s` lists them",
                        invocation->group, invocation->arguments[0], invocation->group);
     }
-    return pg_fail(PG_ERR_INVALID, "which command? `pangea help%s%s` lists them",
-                   invocation->group == NULL ? "" : " ",
-                   invocation->group == NULL ? "" : invocation->group);
+    return pg_fail(
+        PG_ERR_INVALID, "which command? It comes before the options; `pangea help%s%s` lists them",
+        invocation->group == NULL ? "" : " ", invocation->group == NULL ? "" : invocation->group);
 }
 
 int main(int argc, char **argv)

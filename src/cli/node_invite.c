@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // `pangea invite` and `pangea join`: how somebody comes to the network of a node.
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/answer.h"
 #include "cli/client.h"
 #include "cli/command.h"
 #include "cli/data_folder.h"
 #include "cli/invocation.h"
 #include "cli/qr.h"
+#include "cli/span.h"
 #include "crypto/peer_id_text.h"
 #include "net/invite.h"
 #include "node/join.h"
@@ -19,45 +22,16 @@
 #define EXPIRES_MISSING "7d"
 #define EXPIRES_DAYS_MAX 3650
 
-static const char *text_of(json_object *object, const char *name)
-{
-    json_object *field = NULL;
-    return json_object_object_get_ex(object, name, &field) ? json_object_get_string(field) : "";
-}
-
-static bool flag_of(json_object *object, const char *name)
-{
-    json_object *field = NULL;
-    return json_object_object_get_ex(object, name, &field) && json_object_get_boolean(field);
-}
-
 // ---- inviting ----
 
-// "30m", "12h", "7d", or "never".
+// A span of time, or "never".
 static pg_err expires_read(const char *text, uint64_t *out_seconds)
 {
-    static const struct {
-        char letter;
-        uint64_t seconds;
-    } units[] = {{'m', 60}, {'h', 3600}, {'d', 86400}};
-    pg_str digits = pg_str_make(text);
-    if (pg_str_equal(digits, PG_STR("never"))) {
+    if (strcmp(text, "never") == 0) {
         *out_seconds = 0;
         return PG_OK;
     }
-    for (size_t i = 0; i < PG_ARRAY_LEN(units) && digits.len > 1; i++) {
-        uint64_t most = EXPIRES_DAYS_MAX * UINT64_C(86400) / units[i].seconds;
-        uint64_t number = 0;
-        if (text[digits.len - 1] == units[i].letter &&
-            pg_str_to_u64(pg_str_make_len(text, digits.len - 1), most, &number) == PG_OK &&
-            number > 0) {
-            *out_seconds = number * units[i].seconds;
-            return PG_OK;
-        }
-    }
-    return pg_fail(PG_ERR_INVALID,
-                   "--expires: '%s' is neither never nor a time of up to %d days, as 30m, 12h, 7d",
-                   text, EXPIRES_DAYS_MAX);
+    return pg_error_wrap(pg_span_read(text, EXPIRES_DAYS_MAX, out_seconds), "--expires");
 }
 
 static pg_err qr_tell(const pg_invocation *invocation, const char *text)
@@ -88,14 +62,14 @@ static pg_err qr_tell(const pg_invocation *invocation, const char *text)
 static void invite_note(const pg_invocation *invocation, json_object *answer)
 {
     const pg_output *output = &invocation->output;
-    if (flag_of(answer, "private")) {
+    if (pg_answer_bool(answer, "private")) {
         pg_output_note(output,
                        "this invitation has the key of your private network: whoever sees it can "
                        "join. It cannot be taken back.");
     }
-    json_object *addrs = NULL;
+    json_object *addrs = pg_answer_object(answer, "addrs");
     pg_multiaddr first;
-    if (json_object_object_get_ex(answer, "addrs", &addrs) && json_object_array_length(addrs) > 0 &&
+    if (pg_answer_count(addrs) > 0 &&
         pg_multiaddr_parse(pg_str_make(json_object_get_string(json_object_array_get_idx(addrs, 0))),
                            &first) == PG_OK &&
         pg_multiaddr_scope(&first) == PG_IP_SCOPE_LOOPBACK) {
@@ -115,11 +89,13 @@ static pg_err invite_run(pg_invocation *invocation)
     pg_err err = pg_client_ask(invocation, "POST", "/api/v1/invite", body, &answer);
     json_object_put(body);
     PG_TRY(err);
-    const char *text = text_of(answer, "invite");
+    const char *text = pg_answer_text(answer, "invite");
     invite_note(invocation, answer);
     pg_output_line(&invocation->output, "%s", text);
     err = qr_tell(invocation, text);
-    pg_output_object(&invocation->output, answer);
+    pg_output_object(&invocation->output, json_object_get(answer));
+    pg_answer_wipe(answer, "invite");
+    json_object_put(answer);
     return err;
 }
 
@@ -173,12 +149,17 @@ static pg_err join_offline(const pg_invocation *invocation, const pg_invite *inv
 static pg_err join_online(const pg_invocation *invocation, const char *text)
 {
     json_object *answer = NULL;
-    json_object *body = json_object_new_object();
-    (void) json_object_object_add(body, "invite", json_object_new_string(text));
-    pg_err err = pg_client_ask(invocation, "POST", "/api/v1/join", body, &answer);
-    json_object_put(body);
+    pg_client *client = NULL;
+    pg_buf body = {0};
+    PG_TRY(pg_client_open(invocation, &client));
+    pg_err err = pg_client_secret_body("invite", text, &body);
+    if (err == PG_OK) {
+        err = pg_client_call(client, "POST", "/api/v1/join", &body, &answer, NULL);
+    }
+    pg_client_secret_wipe(&body);
+    pg_client_free(&client);
     PG_TRY(err);
-    pg_output_line(&invocation->output, "connected to %s", text_of(answer, "peer_id"));
+    pg_output_line(&invocation->output, "connected to %s", pg_answer_text(answer, "peer_id"));
     pg_output_object(&invocation->output, answer);
     return PG_OK;
 }

@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "cli/exit_codes.h"
+#include "crypto/secret.h"
 
 void pg_output_init(pg_output *output)
 {
@@ -43,6 +44,9 @@ void pg_output_object(const pg_output *output, json_object *object)
             object == NULL ? "{}"
                            : json_object_to_json_string_ext(object, JSON_C_TO_STRING_NOSLASHESCAPE);
         (void) fprintf(output->result, "%s\n", text);
+        if (object != NULL) {
+            pg_wipe((void *) (uintptr_t) text, strlen(text)); // it may have a link
+        }
     }
     (void) json_object_put(object);
 }

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/link_text.h"
 #include "cli/progress.h"
+#include "cli/span.h"
 #include "runtime/time.h"
 
 #define PATH_BYTES 256
@@ -81,7 +82,7 @@ static void pin_tell(const pin_run *run)
 static pg_err pin_all(pin_run *run)
 {
     PG_TRY(pg_link_text_take(run->invocation, 0, &run->link));
-    PG_TRY(pg_link_text_body(&run->link, &run->body));
+    PG_TRY(pg_client_secret_body("link", run->link.text, &run->body));
     PG_TRY(pg_client_open(run->invocation, &run->client));
     PG_TRY(pg_client_run(run->client, pin_job, run));
     pin_tell(run);
@@ -93,7 +94,7 @@ static pg_err pin_run_command(pg_invocation *invocation)
     pin_run run = {.invocation = invocation};
     pg_err err = pin_all(&run);
     pg_client_free(&run.client);
-    pg_link_body_wipe(&run.body);
+    pg_client_secret_wipe(&run.body);
     pg_link_text_wipe(&run.link);
     pg_answer_wipe(run.answer, "link");
     json_object_put(run.answer);
@@ -187,7 +188,7 @@ const pg_command pg_command_pin = {
         "within storage.quota. What is cached gives way; pins never do. Ctrl-C breaks off and\n"
         "keeps what was got: the same command goes on. Where the quota has no room for all of\n"
         "it the command fails, and nothing is pinned.",
-    .example = "  pangea pin 'pangea:bafk...#5Kd3...'",
+    .example = "pangea pin 'pangea:bafk...#5Kd3...'",
     .arguments = pin_arguments,
     .run = pin_run_command,
     .waits = true,
@@ -209,7 +210,7 @@ const pg_command pg_command_unpin = {
     .summary = "let go of a file that was pinned on this node",
     .description = "LINK is the link (- to read it from standard input) or its root. Blocks that\n"
                    "nothing else needs are deleted at once.",
-    .example = "  pangea unpin bafk...",
+    .example = "pangea unpin bafk...",
     .arguments = pin_arguments,
     .run = unpin_run,
 };

@@ -2,6 +2,7 @@
 // `pangea put`: gives a file or a folder to the running node, which spreads it over others, and prints the link.
 #include <string.h>
 
+#include "api/uri.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/answer.h"
@@ -10,11 +11,13 @@
 #include "cli/link_text.h"
 #include "cli/progress.h"
 #include "cli/put_source.h"
+#include "cli/span.h"
 #include "exchange/limits.h"
 #include "files/code.h"
 #include "files/root.h"
 
 #define STATUS_ACCEPTED 202
+#define TTL_DAYS_MAX (PG_PLACE_EXPIRY_S_MAX / 86400)
 
 /** One run of the command. */
 typedef struct put_run {
@@ -34,38 +37,7 @@ static pg_err query_add(pg_buf *query, const char *name, pg_str value)
 {
     PG_TRY(pg_buf_printf(query, "%s%s=", memchr(query->ptr, '?', query->len) == NULL ? "?" : "&",
                          name));
-    for (size_t i = 0; i < value.len; i++) {
-        char c = value.ptr[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                     c == '-' || c == '_' || c == '.' || c == '~';
-        PG_TRY(pg_buf_printf(query, plain ? "%c" : "%%%02X", (uint8_t) c));
-    }
-    return PG_OK;
-}
-
-// Digits, and perhaps s, m, h, d or w behind them.
-static pg_err ttl_read(const char *text, uint64_t *out_ttl_s)
-{
-    static const struct {
-        char unit;
-        uint64_t seconds;
-    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
-    pg_str digits = pg_str_make(text);
-    uint64_t number = 0;
-    uint64_t factor = 1;
-    for (size_t i = 0; i < PG_ARRAY_LEN(units) && digits.len > 0; i++) {
-        if (digits.ptr[digits.len - 1] == units[i].unit) {
-            factor = units[i].seconds;
-            digits.len--;
-            break;
-        }
-    }
-    if (pg_str_to_u64(digits, PG_PLACE_EXPIRY_S_MAX / factor, &number) != PG_OK || number == 0) {
-        return pg_fail(PG_ERR_INVALID, "--ttl: '%s' is no span of time up to 60 days, as 30d",
-                       text);
-    }
-    *out_ttl_s = number * factor;
-    return PG_OK;
+    return pg_uri_escape(pg_bytes_make(value.ptr, value.len), query);
 }
 
 static pg_err query_add_u64(pg_buf *query, const char *name, uint64_t value)
@@ -127,7 +99,7 @@ static pg_err path_make(put_run *run)
     }
     if (ttl_text != NULL) {
         uint64_t ttl_s = 0;
-        PG_TRY(ttl_read(ttl_text, &ttl_s));
+        PG_TRY(pg_error_wrap(pg_span_read(ttl_text, TTL_DAYS_MAX, &ttl_s), "--ttl"));
         PG_TRY(query_add_u64(&run->path, "ttl_s", ttl_s));
     }
     return PG_OK;
@@ -305,7 +277,7 @@ const pg_command pg_command_put = {
         "Where no host can be reached the node keeps the file and gives it out when some\n"
         "appear: the link is printed all the same, and the exit code is 37.\n"
         "Ctrl-C breaks off, and nothing of the file is kept.",
-    .example = "  pangea put photos.tar\n  tar -c letters | pangea put - --name letters.tar",
+    .example = "pangea put photos.tar\ntar -c letters | pangea put - --name letters.tar",
     .arguments = put_arguments,
     .options = put_options,
     .run = put_run_command,

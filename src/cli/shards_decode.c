@@ -269,7 +269,7 @@ const pg_command pg_command_shards_decode = {
         "checked; corrupt and missing ones are named and made up for by others while there are\n"
         "enough. The file gets its name when it is whole: nothing half-written is left. Put the\n"
         "link in quotes, since shells take '#' for a comment in some places.",
-    .example = "  pangea shards decode 'pangea:bafk...#5Kd3...' /mnt/a /mnt/c -o photos.tar",
+    .example = "pangea shards decode 'pangea:bafk...#5Kd3...' /mnt/a /mnt/c -o photos.tar",
     .arguments = decode_arguments,
     .options = decode_options,
     .run = decode_run_command,

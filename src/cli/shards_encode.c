@@ -193,7 +193,7 @@ const pg_command pg_command_shards_encode = {
         "the link, which is all that is needed to get the file back, and all anybody needs to\n"
         "read it: keep it secret, and keep it. With as many folders as shards (ten for 8+2) any\n"
         "M folders may be lost; with fewer, the command says how many. The file is not changed.",
-    .example = "  pangea shards encode photos.tar /mnt/a /mnt/b /mnt/c --code 2+1",
+    .example = "pangea shards encode photos.tar /mnt/a /mnt/b /mnt/c --code 2+1",
     .arguments = encode_arguments,
     .options = encode_options,
     .run = encode_run_command,

@@ -9,6 +9,7 @@
 #include "cli/client.h"
 #include "cli/command.h"
 #include "cli/invocation.h"
+#include "cli/span.h"
 
 // One value: sizes as people read them, the rest as it is.
 static void value_tell(const pg_output *output, const char *name, json_object *value)

@@ -16,7 +16,7 @@ import time
 import unittest
 
 PANGEA = os.path.abspath(sys.argv[1])
-USAGE, CLOSED, INTERRUPTED = 2, 29, 130
+USAGE, BUSY, CLOSED, INTERRUPTED = 2, 18, 29, 130
 
 
 def is_alive(pid):
@@ -157,7 +157,7 @@ class Devnet(unittest.TestCase):
             taken.bind(("127.0.0.1", 0))
             port = taken.getsockname()[1]
             taken.listen()
-            text = self.fails(CLOSED, "--nodes", 1, "--base-port", port)
+            text = self.fails(BUSY, "--nodes", 1, "--base-port", port)
             self.assertIn("node 1 did not start: ", text)
             self.assertIn(f"/tcp/{port}", text)
         network = self.network("--nodes", 1, "--base-port", port)
@@ -184,7 +184,7 @@ class Devnet(unittest.TestCase):
         self.assertIn("beyond 65535", self.fails(USAGE, "--base-port", 65530))
         self.assertIn("--base-port", self.fails(USAGE, "--base-port", 70000))
         self.assertIn("one argument too many", self.fails(USAGE, "x"))
-        self.assertIn("did not start: pangea run: unknown key 'net.nothing'", self.fails(CLOSED, "--set", "net.nothing=1"))
+        self.assertIn("did not start: pangea run: unknown key 'net.nothing'", self.fails(USAGE, "--set", "net.nothing=1"))
         self.assertIn("none/net", self.fails(14, "--dir", self.work / "none/net"))
         (self.work / "file").touch()
         self.assertIn("is no folder", self.fails(USAGE, "--dir", self.work / "file", "--nodes", 1))

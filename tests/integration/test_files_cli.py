@@ -156,7 +156,7 @@ class Put(Case):
         self.works(self.run_here("put", source, "--name", "other", "--code", "4+3", "--no-compress", "--ttl", "2w"))
         want = {"kind": "file", "name": "other", "code": "4+3", "no_compress": "true", "ttl_s": str(14 * 86400)}
         self.assertEqual(self.node.queries[-1], want | {"total_bytes": "1000"})
-        self.works(self.run_here("put", source, "--no-name", "--ttl=90"))
+        self.works(self.run_here("put", source, "--no-name", "--ttl=90s"))
         self.assertEqual(self.node.queries[-1], {"kind": "file", "ttl_s": "90", "total_bytes": "1000"})
         for text, seconds in (("5m", 300), ("3h", 10800), ("60d", 5184000), ("7s", 7)):
             self.works(self.run_here("put", source, "--ttl", text))
@@ -230,7 +230,8 @@ class Put(Case):
         for words, text in (
             (["--code", "0+1"], "code"),
             (["--code", "8"], "code"),
-            (["--ttl", "0"], "--ttl"),
+            (["--ttl", "0d"], "--ttl"),
+            (["--ttl", "90"], "--ttl"),
             (["--ttl", "d"], "--ttl"),
             (["--ttl", "99999w"], "--ttl"),
             (["--ttl", "-1"], "--ttl"),

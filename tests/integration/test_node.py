@@ -381,9 +381,8 @@ class Start(NodeTest):
             conf.write_text(f"[net]\n{key} = {b.addr}\n", encoding="ascii")
             a.process.send_signal(signal.SIGHUP)
             self.wait_for(lambda: a.stats()["connections"] == 1, f"a comes to b by net.{key}")
-            finding = a.stat()["finding"]
-            listed = (0, 1) if key == "bootstrap" else (1, 0)
-            self.assertEqual((finding["wanted"], finding["bootstrap_peers"]), listed)
+            count = "wanted" if key == "peers" else "bootstrap_peers"
+            self.wait_for(lambda count=count: a.stat()["finding"][count] == 1, f"the list of net.{key} is taken over")
             conf.write_text(f"[net]\n{key} = {b.addr}x\n", encoding="ascii")
             before = a.log().count("node.config.refused")
             a.process.send_signal(signal.SIGHUP)
