@@ -182,8 +182,11 @@ pg_yamux_stream *pg_yamux_stream_find(const pg_yamux *yamux, uint32_t id);
 /** Whether the peer may still write. */
 bool pg_yamux_stream_is_receiving(const pg_yamux_stream *stream);
 
-/** Take `bytes` that came: to the parked reader, else to the queue. A stream that finds no memory is reset. */
-void pg_yamux_stream_on_data(pg_yamux_stream *stream, pg_bytes bytes);
+/** Give `bytes` that came to the parked reader, as many as it has room for. Return how many. */
+size_t pg_yamux_stream_give(pg_yamux_stream *stream, pg_bytes bytes);
+
+/** Queue `bytes` that came, for the next read. A stream that finds no memory is reset. */
+void pg_yamux_stream_queue(pg_yamux_stream *stream, pg_bytes bytes);
 
 /** Note the answer to our SYN. */
 void pg_yamux_stream_on_ack(pg_yamux_stream *stream);

@@ -6,6 +6,7 @@
 #include "net/limits.h"
 #include "net/yamux_priv.h"
 
+#define TURNS_MAX 4             // of a reader within one payload
 #define GO_AWAY_TIMEOUT_MS 1000 // to tell the peer that it broke the protocol
 
 // ---- Frames of streams
@@ -81,17 +82,36 @@ static pg_err on_stream_frame(pg_yamux *yamux, const pg_yamux_frame *frame)
     return PG_OK;
 }
 
-// Take what is there of the payload under way. Flags of the frame count after its last byte.
-static void on_payload(pg_yamux *yamux, pg_bytes bytes)
+// Give payload to the reader of its stream. One who wanted less may go on and want the rest, which spares it the way through the queue: a
+// few times, or a reader of single bytes would hold up all others.
+static pg_err payload_give(pg_yamux *yamux, pg_bytes bytes)
 {
-    pg_yamux_stream *stream = pg_yamux_stream_find(yamux, yamux->payload.stream_id);
-    if (stream != NULL && pg_yamux_stream_is_receiving(stream)) {
-        pg_yamux_stream_on_data(stream, bytes);
+    for (unsigned turn = 0; bytes.len > 0; turn++) {
+        pg_yamux_stream *stream = pg_yamux_stream_find(yamux, yamux->payload.stream_id);
+        if (stream == NULL || !pg_yamux_stream_is_receiving(stream)) {
+            return PG_OK;
+        }
+        size_t given = pg_yamux_stream_give(stream, bytes);
+        bytes = pg_bytes_slice(bytes, given, bytes.len);
+        if (given > 0 && bytes.len > 0 && turn < TURNS_MAX) {
+            PG_TRY(pg_fiber_yield());
+        } else if (bytes.len > 0) {
+            pg_yamux_stream_queue(stream, bytes);
+            return PG_OK;
+        }
     }
+    return PG_OK;
+}
+
+// Take what is there of the payload under way. Flags of the frame count after its last byte.
+static pg_err on_payload(pg_yamux *yamux, pg_bytes bytes)
+{
+    PG_TRY(payload_give(yamux, bytes));
     yamux->payload_left -= (uint32_t) bytes.len;
-    if (yamux->payload_left == 0) {
+    if (yamux->payload_left == 0 && yamux->state != PG_YAMUX_STATE_ENDED) {
         on_closing_flags(yamux, &yamux->payload);
     }
+    return PG_OK;
 }
 
 // ---- Frames of the session
@@ -137,7 +157,7 @@ static pg_err reader_take(pg_yamux *yamux, pg_bytes bytes, size_t *out_left)
         size_t used = PG_YAMUX_HEADER_BYTES;
         if (yamux->payload_left > 0) {
             used = pg_min_size(bytes.len, yamux->payload_left);
-            on_payload(yamux, pg_bytes_slice(bytes, 0, used));
+            PG_TRY(on_payload(yamux, pg_bytes_slice(bytes, 0, used)));
         } else if (bytes.len >= PG_YAMUX_HEADER_BYTES) {
             pg_yamux_frame frame;
             PG_TRY(pg_yamux_frame_decode(bytes, &frame));

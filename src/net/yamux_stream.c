@@ -254,7 +254,7 @@ static void stream_on_consumed(pg_yamux_stream *stream, size_t len)
     }
 }
 
-void pg_yamux_stream_on_data(pg_yamux_stream *stream, pg_bytes bytes)
+size_t pg_yamux_stream_give(pg_yamux_stream *stream, pg_bytes bytes)
 {
     size_t direct = pg_min_size(stream->read_space.len, bytes.len);
     if (direct > 0) {
@@ -262,15 +262,17 @@ void pg_yamux_stream_on_data(pg_yamux_stream *stream, pg_bytes bytes)
         stream->read_space.ptr += direct;
         stream->read_space.len -= direct;
         stream->read_len += direct;
-        bytes = pg_bytes_slice(bytes, direct, bytes.len);
         stream_on_consumed(stream, direct);
         pg_waitq_wake_one(&stream->readers);
     }
-    if (bytes.len > 0) {
-        pg_err err = stream_queue_bytes(stream, bytes);
-        if (err != PG_OK) {
-            stream_abort(stream, err);
-        }
+    return direct;
+}
+
+void pg_yamux_stream_queue(pg_yamux_stream *stream, pg_bytes bytes)
+{
+    pg_err err = stream_queue_bytes(stream, bytes);
+    if (err != PG_OK) {
+        stream_abort(stream, err);
     }
 }
 
