@@ -29,10 +29,10 @@ test-tsan: ## only the tests under ThreadSanitizer
 	@scripts/setup test
 	@scripts/test tsan
 
-bench: ## measure: tables, and JSON in build/bench/ (make bench NAME=codec)
-	@scripts/setup bench
+bench: ## measure: tables, and JSON in build/bench/ (make bench NAME=codec PEERS=1)
+	@scripts/setup bench $(if $(PEERS),peers)
 	@scripts/build release
-	@scripts/bench $(NAME)
+	@PEERS=$(PEERS) scripts/bench $(NAME)
 
 nightly: SECONDS = 3600
 nightly: ## the seeds of the long simulation that come next: make nightly SECONDS=3600
