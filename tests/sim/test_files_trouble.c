@@ -201,6 +201,55 @@ static void test_files__slow_lines__take_their_time(void **state)
     sim_files_seeds(line_script, 1);
 }
 
+// ---- Alone for a week
+
+// The owner never comes back. Each day a host is started anew; the clock of one is a year ahead for a day, that of another a year behind for
+// good. (A clock that stays ahead is believed after a day, and what has expired by it goes.)
+static pg_err week_script(void *arg)
+{
+    static const int64_t jumps[] = {
+        PG_HOURS(365 * 24) / PG_MS(1),
+        -PG_HOURS(365 * 24) / PG_MS(1),
+        -PG_HOURS(365 * 24) / PG_MS(1),
+    };
+    sim_world *world = arg;
+    sim_file file = {.content = 51, .size = 400000};
+    sim_file small = {.content = 52, .size = 4000};
+    sim_nodes_make(world, NODES);
+    sim_nodes_meet(world);
+    sim_run(&world->nodes[0], sim_put, &file);
+    sim_run(&world->nodes[0], sim_put, &small);
+    sim_node_crash(&world->nodes[0]);
+    world->is_long = true;
+    for (size_t day = 0; day < 7; day++) {
+        sim_node *host = sim_node_of(world, &file.hosts[day]);
+        CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(12))));
+        sim_node_crash(host);
+        if (day < PG_ARRAY_LEN(jumps)) {
+            pg_sim_machine_clock_jump(sim_node_of(world, &file.hosts[day / 2])->machine,
+                                      jumps[day]);
+        }
+        CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(12))));
+        sim_node_start(host);
+    }
+    world->is_long = false;
+    sim_nodes_meet(world);
+    sim_run(&world->nodes[READER], sim_get, &small);
+    for (size_t i = 7; i < 9; i++) { // two of those that stayed up
+        sim_node_crash(sim_node_of(world, &file.hosts[i]));
+    }
+    sim_run(&world->nodes[READER], sim_get, &file);
+    CHECK(world->nodes[READER].report.shards_fetched == 8);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
+static void test_files__owner_gone_for_a_week__given_back(void **state)
+{
+    (void) state;
+    sim_files_seeds(week_script, 1);
+}
+
 // ---- Disks
 
 // The disk of the node is full: a put without hosts fails, nothing of it stays, and it goes on when there is room.
@@ -285,6 +334,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_files__hosts_crash_while_files_spread__all_spread_in_the_end),
         cmocka_unit_test(test_files__two_hosts_never_answer__costs_seconds),
         cmocka_unit_test(test_files__slow_lines__take_their_time),
+        cmocka_unit_test(test_files__owner_gone_for_a_week__given_back),
         cmocka_unit_test(test_files__disk_is_full__fails_and_goes_on),
         cmocka_unit_test(test_files__stacks_painted__every_kind_keeps_a_quarter_free),
     };
