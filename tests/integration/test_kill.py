@@ -25,6 +25,7 @@ NODES = 13
 WORKERS = 3
 ROUND = 14  # kills between two looks at everything
 LEAST_KILLS, LEAST_PUTS, LEAST_GETS = min(KILLS, 10), 5, 5  # it goes on until then, however slow the machine
+FILES_MAX = 40  # beyond, some are removed: every look gets them all
 SIZES = (700, 33_000, 300_000, 2_000_000)
 LOG = ("log.level=debug",) if "PG_TEST_LOG" in os.environ else ()
 SLACK = 128 << 10  # what a file system takes for a pack file in many pieces
@@ -55,6 +56,10 @@ class Kill(NodeTest):
         with self.lock:
             self.counts[what] = self.counts.get(what, 0) + 1
 
+    def alive(self):
+        with self.lock:
+            return sum(not file.may_be_gone for file in self.files)
+
     # What people do meanwhile
 
     def do_put(self, dice, number):
@@ -80,25 +85,25 @@ class Kill(NodeTest):
 
     def do_remove(self, dice):
         with self.lock:
-            files = [file for file in self.files if not file.is_looked_at]
+            files = [file for file in self.files if not file.is_looked_at and not file.may_be_gone]
             if len(files) < 10:
-                return
+                return False
             file = dice.choice(files)
             file.may_be_gone = True
         result = file.uploader.command("rm", file.link)
         self.count(f"rm {result.returncode}")
+        return True
 
     def work_on(self, number):
         dice = random.Random(SEED + number)
         try:
             while not self.is_over:
                 what = dice.random()
-                if what < 0.45:
+                is_full = self.alive() >= FILES_MAX
+                if what < 0.45 and not is_full:
                     self.do_put(dice, number)
-                elif what < 0.9:
+                elif (what < 0.9 and not is_full) or not self.do_remove(dice):
                     self.do_get(dice)
-                else:
-                    self.do_remove(dice)
         except Exception as fault:  # pylint: disable=broad-except
             self.faults.append(f"worker {number}: {fault!r}")
 
