@@ -74,6 +74,7 @@ static pg_err life_begin(life *own, sim_node *self)
     PG_TRY(pg_scope_spawn(&own->mesh, "sim.mesh", mesh_run, own));
     self->host = own->host;
     self->storage = &own->storage;
+    self->dhts = &own->discovery.dhts;
     self->id = own->identity.device.peer_id;
     pg_endpoint at = pg_sim_machine_endpoint(self->machine);
     self->addr = pg_multiaddr_make(pg_bytes_make(at.ip, 4), PG_MULTIADDR_TRANSPORT_TCP, PORT);

@@ -50,6 +50,7 @@ struct sim_node {
     pg_host *host; // of the life that runs
     pg_storage *storage;
     bool is_restored; // its identity was made from the secret of another's person
+    const pg_dht_pair *dhts;
     bool is_up;
     bool stop;
     pg_err (*task)(sim_node *self); // run once

@@ -244,6 +244,33 @@ static pg_err repair_script(void *arg)
     return PG_OK;
 }
 
+// Nobody comes for longer than the leases would last: what waits is prolonged, and goes out when hosts appear.
+static pg_err waiting_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_file file = {.content = 13, .size = 900000};
+    sim_nodes_make_with(world, 1, (uint64_t) 12 * 3600 * 1000);
+    sim_run(&world->nodes[0], sim_put, &file);
+    CHECK(file.state == PG_FILE_STATE_PENDING);
+    const uint64_t expiry_s = file.expiry_s;
+    world->is_long = true;
+    CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(27))));
+    world->is_long = false;
+    CHECK(expiry_s + (uint64_t) 3600 < (uint64_t) pg_wall_ms() / 1000);
+    for (size_t i = 1; i < NODES; i++) {
+        sim_node_start(&world->nodes[i]);
+    }
+    sim_nodes_meet(world);
+    CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(10))));
+    sim_run(&world->nodes[0], sim_find, &file);
+    CHECK(file.state == PG_FILE_STATE_COMPLETE && file.survives == 2);
+    CHECK(file.expiry_s > (uint64_t) pg_wall_ms() / 1000 + (uint64_t) 5 * 3600);
+    sim_node_crash(&world->nodes[0]);
+    sim_run(&world->nodes[READER], sim_get, &file);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
 static void test_files__hosts_and_uploader_die__given_back(void **state)
 {
     (void) state;
@@ -266,6 +293,12 @@ static void test_files__no_hosts_or_few__waits_and_spreads(void **state)
 {
     (void) state;
     sim_files_seeds(pending_script, 2);
+}
+
+static void test_files__no_hosts_for_longer_than_the_leases__prolonged_and_spreads(void **state)
+{
+    (void) state;
+    sim_files_seeds(waiting_script, 1);
 }
 
 static void test_files__removed__dropped_by_all_hosts(void **state)
@@ -306,6 +339,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_files__hosts_crash_while_put__put_all_the_same),
         cmocka_unit_test(test_files__uploader_crashes_while_putting__nothing_is_left),
         cmocka_unit_test(test_files__no_hosts_or_few__waits_and_spreads),
+        cmocka_unit_test(test_files__no_hosts_for_longer_than_the_leases__prolonged_and_spreads),
         cmocka_unit_test(test_files__removed__dropped_by_all_hosts),
         cmocka_unit_test(test_files__bad_disks_of_two_hosts__given_back),
         cmocka_unit_test(test_files__cut_off_from_two_hosts__given_back_in_time),

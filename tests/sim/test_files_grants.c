@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Goal: a host that was away when its owner renewed one lease and dropped another learns of both from the DHT, though the owner is away when it
-// comes back; its claim on the one is prolonged, the other's blocks go at once.
+// comes back; its claim on the one is prolonged, the other's blocks go at once. What a host no longer keeps it announces no more.
 // Method: whole nodes with DHTs; hours of virtual time.
 #include "files_world.h"
 
@@ -79,6 +79,52 @@ static pg_err missed_script(void *arg)
     return PG_OK;
 }
 
+/** Count what all but the owner publish in the global DHT. */
+static size_t published(const sim_world *world)
+{
+    size_t count = 0;
+    for (size_t i = 1; i < NODES; i++) {
+        const sim_node *node = &world->nodes[i];
+        if (node->is_up && node->dhts->global != NULL) {
+            count += pg_dht_get_stats(node->dhts->global).published;
+        }
+    }
+    return count;
+}
+
+static void published_await(const sim_world *world, size_t count)
+{
+    pg_time deadline = pg_after(PG_MINUTES(5));
+    while (published(world) != count) {
+        CHECK(pg_now() < deadline);
+        CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(1))));
+    }
+}
+
+// What hosts keep they announce: descriptor and root each. What is dropped is announced no more.
+static pg_err announced_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_file kept_file = {.content = 43, .size = 300000};
+    sim_file removed = {.content = 44, .size = 300000};
+    sim_nodes_make_of(world, NODES, &(sim_world){.has_dht = true});
+    sim_nodes_meet(world);
+    size_t before = published(world);
+    sim_run(&world->nodes[0], sim_put, &kept_file);
+    sim_run(&world->nodes[0], sim_put, &removed);
+    published_await(world, before + 2 * (kept_file.host_count + removed.host_count));
+    sim_run(&world->nodes[0], sim_remove, &removed);
+    published_await(world, before + 2 * kept_file.host_count);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
+static void test_files_grants__lease_dropped__announced_no_more(void **state)
+{
+    (void) state;
+    sim_files_seeds(announced_script, 2);
+}
+
 static void test_files_grants__host_missed_them__found_in_the_dht(void **state)
 {
     (void) state;
@@ -90,6 +136,7 @@ int main(int argc, char **argv)
     sim_arguments(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_files_grants__host_missed_them__found_in_the_dht),
+        cmocka_unit_test(test_files_grants__lease_dropped__announced_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
