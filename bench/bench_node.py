@@ -7,6 +7,7 @@ usage: bench_node.py PANGEA PEER [--json FILE]
 PEER is the test client tests/interop/peer.c. Foreign programs are measured in the same run where they are there:
 iperf3, js-libp2p (Node.js 20), go-libp2p (Go). Rounds alternate between the programs; medians are printed.
 """
+import atexit
 import json
 import os
 import shutil
@@ -52,6 +53,7 @@ class Node:
             if self.process.poll() is not None:
                 raise SystemExit("the node ended before it was ready")
         self.start_ms = (time.monotonic() - start) * 1000
+        atexit.register(self.end)  # also where a measurement fails
         with open(ready, encoding="utf-8") as file:
             info = json.load(file)
         self.peer_id, self.addr = info["peer_id"], info["addrs"][0]
@@ -67,7 +69,7 @@ class Node:
     def end(self):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait()
-        shutil.rmtree(self.dir)
+        shutil.rmtree(self.dir, ignore_errors=True)  # it may have ended before
 
 
 class Foreign:
@@ -75,6 +77,7 @@ class Foreign:
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         hello = json.loads(self.process.stdout.readline())
         self.peer_id, self.addr, self.pid = hello["peerId"], hello["addrs"][0], self.process.pid
+        atexit.register(self.end)
 
     def __call__(self, cmd, **args):
         self.process.stdin.write(json.dumps({"cmd": cmd, **args}) + "\n")
