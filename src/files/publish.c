@@ -209,6 +209,9 @@ static pg_err foreign_get(pg_files *files, const pg_feed_record *record, uint64_
     if (err == PG_OK) {
         err = foreign_import(&self);
     }
+    if (err == PG_OK) {
+        pg_sha256(pg_buf_bytes(&self.bytes), files->publisher.seen_digest);
+    }
     *out_changed = self.changed;
     pg_link_wipe(&link);
     buf_wipe(&self.bytes);
@@ -449,11 +452,12 @@ static pg_err publish(pg_files *files, bool is_foreign, pg_buf *snapshot)
     PG_TRY(snapshot_make(files, snapshot, &self->is_empty));
     pg_sha256(pg_buf_bytes(snapshot), digest);
     bool has_own = self->own.record_len > 0;
+    if (is_foreign && has_own && memcmp(digest, self->seen_digest, sizeof(digest)) == 0) {
+        return PG_OK; // another device's record stands and says all that we know
+    }
     bool is_same = has_own && memcmp(digest, self->own.digest, sizeof(digest)) == 0;
-    bool is_unread = self->unread_since != 0;
-    if (is_same && !is_unread) {
-        // Another device's record stands, with the same content: ours would only chase it.
-        return is_foreign || (self->is_announced && self->own.stands) ? PG_OK : announce(files);
+    if (is_same && !is_foreign && self->unread_since == 0) {
+        return self->is_announced && self->own.stands ? PG_OK : announce(files);
     }
     if (self->is_empty && !has_own && !is_foreign) {
         return PG_OK;

@@ -32,11 +32,12 @@ typedef struct pg_publisher {
     pg_time look_at;
     int64_t retry_ns;
     uint8_t seen
-        [PG_HASH_BYTES];  // what was signed of the record of another device that was taken in last
-    pg_time seen_at;      // 0 = none
-    pg_time unread_since; // a newer one of another device cannot be read; 0 = no
-    uint64_t newest;      // the highest sequence met with
-    uint64_t stored;      // peers that took our record
+        [PG_HASH_BYTES]; // what was signed of the record of another device that was taken in last
+    uint8_t seen_digest[PG_HASH_BYTES]; // of the snapshot behind it
+    pg_time seen_at;                    // 0 = none
+    pg_time unread_since;               // a newer one of another device cannot be read; 0 = no
+    uint64_t newest;                    // the highest sequence met with
+    uint64_t stored;                    // peers that took our record
     uint64_t looks;
 } pg_publisher;
 

@@ -289,8 +289,10 @@ static pg_err put_run(put *self, const pg_files_source *source, pg_file_entry *o
     }
     PG_TRY(encode(self, source, &key, &encoded));
     PG_TRY(record(self, &encoded, &key, out_entry));
-    self->files->totals.puts_total++;
-    self->files->totals.bytes_put_total += encoded.size_bytes;
+    if (self->version_key == NULL) {
+        self->files->totals.puts_total++;
+        self->files->totals.bytes_put_total += encoded.size_bytes;
+    }
     return PG_OK;
 }
 
