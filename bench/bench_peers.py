@@ -35,8 +35,11 @@ def free_port():
 
 
 def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-        return [int(word) for word in file.read().split()]
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):  # any of its threads may have started them
+        with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
+            found += [int(word) for word in file.read().split()]
+    return found
 
 
 def commands_cpu():
@@ -122,7 +125,7 @@ class Syncthing(Side):
         root = tree.getroot()
         options = root.find("options")
         for name in ("listenAddress", "globalAnnounceEnabled", "localAnnounceEnabled", "relaysEnabled", "natEnabled", "urAccepted",
-                     "crashReportingEnabled", "startBrowser"):
+                     "crashReportingEnabled", "startBrowser", "setLowPriority"):
             for old in options.findall(name):
                 options.remove(old)
             value = {"listenAddress": f"tcp://127.0.0.1:{self.listens[i]}", "urAccepted": "-1"}.get(name, "false")
