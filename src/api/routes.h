@@ -9,6 +9,7 @@
 //      routes_events.c   GET  /api/v1/events           what happens, as server-sent events
 //                        GET  /api/v1/transfers/{id}   how a put or get goes on
 //      routes_files.c    POST /api/v1/files            put a file; GET: all that were put here
+//                        POST /api/v1/files/start      where a put that was broken off goes on
 //                        POST /api/v1/files/get        get a file
 //                        GET, DELETE /api/v1/files/{root}
 //                        POST, GET /api/v1/pins, DELETE /api/v1/pins/{root}

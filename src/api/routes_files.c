@@ -76,6 +76,32 @@ static pg_err name_check(pg_bytes name)
     return pg_root_check_name(name);
 }
 
+static pg_err hash_read(const char *text, const char *name, uint8_t out[PG_PUT_SOURCE_BYTES])
+{
+    pg_err err = text == NULL ? PG_ERR_INVALID
+                              : pg_hex_decode(pg_str_make(text),
+                                              pg_mut_bytes_make(out, PG_PUT_SOURCE_BYTES));
+    return err == PG_OK ? PG_OK : pg_fail(PG_ERR_INVALID, "%s: 64 hexadecimal digits", name);
+}
+
+/** Read what makes a put one that can be gone on with; options->origin stays NULL where none of it is there. */
+static pg_err origin_read(const pg_api_request *request, pg_put_origin *origin,
+                          pg_put_options *options)
+{
+    const pg_uri *uri = request->uri;
+    const char *source = pg_uri_get(uri, "source");
+    PG_TRY(pg_uri_u64(uri, "start", INT64_MAX, 0, &options->start));
+    if (source == NULL && pg_uri_get(uri, "version") == NULL) {
+        return options->start == 0
+                   ? PG_OK
+                   : pg_fail(PG_ERR_INVALID, "start: of a put without source and version");
+    }
+    PG_TRY(hash_read(source, "source", origin->source));
+    PG_TRY(hash_read(pg_uri_get(uri, "version"), "version", origin->version));
+    options->origin = origin;
+    return PG_OK;
+}
+
 static pg_err put_options_read(const pg_api_request *request, pg_put_options *options)
 {
     const pg_uri *uri = request->uri;
@@ -93,8 +119,8 @@ static pg_err put_options_read(const pg_api_request *request, pg_put_options *op
     PG_TRY(pg_file_kind_from_name(pg_uri_get(uri, "kind"), &options->kind));
     PG_TRY(pg_uri_bool(uri, "no_compress", &options->no_compress));
     PG_TRY(pg_uri_u64(uri, "ttl_s", PG_PLACE_EXPIRY_S_MAX, 0, &options->ttl_s));
-    return pg_uri_u64(uri, "total_bytes", INT64_MAX, length == UINT64_MAX ? 0 : length,
-                      &options->total_bytes);
+    return pg_uri_u64(uri, "total_bytes", INT64_MAX,
+                      length == UINT64_MAX ? 0 : length + options->start, &options->total_bytes);
 }
 
 static pg_err on_put_read(pg_mut_bytes space, size_t *out_len, void *user)
@@ -107,8 +133,10 @@ static pg_err files_post(const pg_api_request *request, json_object **out_body)
 {
     pg_files *files = NULL;
     pg_put_options options = {.progress = on_files_progress};
+    pg_put_origin origin;
     transfer_job job;
     PG_TRY(pg_api_files_of(request, &files));
+    PG_TRY(origin_read(request, &origin, &options));
     PG_TRY(put_options_read(request, &options));
     pg_file_entry *entry = PG_NEW(pg_file_entry);
     if (entry == NULL) {
@@ -129,6 +157,26 @@ static pg_err files_post(const pg_api_request *request, json_object **out_body)
 out:
     pg_mfree(entry);
     return err;
+}
+
+static pg_err files_start_post(const pg_api_request *request, json_object **out_body)
+{
+    pg_files *files = NULL;
+    pg_put_origin origin;
+    const char *source = NULL;
+    const char *version = NULL;
+    uint64_t start = 0;
+    bool was_changed = false;
+    PG_TRY(pg_api_files_of(request, &files));
+    PG_TRY(pg_field_text(request->body, "source", &source));
+    PG_TRY(pg_field_text(request->body, "version", &version));
+    PG_TRY(hash_read(source, "source", origin.source));
+    PG_TRY(hash_read(version, "version", origin.version));
+    PG_TRY(pg_files_put_start(files, &origin, &start, &was_changed));
+    *out_body = json_object_new_object();
+    pg_field_add_u64(*out_body, "start", start);
+    pg_field_add_bool(*out_body, "was_changed", was_changed);
+    return PG_OK;
 }
 
 // ---- Get
@@ -382,9 +430,10 @@ const pg_api_route pg_api_file_routes[] = {
     {.method = "POST",
      .path = "/api/v1/files",
      .handler = files_post,
-     .query = "name kind code no_compress ttl_s total_bytes",
+     .query = "name kind code no_compress ttl_s total_bytes source version start",
      .streams = true},
     {.method = "GET", .path = "/api/v1/files", .handler = files_get},
+    {.method = "POST", .path = "/api/v1/files/start", .handler = files_start_post},
     {.method = "POST", .path = "/api/v1/files/get", .handler = files_get_post},
     {.method = "GET", .path = "/api/v1/files/{root}", .handler = file_get},
     {.method = "DELETE", .path = "/api/v1/files/{root}", .handler = file_delete},

@@ -19,6 +19,9 @@
 #define STATUS_ACCEPTED 202
 #define TTL_DAYS_MAX (PG_PLACE_EXPIRY_S_MAX / 86400)
 
+/** Files from this size on, a segment, are noted by the node. */
+#define GO_ON_BYTES_MIN (UINT64_C(8) << 20)
+
 /** One run of the command. */
 typedef struct put_run {
     pg_invocation *invocation;
@@ -28,6 +31,8 @@ typedef struct put_run {
     pg_buf path; // with the query
     json_object *answer;
     bool is_pending;
+    bool can_go_on;
+    uint64_t start; // where an earlier run got to
 } put_run;
 
 // ---- Options
@@ -111,7 +116,8 @@ static void on_progress(const pg_client_progress *now, void *user)
 {
     put_run *run = user;
     // What the node has placed counts; what it merely took may still come to nothing.
-    pg_progress_update(&run->progress, now->is_known ? now->placed_bytes : now->moved_bytes);
+    pg_progress_update(&run->progress,
+                       now->is_known ? now->placed_bytes : run->start + now->moved_bytes);
 }
 
 static pg_err on_read(pg_mut_bytes space, size_t *out_len, void *user)
@@ -120,21 +126,83 @@ static pg_err on_read(pg_mut_bytes space, size_t *out_len, void *user)
     return pg_put_source_read(space, out_len, &run->source);
 }
 
+// ---- Going on with a put that was broken off
+
+static void start_tell(const put_run *run, json_object *answer)
+{
+    const pg_output *output = &run->invocation->output;
+    char size[PG_SIZE_TEXT_BYTES];
+    if (pg_answer_bool(answer, "was_changed")) {
+        pg_output_note(output, "it changed since its put was broken off: it is put anew");
+    } else if (run->start > 0) {
+        pg_size_format(run->start, size);
+        pg_output_note(output, "going on behind the %s that are placed", size);
+    }
+}
+
+/** Ask the node where to begin with the file that two hashes stand for. */
+static pg_err start_ask(put_run *run, const char *source, const char *version)
+{
+    pg_buf body = {0};
+    json_object *answer = NULL;
+    pg_err err = pg_buf_printf(&body, "{\"source\": \"%s\", \"version\": \"%s\"}", source, version);
+    if (err == PG_OK) {
+        err = pg_client_call(run->client, "POST", "/api/v1/files/start", &body, &answer, NULL);
+    }
+    if (err == PG_OK) {
+        run->start = pg_answer_u64(answer, "start");
+        run->can_go_on = true;
+        start_tell(run, answer);
+    }
+    json_object_put(answer);
+    pg_buf_deinit(&body);
+    return err;
+}
+
+/** Have the node note the put of a large file, and go on where an earlier one was broken off. */
+static pg_err start_find(put_run *run)
+{
+    uint8_t digest[PG_HASH_BYTES];
+    char source[2 * PG_HASH_BYTES + 1];
+    char version[2 * PG_HASH_BYTES + 1];
+    pg_blake3_stream hash;
+    pg_blake3_stream_init(&hash, NULL);
+    if (run->source.size_bytes < GO_ON_BYTES_MIN ||
+        !pg_put_source_identify(&run->source, &hash, digest)) {
+        return PG_OK;
+    }
+    pg_hex_encode(PG_BYTES_OF(digest), version);
+    pg_blake3_stream_update(&hash, pg_buf_bytes(&run->path)); // the options
+    pg_blake3_stream_final(&hash, PG_MUT_BYTES_OF(digest));
+    pg_hex_encode(PG_BYTES_OF(digest), source);
+    PG_TRY(start_ask(run, source, version));
+    if (run->start > run->source.size_bytes) {
+        return pg_fail(PG_ERR_PROTOCOL, "the node wants to go on behind the end of the file");
+    }
+    PG_TRY(query_add(&run->path, "source", pg_str_make(source)));
+    PG_TRY(query_add(&run->path, "version", pg_str_make(version)));
+    PG_TRY(query_add_u64(&run->path, "start", run->start));
+    pg_put_source_skip(&run->source, run->start);
+    return PG_OK;
+}
+
 static pg_err put_job(void *arg)
 {
     put_run *run = arg;
     long status = 0;
     PG_TRY(pg_put_source_measure(&run->source));
+    PG_TRY(start_find(run));
     if (run->source.size_bytes > 0) {
         PG_TRY(query_add_u64(&run->path, "total_bytes", run->source.size_bytes));
     }
     pg_progress_begin(&run->progress, &run->invocation->output, "put", run->source.size_bytes);
+    run->progress.first = run->start;
     const pg_upload upload = {
         .path = (const char *) run->path.ptr,
         .read = on_read,
         .wait_fd = run->source.stream_fd,
         .is_sized = run->source.is_sized,
-        .size_bytes = run->source.size_bytes,
+        .size_bytes = run->source.size_bytes - run->start,
         .progress = on_progress,
         .user = run,
     };
@@ -200,12 +268,14 @@ static void tell(const put_run *run)
                        (unsigned long long) pg_packer_sum(run->source.packer).entries);
     }
     pg_output_note(output, "%s in %.1f s, %.0f MB/s; compressed %.2f times", size, seconds,
-                   size_bytes / seconds / 1e6, packed_bytes > 0 ? size_bytes / packed_bytes : 1.0);
+                   (size_bytes - (double) run->start) / seconds / 1e6,
+                   packed_bytes > 0 ? size_bytes / packed_bytes : 1.0);
     if (!run->is_pending) {
         hosts_tell(run);
         expiry_tell(run);
     }
     pg_output_line(output, "%s", pg_answer_text(run->answer, "link"));
+    (void) json_object_object_add(run->answer, "resumed_bytes", json_object_new_uint64(run->start));
     (void) json_object_object_add(run->answer, "seconds", json_object_new_double(seconds));
     pg_output_object(output, json_object_get(run->answer));
 }
@@ -243,6 +313,11 @@ static pg_err put_run_command(pg_invocation *invocation)
     if (err == PG_OK) {
         err = put_all(&run);
     }
+    if (run.can_go_on && (err == PG_ERR_CANCELLED || err == PG_ERR_CLOSED)) {
+        pg_error_record record = *pg_error_last();
+        pg_output_note(&invocation->output, "the same command goes on behind what is placed");
+        err = record.code == err ? pg_fail(err, "%s", record.text) : err;
+    }
     pg_client_free(&run.client);
     pg_put_source_close(&run.source);
     pg_buf_deinit(&run.path);
@@ -276,7 +351,9 @@ const pg_command pg_command_put = {
         "and all anybody needs to read it. Keep it, and keep it secret.\n"
         "Where no host can be reached the node keeps the file and gives it out when some\n"
         "appear: the link is printed all the same, and the exit code is 37.\n"
-        "Ctrl-C breaks off, and nothing of the file is kept.",
+        "Ctrl-C breaks off. A file from 8 MiB on goes on with the same command, within two\n"
+        "days and while it does not change: what is placed is neither read nor sent again, also\n"
+        "after a crash of the command or the node. Of all else nothing is kept.",
     .example = "pangea put photos.tar\ntar -c letters | pangea put - --name letters.tar",
     .arguments = put_arguments,
     .options = put_options,

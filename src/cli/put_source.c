@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -87,6 +88,36 @@ pg_err pg_put_source_measure(pg_put_source *source)
     }
     PG_TRY(pg_archive_measure(source->path, &sum, &source->size_bytes));
     return pg_packer_new(source->path, &notes, &source->packer);
+}
+
+bool pg_put_source_identify(const pg_put_source *source, pg_blake3_stream *path,
+                            uint8_t out_version[PG_HASH_BYTES])
+{
+    struct stat info;
+    char *resolved = source->is_sized ? realpath(source->path, NULL) : NULL;
+    if (resolved == NULL) {
+        return false;
+    }
+    pg_blake3_stream_update(path, pg_bytes_make(resolved, strlen(resolved) + 1));
+    bool is_file = stat(resolved, &info) == 0 && S_ISREG(info.st_mode) &&
+                   (uint64_t) info.st_size == source->size_bytes;
+    free(resolved);
+    if (!is_file) {
+        return false;
+    }
+    // The time of the last change of the inode tells of whoever sets the other times.
+    const int64_t what[] = {(int64_t) info.st_dev,          (int64_t) info.st_ino,
+                            (int64_t) info.st_size,         (int64_t) info.st_mtim.tv_sec,
+                            (int64_t) info.st_mtim.tv_nsec, (int64_t) info.st_ctim.tv_sec,
+                            (int64_t) info.st_ctim.tv_nsec};
+    pg_blake3(PG_BYTES_OF(what), out_version);
+    return true;
+}
+
+void pg_put_source_skip(pg_put_source *source, uint64_t start)
+{
+    source->file.offset = start;
+    source->read_bytes = start;
 }
 
 // What is there, not all that was asked for: a stream may be slow.

@@ -13,6 +13,7 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/source.h"
+#include "crypto/hash.h"
 #include "files/archive.h"
 #include "files/limits.h"
 
@@ -38,6 +39,15 @@ PG_NODISCARD pg_err pg_put_source_open(pg_put_source *source, const char *path,
 
 /** Inside the job, before the first read: walk over a folder. Errors: as pg_archive_measure and pg_packer_new. */
 PG_NODISCARD pg_err pg_put_source_measure(pg_put_source *source);
+
+/** Identify a file, so that its put can be gone on with; false where it is no ordinary one.
+ *  path          its resolved path is added to the hash
+ *  out_version   hash of device, inode, size and times */
+bool pg_put_source_identify(const pg_put_source *source, pg_blake3_stream *path,
+                            uint8_t out_version[PG_HASH_BYTES]);
+
+/** Begin at byte `start` of a file, before the first read. */
+void pg_put_source_skip(pg_put_source *source, uint64_t start);
 
 /** Read the next bytes, at least one; none at the end. The signature of pg_upload. Errors: PG_ERR_CHANGED, PG_ERR_IO, as pg_packer_read. */
 PG_NODISCARD pg_err pg_put_source_read(pg_mut_bytes space, size_t *out_len, void *source);

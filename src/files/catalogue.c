@@ -79,11 +79,21 @@ typedef struct file_job {
     const pg_cid *root;
 } file_job;
 
+// What a put could have been gone on with goes with its end.
+static pg_err unfinished_drop(pg_db_conn *conn, int64_t file)
+{
+    pg_stmt *stmt = NULL;
+    PG_TRY(pg_db_prepare(conn, "DELETE FROM file_put WHERE file = ?1", &stmt));
+    pg_stmt_bind_i64(stmt, 1, file);
+    return pg_stmt_run(stmt);
+}
+
 static pg_err finish_job(pg_db_conn *conn, void *arg)
 {
     const file_job *job = arg;
     const pg_file_entry *entry = job->entry;
     pg_stmt *stmt = NULL;
+    PG_TRY(unfinished_drop(conn, job->file));
     PG_TRY(pg_db_prepare(conn,
                          "UPDATE file SET state = ?2, root = ?3, key = ?4, name = ?5, kind = ?6,"
                          " data = ?7, parity = ?8, size = ?9, packed = ?10, stored = ?11,"
@@ -125,6 +135,7 @@ static pg_err remove_job(pg_db_conn *conn, void *arg)
     pg_stmt_bind_i64(stmt, 1, job->file);
     pg_stmt_bind_i64(stmt, 2, job->removed_s);
     PG_TRY(pg_stmt_run(stmt));
+    PG_TRY(unfinished_drop(conn, job->file));
     PG_TRY(pg_db_prepare(conn, "DELETE FROM file WHERE id = ?1", &stmt));
     pg_stmt_bind_i64(stmt, 1, job->file);
     PG_TRY(pg_stmt_run(stmt));
@@ -151,10 +162,13 @@ static pg_err recover_job(pg_db_conn *conn, void *arg)
     pg_stmt *stmt = NULL;
     PG_TRY(pg_db_prepare(conn,
                          "UPDATE file_extent SET file = 0 WHERE file IN"
-                         " (SELECT id FROM file WHERE state = -1)",
+                         " (SELECT id FROM file WHERE state = -1"
+                         " AND id NOT IN (SELECT file FROM file_put))",
                          &stmt));
     PG_TRY(pg_stmt_run(stmt));
-    PG_TRY(pg_db_prepare(conn, "DELETE FROM file WHERE state = -1", &stmt));
+    PG_TRY(pg_db_prepare(
+        conn, "DELETE FROM file WHERE state = -1 AND id NOT IN (SELECT file FROM file_put)",
+        &stmt));
     PG_TRY(pg_stmt_run(stmt));
     PG_TRY(pg_db_prepare(
         conn, "DELETE FROM catalogue_version WHERE file NOT IN (SELECT id FROM file)", &stmt));

@@ -59,7 +59,7 @@ PG_NODISCARD pg_err pg_catalogue_finish(pg_db *db, int64_t file, const pg_file_e
 /** Take a file out; its extents are to be dropped from now on. Errors of the database, PG_ERR_NOT_FOUND. */
 PG_NODISCARD pg_err pg_catalogue_remove(pg_db *db, int64_t file);
 
-/** Take out all files that were begun by an earlier run and not finished. Errors of the database. */
+/** Take out all files that were begun by an earlier run and not finished, but those that can be gone on with (unfinished.h). Errors of the database. */
 PG_NODISCARD pg_err pg_catalogue_recover(pg_db *db);
 
 /** Find a file by its root. Errors: PG_ERR_NOT_FOUND, of the database. */

@@ -40,6 +40,7 @@ typedef struct encoder {
     pg_descriptor descriptor; // of the extent the back is in
     uint8_t descriptor_nonce[PG_AEAD_NONCE_BYTES];
     pg_buf list; // extents that are complete
+    bool begun;  // the descriptor has segments of an earlier run
 } encoder;
 
 static uint32_t or_default(uint32_t value, uint32_t otherwise)
@@ -79,6 +80,11 @@ static pg_err read_segments(encoder *enc)
     uint32_t segment = 0;
     pg_time open_until = PG_FOREVER;
     uint64_t i = 0;
+    if (enc->begun) { // in an earlier run
+        memcpy(extent_id, enc->descriptor.extent_id, sizeof(extent_id));
+        segment = enc->descriptor.segment_count;
+        open_until = pg_after(PG_MINUTES(PG_EXTENT_MINUTES_MAX));
+    }
     for (; len == enc->segment_bytes; i++) {
         lane *to = &enc->lane[i % enc->lane_count];
         PG_TRY(pg_lanes_wait(&enc->lanes, &to->state, PG_LANE_STATE_FREE));
@@ -221,15 +227,27 @@ static pg_err put_segment(encoder *enc, const lane *from)
     return PG_OK;
 }
 
+/** Tell how far the encoding is; `open` says whether an extent is. */
+static pg_err note(const encoder *enc, bool open)
+{
+    const pg_encode_state state = {enc->totals, pg_buf_bytes(&enc->list),
+                                   open ? &enc->descriptor : NULL};
+    return enc->sink->note == NULL || enc->level > 0 ? PG_OK
+                                                     : enc->sink->note(&state, enc->sink->user);
+}
+
 /** The back: take the segments in order, close an extent when the next begins. */
 static pg_err put_segments(encoder *enc)
 {
+    bool is_open = enc->begun;
     for (uint64_t i = 0;; i++) {
         lane *from = &enc->lane[i % enc->lane_count];
         PG_TRY(pg_lanes_wait(&enc->lanes, &from->state, PG_LANE_STATE_DONE));
-        if (i > 0 && (from->end || from->segment == 0)) {
+        if (is_open && (from->end || from->segment == 0)) {
             PG_TRY(close_extent(enc));
+            PG_TRY(note(enc, false));
         }
+        is_open = true;
         if (from->end) {
             return PG_OK;
         }
@@ -237,8 +255,38 @@ static pg_err put_segments(encoder *enc)
             PG_TRY(open_extent(enc, from));
         }
         PG_TRY(put_segment(enc, from));
+        PG_TRY(note(enc, true));
         pg_lanes_set(&enc->lanes, &from->state, PG_LANE_STATE_FREE);
     }
+}
+
+/** Take over the extent that an earlier run left open, to be sealed with a nonce of this run: it may have been sealed before. */
+static pg_err descriptor_resume(encoder *enc, const pg_descriptor *from)
+{
+    if (from->segment_count > enc->extent_segments || from->segment_bytes != enc->segment_bytes ||
+        from->code.data != enc->encoding->code.data ||
+        from->code.parity != enc->encoding->code.parity) {
+        return pg_fail(PG_ERR_INVALID, "it was begun with another code");
+    }
+    pg_descriptor_reset(&enc->descriptor, from->extent_id);
+    enc->descriptor.has_lease_key = from->has_lease_key;
+    memcpy(enc->descriptor.lease_key, from->lease_key, sizeof(from->lease_key));
+    for (uint32_t g = 0; g < from->segment_count; g++) {
+        pg_descriptor_add(&enc->descriptor, &from->segments[g], pg_descriptor_digest(from, g, 0));
+    }
+    enc->encoding->random(PG_MUT_BYTES_OF(enc->descriptor_nonce));
+    enc->begun = true;
+    return PG_OK;
+}
+
+static pg_err state_resume(encoder *enc)
+{
+    const pg_encode_state *state = enc->encoding->resume;
+    if (state == NULL || enc->level > 0) {
+        return PG_OK;
+    }
+    PG_TRY(pg_buf_append(&enc->list, state->list));
+    return state->open == NULL ? PG_OK : descriptor_resume(enc, state->open);
 }
 
 static pg_err encoder_init(encoder *enc)
@@ -251,6 +299,7 @@ static pg_err encoder_init(encoder *enc)
     pg_lanes_init(&enc->lanes);
     PG_TRY(pg_descriptor_init(&enc->descriptor, encoding->code, enc->segment_bytes,
                               enc->extent_segments));
+    PG_TRY(state_resume(enc));
     unsigned count = lanes_wanted(enc->sink);
     enc->lane = pg_calloc(count, sizeof(*enc->lane));
     if (enc->lane == NULL) {
@@ -366,7 +415,7 @@ static pg_err encode_content(const pg_files_encoding *encoding, const pg_files_s
                              const pg_files_sink *sink, pg_bytes head, pg_files_encoded *totals,
                              pg_root *root)
 {
-    if (head.len <= PG_INLINE_BYTES_MAX) {
+    if (head.len <= PG_INLINE_BYTES_MAX && encoding->resume == NULL) {
         totals->size_bytes = head.len;
         totals->packed_bytes = head.len;
         return pg_buf_append(&root->content, head);
@@ -387,8 +436,11 @@ pg_err pg_files_encode_stream(const pg_files_encoding *encoding, const pg_files_
     pg_buf head = {0};
     uint8_t *space = NULL;
     size_t len = 0;
+    if (encoding->resume != NULL) {
+        totals = *encoding->resume->totals;
+    }
     pg_err err = pg_buf_extend(&head, PG_INLINE_BYTES_MAX + 1, &space);
-    if (err == PG_OK) {
+    if (err == PG_OK && encoding->resume == NULL) { // else it is longer than what stands in a root
         err = source->read(pg_mut_bytes_make(space, head.len), &len, source->user);
     }
     if (err == PG_OK) {

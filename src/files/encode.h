@@ -40,6 +40,24 @@ typedef struct pg_segment_place {
     uint32_t segment; // its number in the extent; 0 is the extent's first
 } pg_segment_place;
 
+/** What came of it. */
+typedef struct pg_files_encoded {
+    pg_cid root;
+    uint64_t size_bytes;   // of the source
+    uint64_t packed_bytes; // after compression
+    uint64_t shards_bytes; // of all shards
+    uint64_t shared_bytes; // of the descriptors and the root, which every host of a set holds whole
+    uint64_t extents;
+    uint64_t segments;
+} pg_files_encoded;
+
+/** Where an encoding stands after a segment or an extent: what it can be gone on from. Borrowed for the call. */
+typedef struct pg_encode_state {
+    const pg_files_encoded *totals; // but for the root
+    pg_bytes list;                  // of the extents that are complete, encoded (extents.h)
+    const pg_descriptor *open;      // the extent at hand, so far; NULL = none
+} pg_encode_state;
+
 /** Where the blocks go. But for place_shards all calls come from one fiber, in the order of the file; any may park; an error ends
  *  the encoding. */
 typedef struct pg_files_sink {
@@ -53,6 +71,8 @@ typedef struct pg_files_sink {
      *  once, in no order, but always before the descriptor of the extent. NULL = put_shards is called. */
     pg_err (*place_shards)(const pg_segment_place *place, const pg_shard *shards, unsigned count,
                            void *user);
+    /** Note where the encoding stands, whose blocks all were taken. Lists of extents that became files are not told. NULL = not wanted. */
+    pg_err (*note)(const pg_encode_state *state, void *user);
     /** Hear how many bytes of the source are done. NULL = not interested. */
     void (*progress)(uint64_t plain_bytes, void *user);
     void *user;
@@ -70,22 +90,13 @@ typedef struct pg_files_encoding {
     pg_err (*lease_key)(const uint8_t extent_id[PG_EXTENT_ID_BYTES],
                         uint8_t out_key[PG_LEASE_KEY_BYTES], void *user);
     void *lease_user;
+    /** Go on where an earlier encoding under the same key and code was noted; the source begins behind state->totals->size_bytes. NULL = begin. */
+    const pg_encode_state *resume;
     // Smaller limits, for tests; 0 = those of limits.h.
     uint32_t segment_bytes;
     uint32_t extent_segments;
     uint32_t list_bytes; // of a list of extents in a root
 } pg_files_encoding;
-
-/** What came of it. */
-typedef struct pg_files_encoded {
-    pg_cid root;
-    uint64_t size_bytes;   // of the source
-    uint64_t packed_bytes; // after compression
-    uint64_t shards_bytes; // of all shards
-    uint64_t shared_bytes; // of the descriptors and the root, which every host of a set holds whole
-    uint64_t extents;
-    uint64_t segments;
-} pg_files_encoded;
 
 /** Encode a stream. Holds up to PG_LANES_MAX segments, fewer on few cores. An extent ends at 1 GiB, or with the segment that is on
  *  PG_EXTENT_MINUTES_MAX after it began. Parks: yes.

@@ -91,6 +91,12 @@
  *  share a line of 1.4 Mbit/s. One that is gone is found sooner, by the muxer. */
 #define PG_UPLOAD_PUSH_MS 120000
 
+/** How long a put that was broken off can be gone on with, seconds: as long as hosts keep what was pushed and not committed. */
+#define PG_PUT_RESUME_S (INT64_C(2) * 24 * 3600)
+
+/** Time for a put that was broken off to end, before the same can begin, milliseconds. */
+#define PG_PUT_END_MS 10000
+
 /** Rounds of giving the slots of lost hosts to others, before a put fails. */
 #define PG_UPLOAD_ROUNDS_MAX 4U
 

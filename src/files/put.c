@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/mem.h"
 #include "files/catalogue_feed.h"
 #include "files/extents.h"
 #include "files/lease_keys.h"
 #include "files/limits.h"
 #include "files/service_priv.h"
+#include "files/unfinished.h"
 #include "files/upload.h"
 #include "runtime/random.h"
 #include "runtime/time.h"
@@ -22,6 +24,7 @@ typedef struct open_extent {
 
 /** A put. */
 typedef struct put {
+    pg_list node; // of pg_files.puts
     pg_files *files;
     const pg_put_options *options;
     pg_file_entry *entry;
@@ -35,6 +38,14 @@ typedef struct put {
     pg_catalogue_extent first_placed;
     pg_catalogue_extent placed; // the extent at hand
     uint32_t hosts;
+    // Where it can be gone on, when it has an origin.
+    bool is_noted; // its row is there
+    bool is_lost;  // what an earlier run placed cannot be gone on with
+    pg_unfinished noted;
+    pg_descriptor so_far;    // of the extent that an earlier run left open
+    int64_t open_row;        // of that extent in the catalogue; 0 = none
+    uint64_t open_sequence;  // of its grant
+    pg_catalogue_extent now; // hosts of the extent at hand
 } put;
 
 // ---- Extents that are open
@@ -69,16 +80,22 @@ static pg_err on_record(pg_catalogue_extent *extent, void *user)
     return placed_write(user, extent);
 }
 
-static pg_err extent_open(put *self, open_extent *extent, const uint8_t *id)
+static pg_upload_spec spec_make(put *self, const uint8_t *id)
 {
     pg_upload_spec spec = {.code = self->options->code,
                            .expected_bytes = expected_bytes(self),
                            .expiry_s = self->expiry_s,
                            .record = on_record,
                            .user = self};
+    memcpy(spec.extent_id, id, PG_EXTENT_ID_BYTES);
+    return spec;
+}
+
+static pg_err extent_open(put *self, open_extent *extent, const uint8_t *id)
+{
+    const pg_upload_spec spec = spec_make(self, id);
     *extent = (open_extent){.is_used = true};
     memcpy(extent->id, id, PG_EXTENT_ID_BYTES);
-    memcpy(spec.extent_id, id, PG_EXTENT_ID_BYTES);
     extent->err = pg_upload_new(self->files, &spec, &extent->upload);
     extent->is_ready = true;
     pg_waitq_wake_all(&self->ready);
@@ -136,7 +153,9 @@ static void stored_count(put *self, const pg_catalogue_extent *placed)
 
 static pg_err extent_close(put *self, open_extent *open, pg_bytes block, pg_extent *extent)
 {
-    self->placed.id = 0;
+    // One that was about to be promised when an earlier run ended has its row.
+    bool is_again = memcmp(open->id, self->so_far.extent_id, PG_EXTENT_ID_BYTES) == 0;
+    self->placed.id = is_again ? self->open_row : 0;
     PG_TRY(pg_upload_finish(open->upload, block, &extent->descriptor, &self->placed));
     PG_TRY(placed_write(self, &self->placed));
     pg_upload_recorded(open->upload);
@@ -219,12 +238,272 @@ static pg_err on_lease_key(const uint8_t extent_id[PG_EXTENT_ID_BYTES],
     return PG_OK;
 }
 
+// ---- Noting how far it is
+
+/** Go on without notes: what is on this node only is as soon read again. */
+static pg_err notes_end(put *self)
+{
+    self->is_noted = false;
+    return pg_unfinished_forget(self->files->config.db, self->file);
+}
+
+static pg_err open_note(put *self, const pg_descriptor *open)
+{
+    uint8_t nonce[PG_AEAD_NONCE_BYTES];
+    const open_extent *extent = extent_find(self, open->extent_id);
+    pg_assert(extent != NULL && extent->upload != NULL); // its shards were placed
+    pg_upload_describe(extent->upload, &self->now);
+    pg_random_bytes(PG_MUT_BYTES_OF(nonce));
+    PG_TRY(pg_descriptor_encode(open, &self->noted.key, 0, nonce, &self->noted.open));
+    return pg_unfinished_hosts_write(&self->now, &self->noted.hosts);
+}
+
+static pg_err on_note(const pg_encode_state *state, void *user)
+{
+    put *self = user;
+    uint64_t fresh = state->totals->size_bytes - self->noted.totals.size_bytes;
+    if (!self->is_noted || (state->open != NULL && fresh < PG_SEGMENT_BYTES_MAX)) {
+        return PG_OK;
+    }
+    pg_buf_clear(&self->noted.open);
+    pg_buf_clear(&self->noted.list);
+    self->now = self->placed;
+    if (state->open != NULL) {
+        PG_TRY(open_note(self, state->open));
+    }
+    if (self->now.local != 0) {
+        return notes_end(self);
+    }
+    PG_TRY(pg_buf_append(&self->noted.list, state->list));
+    self->noted.totals = *state->totals;
+    self->noted.stored_bytes = self->stored_bytes;
+    return pg_unfinished_save(self->files->config.db, &self->noted);
+}
+
+// ---- Going on
+
+/** Return true when a list of extents names a descriptor; *out_first when it is the first. */
+static bool list_names(pg_bytes list, const pg_cid *descriptor, bool *out_first)
+{
+    bool is_named = false;
+    for (size_t i = 0; list.len > 0 && !is_named; i++) {
+        pg_arena arena = pg_arena_make(PG_EXTENT_LIST_BYTES_MAX);
+        pg_extent extent;
+        if (pg_extents_take(&list, &arena, &extent) != PG_OK) {
+            list = PG_BYTES_EMPTY;
+        } else {
+            is_named = pg_cid_equal(&extent.descriptor, descriptor);
+        }
+        *out_first = is_named && i == 0;
+        pg_arena_deinit(&arena);
+    }
+    return is_named;
+}
+
+/** Sort what the catalogue has of the file: complete extents stay, the open one is written over, others are dropped. */
+static pg_err row_sort(put *self, pg_catalogue_extent *extent)
+{
+    bool is_first = false;
+    if (list_names(pg_buf_bytes(&self->noted.list), &extent->descriptor, &is_first)) {
+        if (!is_first) {
+            return PG_OK;
+        }
+        self->first_placed = *extent;
+        return pg_upload_reopen(self->files, extent, &self->first);
+    }
+    if (memcmp(extent->extent_id, self->so_far.extent_id, PG_EXTENT_ID_BYTES) == 0) {
+        self->open_row = extent->id;
+        self->open_sequence = extent->sequence;
+        return PG_OK;
+    }
+    return pg_catalogue_extent_write(self->files->config.db, 0, extent);
+}
+
+static pg_err rows_sort(put *self)
+{
+    pg_catalogue_extent *extents = NULL;
+    size_t count = 0;
+    PG_TRY(pg_catalogue_extents(self->files->config.db, self->file, &extents, &count));
+    pg_err err = PG_OK;
+    for (size_t i = 0; i < count && err == PG_OK; i++) {
+        err = row_sort(self, &extents[i]);
+    }
+    pg_mfree(extents);
+    if (err == PG_OK && self->noted.list.len > 0 && self->first == NULL) {
+        err = pg_fail(PG_ERR_CORRUPT, "the catalogue lacks an extent of this put");
+    }
+    return err;
+}
+
+static pg_err open_go_on(put *self)
+{
+    open_extent *extent = &self->open[0];
+    const pg_upload_spec spec = spec_make(self, self->so_far.extent_id);
+    PG_TRY(pg_unfinished_hosts_read(pg_buf_bytes(&self->noted.hosts), &self->now));
+    self->now.code = self->options->code;
+    self->now.sequence = self->open_sequence;
+    *extent = (open_extent){.is_used = true, .is_ready = true};
+    memcpy(extent->id, self->so_far.extent_id, PG_EXTENT_ID_BYTES);
+    return pg_upload_go_on(self->files, &spec, &self->now, &self->so_far, &extent->upload);
+}
+
+/** Be where the earlier run was. */
+static pg_err go_on(put *self)
+{
+    self->file = self->noted.file;
+    self->stored_bytes = self->noted.stored_bytes;
+    if (self->noted.open.len > 0) {
+        PG_TRY(pg_descriptor_decode(pg_buf_bytes(&self->noted.open), &self->so_far));
+        PG_TRY(pg_descriptor_open(&self->so_far, &self->noted.key, 0));
+    }
+    PG_TRY(rows_sort(self));
+    return self->noted.open.len > 0 ? open_go_on(self) : PG_OK;
+}
+
+static pg_err begin_anew(put *self)
+{
+    pg_db *db = self->files->config.db;
+    pg_unfinished_deinit(&self->noted);
+    self->noted = (pg_unfinished){.code = self->options->code};
+    if (self->version_key != NULL) {
+        self->noted.key = *self->version_key;
+        PG_TRY(pg_catalogue_begin_version(db, &self->file));
+    } else {
+        pg_key_random(&self->noted.key);
+        PG_TRY(pg_catalogue_begin(db, &self->file));
+    }
+    self->noted.file = self->file;
+    if (self->options->origin == NULL) {
+        return PG_OK;
+    }
+    memcpy(self->noted.version, self->options->origin->version, PG_PUT_SOURCE_BYTES);
+    PG_TRY(pg_unfinished_begin(db, self->options->origin->source, &self->noted));
+    self->is_noted = true;
+    return PG_OK;
+}
+
+static pg_err fail_running(void)
+{
+    return pg_fail(PG_ERR_BUSY, "the same is being put right now");
+}
+
+/** Return true when a put of the same origin runs, other than `self`. */
+static bool is_running(const pg_files *files, const pg_put_origin *origin, const put *self)
+{
+    for (pg_list *node = files->puts.next; node != &files->puts; node = node->next) {
+        const put *one = PG_LIST_OBJECT(node, put, node);
+        const pg_put_origin *other = one->options->origin;
+        if (one != self && other != NULL &&
+            memcmp(other->source, origin->source, PG_PUT_SOURCE_BYTES) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static pg_err begin(put *self)
+{
+    const pg_put_origin *origin = self->options->origin;
+    pg_err err = PG_ERR_NOT_FOUND;
+    if (origin != NULL && is_running(self->files, origin, self)) {
+        return fail_running();
+    }
+    if (origin != NULL) {
+        err = pg_unfinished_find(self->files->config.db, origin->source, &self->noted);
+    }
+    if (err != PG_OK && err != PG_ERR_NOT_FOUND) {
+        return err;
+    }
+    if (err == PG_OK && self->options->start == 0) {
+        PG_TRY(pg_catalogue_remove(self->files->config.db, self->noted.file));
+        err = PG_ERR_NOT_FOUND;
+    }
+    if (err == PG_ERR_NOT_FOUND && self->options->start == 0) {
+        return begin_anew(self);
+    }
+    if (err != PG_OK || self->noted.totals.size_bytes != self->options->start ||
+        memcmp(self->noted.version, origin->version, PG_PUT_SOURCE_BYTES) != 0 ||
+        memcmp(&self->noted.code, &self->options->code, sizeof(pg_code)) != 0) {
+        return pg_fail(PG_ERR_CHANGED, "it cannot be gone on with at byte %llu; begin anew",
+                       (unsigned long long) self->options->start);
+    }
+    self->is_noted = true;
+    err = go_on(self);
+    self->is_lost = err != PG_OK && err != PG_ERR_CANCELLED;
+    return pg_error_wrap(err, "going on with it failed, the next try begins anew");
+}
+
+static pg_err running_wait(pg_files *files, const pg_put_origin *origin)
+{
+    pg_time deadline = pg_after(PG_MS(PG_PUT_END_MS));
+    while (origin != NULL && is_running(files, origin, NULL)) {
+        pg_err err = pg_waitq_wait(&files->put_ended, deadline);
+        if (err == PG_ERR_TIMEOUT) {
+            return fail_running();
+        }
+        PG_TRY(err);
+    }
+    return PG_OK;
+}
+
+pg_err pg_files_put_start(pg_files *files, const pg_put_origin *origin, uint64_t *out_start,
+                          bool *out_changed)
+{
+    pg_unfinished found = {.file = 0};
+    *out_start = 0;
+    *out_changed = false;
+    PG_TRY(running_wait(files, origin));
+    pg_err err = pg_unfinished_find(files->config.db, origin->source, &found);
+    if (err == PG_ERR_NOT_FOUND) {
+        return PG_OK;
+    }
+    PG_TRY(err);
+    bool is_same = memcmp(found.version, origin->version, PG_PUT_SOURCE_BYTES) == 0;
+    *out_start = is_same ? found.totals.size_bytes : 0;
+    *out_changed = !is_same;
+    if (!is_same) {
+        err = pg_catalogue_remove(files->config.db, found.file);
+        pg_files_spread_wake(files); // to drop what it placed
+    }
+    pg_unfinished_deinit(&found);
+    return err;
+}
+
+static bool file_runs(const pg_files *files, int64_t file)
+{
+    for (pg_list *node = files->puts.next; node != &files->puts; node = node->next) {
+        if (PG_LIST_OBJECT(node, put, node)->file == file) {
+            return true;
+        }
+    }
+    return false;
+}
+
+pg_err pg_files_puts_expire(pg_files *files)
+{
+    int64_t *old = NULL;
+    size_t count = 0;
+    PG_TRY(
+        pg_unfinished_old(files->config.db, pg_wall_ms() / 1000 - PG_PUT_RESUME_S, &old, &count));
+    pg_err err = PG_OK;
+    for (size_t i = 0; i < count && err == PG_OK; i++) {
+        err = file_runs(files, old[i]) ? PG_OK : pg_catalogue_remove(files->config.db, old[i]);
+    }
+    pg_mfree(old);
+    return err;
+}
+
 // ---- The whole
 
 static pg_err encode(put *self, const pg_files_source *source, const pg_key *key,
                      pg_files_encoded *out_encoded)
 {
+    const pg_encode_state state = {&self->noted.totals, pg_buf_bytes(&self->noted.list),
+                                   self->noted.open.len > 0 ? &self->so_far : NULL};
+    pg_buf list = self->noted.list; // the notes are written anew meanwhile
+    self->noted.list = (pg_buf){0};
     const pg_files_encoding encoding = {
+        .resume = self->options->start > 0 ? &state : NULL,
         .code = self->options->code,
         .no_compress = self->options->no_compress,
         .kind = self->options->kind,
@@ -238,10 +517,13 @@ static pg_err encode(put *self, const pg_files_source *source, const pg_key *key
         .put_descriptor = on_put_descriptor,
         .put_root = on_put_root,
         .place_shards = on_place_shards,
+        .note = on_note,
         .progress = on_progress,
         .user = self,
     };
-    return pg_files_encode_stream(&encoding, source, &sink, out_encoded);
+    pg_err err = pg_files_encode_stream(&encoding, source, &sink, out_encoded);
+    pg_buf_deinit(&list);
+    return err;
 }
 
 static pg_err state_find(put *self, pg_file_state *out_state)
@@ -279,19 +561,12 @@ static pg_err record(put *self, const pg_files_encoded *encoded, const pg_key *k
 static pg_err put_run(put *self, const pg_files_source *source, pg_file_entry *out_entry)
 {
     pg_files_encoded encoded = {0};
-    pg_key key PG_CLEANUP(pg_key_wipe) = {0};
-    if (self->version_key != NULL) {
-        key = *self->version_key;
-        PG_TRY(pg_catalogue_begin_version(self->files->config.db, &self->file));
-    } else {
-        pg_key_random(&key);
-        PG_TRY(pg_catalogue_begin(self->files->config.db, &self->file));
-    }
-    PG_TRY(encode(self, source, &key, &encoded));
-    PG_TRY(record(self, &encoded, &key, out_entry));
+    PG_TRY(begin(self));
+    PG_TRY(encode(self, source, &self->noted.key, &encoded));
+    PG_TRY(record(self, &encoded, &self->noted.key, out_entry));
     if (self->version_key == NULL) {
         self->files->totals.puts_total++;
-        self->files->totals.bytes_put_total += encoded.size_bytes;
+        self->files->totals.bytes_put_total += encoded.size_bytes - self->options->start;
     }
     return PG_OK;
 }
@@ -308,26 +583,37 @@ static pg_err expiry_find(const pg_files *files, uint64_t ttl_s, uint64_t *out_e
     return PG_OK;
 }
 
-/** End what is open, and after a failure see that hosts drop what they have of the file. Not cancelled itself. */
-static void put_end(put *self, bool is_done)
+/** Return true when what was placed is to be gone on with. */
+static bool is_kept(const put *self, pg_err err)
+{
+    return self->is_noted && !self->is_lost && self->noted.totals.size_bytes > 0 &&
+           err != PG_ERR_FULL && err != PG_ERR_INVALID;
+}
+
+/** End what is open, and after a failure see that hosts drop what they have of the file, unless it is to be gone on with. Not cancelled itself. */
+static void put_end(put *self, pg_err err)
 {
     pg_fiber_shield(true);
     for (size_t i = 0; i < PG_ARRAY_LEN(self->open); i++) {
         pg_upload_free(&self->open[i].upload);
     }
     pg_upload_free(&self->first);
-    if (!is_done && self->file != 0) {
+    if (err != PG_OK && self->file != 0 && !is_kept(self, err)) {
         pg_ignore(pg_catalogue_remove(self->files->config.db, self->file),
                   "the next start finds it unfinished");
     }
     pg_files_recount(self->files);
     pg_fiber_shield(false);
     pg_files_spread_wake(self->files); // to drop, or to spread
-    if (is_done && self->version_key == NULL) {
+    if (err == PG_OK && self->version_key == NULL) {
         pg_publish_changed(self->files);
     }
+    pg_list_remove(&self->node);
+    pg_waitq_wake_all(&self->files->put_ended);
     pg_file_entry_deinit(self->entry);
     pg_mfree(self->entry);
+    pg_unfinished_deinit(&self->noted);
+    pg_descriptor_deinit(&self->so_far);
     pg_mfree(self);
 }
 
@@ -336,6 +622,7 @@ static pg_err put_any(pg_files *files, const pg_put_options *options, const pg_k
 {
     uint64_t expiry_s = 0;
     PG_TRY(expiry_find(files, options->ttl_s, &expiry_s));
+    PG_TRY(running_wait(files, options->origin));
     PG_TRY(pg_files_transfer_begin(files));
     put *self = PG_NEW(put);
     pg_file_entry *entry = PG_NEW(pg_file_entry);
@@ -347,9 +634,10 @@ static pg_err put_any(pg_files *files, const pg_put_options *options, const pg_k
                       .version_key = version_key,
                       .expiry_s = expiry_s};
         pg_waitq_init(&self->ready);
+        pg_list_append(&files->puts, &self->node);
         err = put_run(self, source, out_entry);
         pg_error_record kept = *pg_error_last();
-        put_end(self, err == PG_OK);
+        put_end(self, err);
         err = err != PG_OK && kept.code == err ? pg_fail(err, "%s", kept.text) : err;
     } else {
         pg_mfree(self);

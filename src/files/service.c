@@ -11,6 +11,8 @@
 #include "files/extents.h"
 #include "files/limits.h"
 #include "files/service_priv.h"
+#include "files/unfinished.h"
+#include "runtime/time.h"
 
 // ---- Hosts
 
@@ -261,6 +263,7 @@ static pg_err files_begin(pg_files *files)
 {
     PG_TRY(pg_keep_init(&files->keep, files->config.blocks, files->config.db,
                         files->config.cache_bytes_max));
+    PG_TRY(pg_unfinished_expire(files->config.db, pg_wall_ms() / 1000 - PG_PUT_RESUME_S));
     PG_TRY(pg_catalogue_recover(files->config.db));
     PG_TRY(needs_load(files));
     pg_files_recount(files);
@@ -293,6 +296,8 @@ pg_err pg_files_new(const pg_files_config *config, pg_files **out_files)
     pg_waitq_init(&files->publisher.wake);
     pg_waitq_init(&files->publisher.idle);
     pg_list_init(&files->pinnings);
+    pg_list_init(&files->puts);
+    pg_waitq_init(&files->put_ended);
     pg_err err = files_begin(files);
     if (err != PG_OK) {
         pg_error_record kept = *pg_error_last();

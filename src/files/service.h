@@ -38,6 +38,7 @@ typedef struct pg_files pg_files;
 extern const char *const pg_files_schema_1;
 extern const char *const pg_files_schema_2;
 extern const char *const pg_files_schema_3;
+extern const char *const pg_files_schema_4;
 
 /** What it stands on; all outlive it. */
 typedef struct pg_files_config {
@@ -90,14 +91,24 @@ typedef struct pg_transfer_progress {
 
 typedef void (*pg_transfer_listener)(const pg_transfer_progress *progress, void *user);
 
+#define PG_PUT_SOURCE_BYTES 32
+
+/** What a put is of, so that it can be gone on with: both are hashes that the caller makes. */
+typedef struct pg_put_origin {
+    uint8_t source[PG_PUT_SOURCE_BYTES];  // where the bytes come from, and the options of the put
+    uint8_t version[PG_PUT_SOURCE_BYTES]; // differs when the bytes may differ
+} pg_put_origin;
+
 /** How to put. */
 typedef struct pg_put_options {
     pg_bytes name; // empty = not told
     pg_file_kind kind;
     pg_code code;
     bool no_compress;
-    uint64_t ttl_s;                // 0 = kept until it is removed; else its leases end then
-    uint64_t total_bytes;          // of the source, for the progress; 0 = unknown
+    uint64_t ttl_s;              // 0 = kept until it is removed; else its leases end then
+    uint64_t total_bytes;        // of the source, for the progress; 0 = unknown
+    const pg_put_origin *origin; // NULL = it cannot be gone on with
+    uint64_t start; // of the source, as pg_files_put_start told: it gives the bytes from there on
     pg_transfer_listener progress; // NULL = not interested
     void *user;
 } pg_put_options;
@@ -145,9 +156,18 @@ void pg_file_entry_deinit(pg_file_entry *entry);
 /** Put a stream. Where no host is reachable the file waits on this node and *out_entry says PENDING, which is no error here.
  *  out_entry   written only on PG_OK; large: not for a small stack
  *  Errors      those of the source, PG_ERR_FULL (no host has room, nor this node), PG_ERR_INVALID, PG_ERR_NOMEM, PG_ERR_CANCELLED, those of the database.
- *              After an error nothing of the file is kept, and what hosts got of it expires. Parks: yes. */
+ *              PG_ERR_CHANGED (it cannot be gone on with at options->start), PG_ERR_BUSY (the same is being put).
+ *              After an error nothing of the file is kept, and what hosts got of it expires; but with an origin it stays for two days, to be gone on
+ *              with, unless there was no room. Parks: yes. */
 PG_NODISCARD pg_err pg_files_put(pg_files *files, const pg_put_options *options,
                                  const pg_files_source *source, pg_file_entry *out_entry);
+
+/** Find out where the put of an origin goes on: 0 = at its beginning, since there is none, or one of another version, which is then given up. Waits for one
+ *  that is just ending.
+ *  out_changed   there was one of another version
+ *  Errors: PG_ERR_BUSY (it is being put), of the database. Parks: yes. */
+PG_NODISCARD pg_err pg_files_put_start(pg_files *files, const pg_put_origin *origin,
+                                       uint64_t *out_start, bool *out_changed);
 
 /** How to get. */
 typedef struct pg_get_options {

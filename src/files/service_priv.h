@@ -31,6 +31,8 @@ struct pg_files {
     unsigned transfers; // puts and gets that run
     pg_waitq transfer_ended;
     pg_list pinnings; // pins that run
+    pg_list puts;     // that run
+    pg_waitq put_ended;
     pg_publisher publisher;
     pg_files_stats totals;
 };
@@ -56,6 +58,9 @@ PG_NODISCARD pg_err pg_files_transfer_begin(pg_files *files);
 
 /** Give the place back. */
 void pg_files_transfer_end(pg_files *files);
+
+/** Give up puts that were not gone on with for PG_PUT_RESUME_S. Parks: yes. Errors of the database. */
+PG_NODISCARD pg_err pg_files_puts_expire(pg_files *files);
 
 /** Need the blocks of all pins, as they stand in the database. Parks: yes. Errors: of the database, PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_files_pins_load(pg_files *files);

@@ -187,6 +187,9 @@ static pg_err tend_all(pg_files *files)
             pg_files_unlock(files);
         }
     }
+    if (err == PG_OK) {
+        err = pg_files_puts_expire(files);
+    }
     pg_mfree(ids);
     pg_mfree(entry);
     pg_files_recount(files);

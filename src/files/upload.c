@@ -354,6 +354,146 @@ pg_err pg_upload_resume(pg_files *files, const pg_catalogue_extent *extent, pg_u
     return err;
 }
 
+// ---- Going on after a crash
+
+/** Open a session with each of the hosts at once; those that take none are lost. */
+static pg_err sessions_again(pg_upload *upload)
+{
+    opening openings[PG_PLACE_SLOTS_MAX] = {{.upload = NULL}};
+    pg_scope scope;
+    pg_err err = PG_OK;
+    size_t count = upload->host_count;
+    pg_scope_init(&scope);
+    for (size_t i = 0; i < count && err == PG_OK; i++) {
+        openings[i] = (opening){.upload = upload, .peer = upload->hosts[i].peer};
+        err = pg_scope_spawn(&scope, "files.open", open_run, &openings[i]);
+    }
+    pg_err joined = pg_scope_join(&scope);
+    for (size_t i = 0; i < count; i++) {
+        upload->hosts[i].session = openings[i].session;
+    }
+    PG_TRY(err);
+    PG_TRY(joined);
+    for (size_t i = 0; i < count; i++) {
+        if (upload->hosts[i].session == NULL) {
+            pg_upload_lose(upload, &upload->hosts[i],
+                           upload->lost_err != PG_OK ? upload->lost_err : PG_ERR_UNREACHABLE);
+        }
+    }
+    return PG_OK;
+}
+
+/** Return true when a host says that it has all shards of a slot. */
+static bool slot_is_there(const upload_host *host, const pg_descriptor *so_far, unsigned slot)
+{
+    pg_cid cids[PG_BITSWAP_WANTS_MAX / 8];
+    bool has[PG_BITSWAP_WANTS_MAX / 8];
+    for (uint32_t g = 0; g < so_far->segment_count;) {
+        size_t count = 0;
+        for (; g < so_far->segment_count && count < PG_ARRAY_LEN(cids); g++) {
+            cids[count++] = pg_block_cid_of_digest(
+                pg_descriptor_digest(so_far, g, pg_code_shard_of_slot(so_far->code, g, slot)));
+        }
+        if (pg_place_ask(host->session, cids, count, pg_after(PG_MS(PG_UPLOAD_OPEN_MS)), has) !=
+            PG_OK) {
+            return false;
+        }
+        for (size_t i = 0; i < count; i++) {
+            if (!has[i]) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static void slots_verify(pg_upload *upload, const pg_descriptor *so_far)
+{
+    for (size_t i = 0; i < upload->host_count; i++) {
+        upload_host *host = &upload->hosts[i];
+        for (unsigned slot = 0; slot < pg_upload_slots(upload) && !host->is_lost; slot++) {
+            pg_slot_set bit = (pg_slot_set) 1 << slot;
+            if ((host->slots & bit) != 0 && !slot_is_there(host, so_far, slot)) {
+                host->slots &= ~bit;
+                upload->gaps |= bit;
+            }
+        }
+    }
+}
+
+static void shards_count(pg_upload *upload, const pg_descriptor *so_far)
+{
+    for (unsigned slot = 0; slot < pg_upload_slots(upload); slot++) {
+        for (uint32_t g = 0; g < so_far->segment_count; g++) {
+            upload->slot_bytes[slot] += so_far->segments[g].shard_bytes;
+        }
+    }
+}
+
+static pg_err hosts_again(pg_upload *upload, const pg_catalogue_extent *extent,
+                          const pg_descriptor *so_far)
+{
+    upload->gaps = pg_catalogue_missing(extent);
+    for (size_t i = 0; i < extent->holder_count; i++) {
+        pg_upload_host_add(upload, &(upload_host){.peer = extent->holders[i].peer,
+                                                  .slots = extent->holders[i].slots});
+    }
+    shards_count(upload, so_far);
+    PG_TRY(sessions_again(upload));
+    slots_verify(upload, so_far);
+    if (__builtin_popcount(upload->gaps) > upload->spec.code.parity) {
+        return pg_upload_fail(upload);
+    }
+    return pg_upload_fill_gaps(upload, so_far);
+}
+
+static size_t holders_list(const pg_catalogue_extent *extent, pg_peer_id *out_peers)
+{
+    for (size_t i = 0; i < extent->holder_count; i++) {
+        out_peers[i] = extent->holders[i].peer;
+    }
+    return extent->holder_count;
+}
+
+pg_err pg_upload_go_on(pg_files *files, const pg_upload_spec *spec,
+                       const pg_catalogue_extent *extent, const pg_descriptor *so_far,
+                       pg_upload **out_upload)
+{
+    pg_upload *upload = NULL;
+    pg_peer_id holders[PG_PLACE_SLOTS_MAX];
+    PG_TRY(upload_make(files, spec, holders, holders_list(extent, holders), &upload));
+    upload->sequence = extent->sequence;
+    pg_err err = hosts_again(upload, extent, so_far);
+    if (err != PG_OK) {
+        pg_error_record record = *pg_error_last();
+        pg_upload_free(&upload);
+        return record.code == err ? pg_fail(err, "%s", record.text) : err;
+    }
+    *out_upload = upload;
+    return PG_OK;
+}
+
+pg_err pg_upload_reopen(pg_files *files, const pg_catalogue_extent *extent, pg_upload **out_upload)
+{
+    pg_upload *upload = NULL;
+    pg_peer_id holders[PG_PLACE_SLOTS_MAX];
+    pg_upload_spec spec = {.code = extent->code, .expiry_s = extent->expiry_s};
+    memcpy(spec.extent_id, extent->extent_id, sizeof(spec.extent_id));
+    PG_TRY(upload_make(files, &spec, holders, holders_list(extent, holders), &upload));
+    held_take(upload, extent);
+    upload->is_resumed = false;
+    for (size_t i = 0; i < upload->host_count; i++) {
+        upload->hosts[i].had = 0; // it has not the root yet
+    }
+    pg_err err = sessions_again(upload);
+    if (err != PG_OK) {
+        pg_upload_free(&upload);
+        return err;
+    }
+    *out_upload = upload;
+    return PG_OK;
+}
+
 // ---- Shards
 
 /** One shard on its way. */
@@ -494,6 +634,11 @@ static void extent_fill(const pg_upload *upload, pg_catalogue_extent *extent)
         }
     }
     *extent = made;
+}
+
+void pg_upload_describe(const pg_upload *upload, pg_catalogue_extent *out_extent)
+{
+    extent_fill(upload, out_extent);
 }
 
 /** Bring the shards of gaps where they belong, and ask all for their promise. */

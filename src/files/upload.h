@@ -3,8 +3,9 @@
 // they come, then descriptor and grant. A host that is lost on the way loses its slots to another, and what it had is rebuilt from the
 // others. Where no host takes anything the blocks stay on this node.
 //
-//      new ----> shards ... ----> finish ----> seal ----> free
-//      resume -------------------^
+//      new, go_on ----> shards ... ----> finish ----> seal ----> free
+//      resume --------------------------^            ^
+//      reopen ----------------------------------------+
 //
 // Layer: files, private.  Thread: loop thread only.
 #pragma once
@@ -45,6 +46,21 @@ PG_NODISCARD pg_err pg_upload_new(pg_files *files, const pg_upload_spec *spec,
  *  *out_upload is NULL when there is nothing better to be had. Parks: yes. Errors as pg_upload_new. */
 PG_NODISCARD pg_err pg_upload_resume(pg_files *files, const pg_catalogue_extent *extent,
                                      pg_upload **out_upload);
+
+/** Go on with an extent that an earlier run left open: its hosts are asked for the shards of `so_far`; slots that are not all there, or whose host is
+ *  gone, go to others and are rebuilt. Parks: yes.
+ *  extent   its holders
+ *  Errors as pg_upload_new; PG_ERR_UNREACHABLE when more are lost than the code can replace. */
+PG_NODISCARD pg_err pg_upload_go_on(pg_files *files, const pg_upload_spec *spec,
+                                    const pg_catalogue_extent *extent, const pg_descriptor *so_far,
+                                    pg_upload **out_upload);
+
+/** Open sessions with the hosts of an extent of the catalogue again, to give them the root. Parks: yes. Errors as pg_upload_new. */
+PG_NODISCARD pg_err pg_upload_reopen(pg_files *files, const pg_catalogue_extent *extent,
+                                     pg_upload **out_upload);
+
+/** Tell on which hosts the extent is now. */
+void pg_upload_describe(const pg_upload *upload, pg_catalogue_extent *out_extent);
 
 /** Give the shards of one segment to their hosts; several fibers at once. Parks: yes.
  *  Errors: PG_ERR_UNREACHABLE (more hosts were lost than the code can replace), PG_ERR_FULL (so many had no room; or this node), PG_ERR_CANCELLED, PG_ERR_NOMEM. */

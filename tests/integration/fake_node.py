@@ -106,7 +106,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             self.problem(**node.put_problem)
             return
-        content = bytearray()
+        content = bytearray(int(query.get("start", 0)))
         try:
             for piece in self.content():
                 content += piece
@@ -132,6 +132,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def files_get(self, _query):
         self.answer({"files": [{k: v for k, v in f.items() if k != "hosts"} for f in self.node.files.values()]})
+
+    def files_start(self, _query):
+        body = self.body()
+        self.node.origins.append((body["source"], body["version"]))
+        self.answer({"start": self.node.put_start, "was_changed": self.node.put_changed})
 
     def file_get(self, _query, root):
         file = self.node.files.get(root)
@@ -231,6 +236,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 ROUTES = [
     ("POST /api/v1/files", Handler.files_post),
+    ("POST /api/v1/files/start", Handler.files_start),
     ("GET /api/v1/files", Handler.files_get),
     ("GET /api/v1/files/([a-z0-9]+)", Handler.file_get),
     ("DELETE /api/v1/files/([a-z0-9]+)", Handler.file_delete),
@@ -265,6 +271,7 @@ class FakeNode:
         self.put_state = "complete"
         self.put_problem, self.put_fails_at, self.put_gate, self.put_answer = None, 0, None, None
         self.put_delay = 0
+        self.put_start, self.put_changed, self.origins = 0, False, []
         self.get_problem, self.get_fails_at, self.get_gate, self.get_size = None, None, None, None
         self.get_gate_at = 0
         self.get_problem_late = self.get_then_gone = False

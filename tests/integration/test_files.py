@@ -139,6 +139,45 @@ class Files(NodeTest):
         self.assertEqual(self.reader.answer("pin", "ls")["pins"], [])
         self.assertNotEqual(self.reader.command("get", put["link"], "-o", "-").returncode, 0)
 
+    def test_put_goes_on(self):
+        """After Ctrl-C, and after the command and then its node were killed: what was placed is neither read nor sent again."""
+        content = self.content(100_000_000, 12)
+        path = self.write("long", content)
+        others = [node for node in self.nodes if node is not self.uploader]
+
+        def placed():
+            return sum(node.stat()["store"]["puts_total"] for node in others)
+
+        before = placed()
+        for victim in ("interrupt", "command", "node"):
+            reached = placed() + 25
+            command = self.uploader.begin("put", path)
+            self.wait_for(lambda: placed() >= reached, "some of it is placed")
+            if victim == "node":
+                self.uploader.kill()
+            else:
+                command.send_signal(signal.SIGINT if victim == "interrupt" else signal.SIGKILL)
+            command.communicate()
+            if victim == "node":
+                self.restart(self.uploader)
+                self.wait_for(lambda: len(self.uploader.answer("peers")["peers"]) >= 13, "all are connected")
+        self.assertEqual(self.uploader.answer("ls")["files"], [])
+        put = self.uploader.put(path)
+        self.assertGreaterEqual(put["resumed_bytes"], 3 * 8_388_608 // 2)
+        self.assertEqual((put["size_bytes"], put["segments"], put["state"]), (len(content), 12, "complete"))
+        self.assertLessEqual(placed() - before, 12 * 10 + 20 + 3 * 7 * 10)
+        self.assertSame(self.reader.fetch(put["link"]), content)
+        command = self.uploader.begin("put", path)
+        reached = placed() + 25
+        self.wait_for(lambda: placed() >= reached, "some of it is placed")
+        command.send_signal(signal.SIGINT)
+        command.communicate()
+        other = self.content(100_000_000, 13)
+        path.write_bytes(other)
+        again = self.uploader.put(path)
+        self.assertEqual(again["resumed_bytes"], 0)
+        self.assertSame(self.reader.fetch(again["link"]), other)
+
     def test_get_goes_on(self):
         """After the command, and then its node, were killed: what is on the disk is not fetched again."""
         content = self.content(120_000_000, 11)

@@ -142,6 +142,8 @@ class Put(Case):
             self.assertEqual(link, link.strip() + "\n")
             self.assertEqual(self.node.contents[link.strip()], (source.read_bytes(), "source", "file"))
             query = self.node.queries[-1]
+            noted = {name: query.pop(name, None) for name in ("source", "version", "start")}
+            self.assertEqual(None in noted.values(), size < 8 << 20)
             self.assertEqual(query, {"kind": "file", "name": "source"} | ({"total_bytes": str(size)} if size else {}))
         self.assertIn(b"19.1 MiB in", done.stderr)
         self.assertIn(b"MB/s; compressed 2.00 times", done.stderr)
@@ -396,6 +398,50 @@ class Put(Case):
         os.close(ours)
         process.communicate(timeout=60)
         self.assertEqual(process.returncode, 0)
+
+
+class PutAgain(Case):
+    """A put that was broken off, and the same command again."""
+
+    MIB = 1 << 20
+
+    def test_small_files_and_streams__are_not_noted(self):
+        self.works(self.run_here("put", self.source(1000000)))
+        self.works(self.run_here("put", "-", stdin=bytes(9 * self.MIB)))
+        self.assertEqual(self.node.origins, [])
+
+    def test_goes_on_where_the_node_says(self):
+        path = self.source(20 * self.MIB)
+        self.node.put_start = 16 * self.MIB
+        done = self.works(self.run_here("put", path, "--json"))
+        self.assertEqual(self.node.queries[-1]["start"], str(16 * self.MIB))
+        self.assertEqual(self.node.queries[-1]["total_bytes"], str(20 * self.MIB))
+        (content, _, _) = self.node.contents[json.loads(done.stdout)["link"]]
+        self.assertEqual(content[16 * self.MIB :], path.read_bytes()[16 * self.MIB :])
+        self.assertEqual(json.loads(done.stdout)["resumed_bytes"], 16 * self.MIB)
+        self.assertIn(b"going on behind the 16.0 MiB", self.run_here("put", path).stderr)
+        self.node.put_start = 20 * self.MIB  # all was placed, but for the root
+        self.works(self.run_here("put", path))
+        self.node.put_start = 21 * self.MIB
+        self.fails(self.run_here("put", path), PROTOCOL, "behind the end")
+
+    def test_identity__is_of_the_file_and_the_options(self):
+        path = self.source(9 * self.MIB)
+        for words in ([path], [path], [path, "--code", "4+2"], [path, "--no-name"]):
+            self.works(self.run_here("put", *words))
+        path.write_bytes(path.read_bytes())
+        self.node.put_changed = True
+        self.assertIn(b"put anew", self.works(self.run_here("put", path)).stderr)
+        sources, versions = zip(*self.node.origins)
+        self.assertEqual(len(set(sources)), 3)
+        self.assertEqual((sources[0], versions[0]), (sources[1], versions[1]))
+        self.assertEqual((sources[4], len(set(versions))), (sources[0], 2))
+
+    def test_interrupted__says_that_it_goes_on(self):
+        self.node.put_gate = threading.Event()
+        process = self.start("put", self.source(20 * self.MIB))
+        self.assertTrue(self.node.put_started.wait(60))
+        self.fails(self.end(process, signal.SIGINT), INTERRUPTED, "the same command goes on", "interrupted")
 
 
 class Get(Case):

@@ -196,6 +196,15 @@ class Answers(unittest.TestCase):
         file = self.ask("POST", "/api/v1/files", 200, path="/api/v1/files" + query, body=bytes([0, 1, 2]), headers=transfer)
         self.ask("POST", "/api/v1/files", 202, path="/api/v1/files?name=pending", body=b"x")
         self.ask("POST", "/api/v1/files", 400, path="/api/v1/files?x", body=b"x")
+        origin = {"source": "05" + 62 * "0", "version": "01" + 62 * "0"}
+        told = self.ask("POST", "/api/v1/files/start", 200, body=origin)
+        self.assertEqual(told, {"start": 5, "was_changed": True})
+        self.ask("POST", "/api/v1/files/start", 400, body={"source": "x", "version": origin["version"]})
+        again = f"/api/v1/files?source={origin['source']}&version={origin['version']}&start=5"
+        resumed = self.ask("POST", "/api/v1/files", 200, path=again, body=b"rest")
+        self.ask("DELETE", "/api/v1/files/{root}", 200, path=f"/api/v1/files/{resumed['root']}")
+        for wrong in ("start=5", f"source={origin['source']}", "source=x&version=y"):
+            self.ask("POST", "/api/v1/files", 400, path=f"/api/v1/files?{wrong}", body=b"x")
         failed = {"Pangea-Transfer": "transfer-2"}
         self.ask("POST", "/api/v1/files", 507, path="/api/v1/files?name=full:0", body=b"x", headers=failed)
         self.assertEqual(len(self.ask("GET", "/api/v1/files", 200)["files"]), 2)

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "files/unfinished.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "runtime/time.h"
+#include "store/stmt.h"
+
+const char *const pg_files_schema_4 =
+    "CREATE TABLE file_put (file INTEGER PRIMARY KEY, source BLOB NOT NULL UNIQUE,"
+    " version BLOB NOT NULL, key BLOB NOT NULL, data INTEGER NOT NULL, parity INTEGER NOT NULL,"
+    " saved_s INTEGER NOT NULL, size INTEGER, packed INTEGER, shards INTEGER, shared INTEGER,"
+    " extents INTEGER, segments INTEGER, stored INTEGER, list BLOB, open BLOB, hosts BLOB)";
+
+void pg_unfinished_deinit(pg_unfinished *put)
+{
+    pg_key_wipe(&put->key);
+    pg_buf_deinit(&put->list);
+    pg_buf_deinit(&put->open);
+    pg_buf_deinit(&put->hosts);
+}
+
+/** A row and whose it is. */
+typedef struct row_job {
+    const uint8_t *source;
+    const pg_unfinished *put;
+    pg_unfinished *out;
+} row_job;
+
+static pg_err begin_job(pg_db_conn *conn, void *arg)
+{
+    const row_job *job = arg;
+    pg_stmt *stmt = NULL;
+    PG_TRY(pg_db_prepare(conn,
+                         "INSERT INTO file_put (file, source, version, key, data, parity, saved_s)"
+                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                         &stmt));
+    pg_stmt_bind_i64(stmt, 1, job->put->file);
+    pg_stmt_bind_blob(stmt, 2, pg_bytes_make(job->source, PG_PUT_SOURCE_BYTES));
+    pg_stmt_bind_blob(stmt, 3, PG_BYTES_OF(job->put->version));
+    pg_stmt_bind_blob(stmt, 4, pg_key_bytes(&job->put->key));
+    pg_stmt_bind_i64(stmt, 5, job->put->code.data);
+    pg_stmt_bind_i64(stmt, 6, job->put->code.parity);
+    pg_stmt_bind_i64(stmt, 7, 0); // nothing to go on with: the next start takes it out
+    return pg_stmt_run(stmt);
+}
+
+pg_err pg_unfinished_begin(pg_db *db, const uint8_t source[PG_PUT_SOURCE_BYTES],
+                           const pg_unfinished *put)
+{
+    row_job job = {.source = source, .put = put};
+    return pg_db_write(db, begin_job, &job);
+}
+
+static pg_err save_job(pg_db_conn *conn, void *arg)
+{
+    const pg_unfinished *put = arg;
+    pg_stmt *stmt = NULL;
+    PG_TRY(pg_db_prepare(conn,
+                         "UPDATE file_put SET saved_s = ?2, size = ?3, packed = ?4, shards = ?5,"
+                         " shared = ?6, extents = ?7, segments = ?8, stored = ?9, list = ?10,"
+                         " open = ?11, hosts = ?12 WHERE file = ?1",
+                         &stmt));
+    pg_stmt_bind_i64(stmt, 1, put->file);
+    pg_stmt_bind_i64(stmt, 2, pg_wall_ms() / 1000);
+    pg_stmt_bind_i64(stmt, 3, (int64_t) put->totals.size_bytes);
+    pg_stmt_bind_i64(stmt, 4, (int64_t) put->totals.packed_bytes);
+    pg_stmt_bind_i64(stmt, 5, (int64_t) put->totals.shards_bytes);
+    pg_stmt_bind_i64(stmt, 6, (int64_t) put->totals.shared_bytes);
+    pg_stmt_bind_i64(stmt, 7, (int64_t) put->totals.extents);
+    pg_stmt_bind_i64(stmt, 8, (int64_t) put->totals.segments);
+    pg_stmt_bind_i64(stmt, 9, (int64_t) put->stored_bytes);
+    pg_stmt_bind_blob(stmt, 10, pg_buf_bytes(&put->list));
+    pg_stmt_bind_blob(stmt, 11, pg_buf_bytes(&put->open));
+    pg_stmt_bind_blob(stmt, 12, pg_buf_bytes(&put->hosts));
+    return pg_stmt_run(stmt);
+}
+
+pg_err pg_unfinished_save(pg_db *db, const pg_unfinished *put)
+{
+    pg_unfinished copy = *put; // the database's thread reads it; its caller waits
+    return pg_db_write(db, save_job, &copy);
+}
+
+static pg_err fixed_read(pg_stmt *stmt, int column, uint8_t *out, size_t len)
+{
+    pg_bytes bytes = pg_stmt_blob(stmt, column);
+    if (bytes.len != len) {
+        return pg_fail(PG_ERR_CORRUPT, "unfinished put: a column of %zu bytes, not %zu", bytes.len,
+                       len);
+    }
+    memcpy(out, bytes.ptr, len);
+    return PG_OK;
+}
+
+static pg_err row_read(pg_stmt *stmt, pg_unfinished *out)
+{
+    out->file = pg_stmt_i64(stmt, 0);
+    PG_TRY(fixed_read(stmt, 1, out->version, sizeof(out->version)));
+    PG_TRY(fixed_read(stmt, 2, out->key.bytes, PG_KEY_BYTES));
+    out->code = (pg_code){(uint8_t) pg_stmt_i64(stmt, 3), (uint8_t) pg_stmt_i64(stmt, 4)};
+    if (pg_stmt_i64(stmt, 5) == 0) {
+        return PG_OK; // begun, and no more
+    }
+    out->totals = (pg_files_encoded){
+        .size_bytes = (uint64_t) pg_stmt_i64(stmt, 6),
+        .packed_bytes = (uint64_t) pg_stmt_i64(stmt, 7),
+        .shards_bytes = (uint64_t) pg_stmt_i64(stmt, 8),
+        .shared_bytes = (uint64_t) pg_stmt_i64(stmt, 9),
+        .extents = (uint64_t) pg_stmt_i64(stmt, 10),
+        .segments = (uint64_t) pg_stmt_i64(stmt, 11),
+    };
+    out->stored_bytes = (uint64_t) pg_stmt_i64(stmt, 12);
+    PG_TRY(pg_buf_append(&out->list, pg_stmt_blob(stmt, 13)));
+    PG_TRY(pg_buf_append(&out->open, pg_stmt_blob(stmt, 14)));
+    return pg_buf_append(&out->hosts, pg_stmt_blob(stmt, 15));
+}
+
+static pg_err find_job(pg_db_conn *conn, void *arg)
+{
+    const row_job *job = arg;
+    pg_stmt *stmt = NULL;
+    pg_err err = PG_OK;
+    PG_TRY(pg_db_prepare(conn,
+                         "SELECT file, version, key, data, parity, saved_s, size, packed, shards,"
+                         " shared, extents, segments, stored, list, open, hosts"
+                         " FROM file_put WHERE source = ?1",
+                         &stmt));
+    pg_stmt_bind_blob(stmt, 1, pg_bytes_make(job->source, PG_PUT_SOURCE_BYTES));
+    if (!pg_stmt_next(stmt, &err)) {
+        return err != PG_OK ? err : pg_fail(PG_ERR_NOT_FOUND, "no put of this source");
+    }
+    return row_read(stmt, job->out);
+}
+
+pg_err pg_unfinished_find(pg_db *db, const uint8_t source[PG_PUT_SOURCE_BYTES],
+                          pg_unfinished *out_put)
+{
+    pg_unfinished put = {.file = 0};
+    row_job job = {.source = source, .out = &put};
+    pg_err err = pg_db_read(db, find_job, &job);
+    if (err != PG_OK) {
+        pg_unfinished_deinit(&put);
+        return err;
+    }
+    *out_put = put;
+    return PG_OK;
+}
+
+static pg_err forget_job(pg_db_conn *conn, void *arg)
+{
+    pg_stmt *stmt = NULL;
+    PG_TRY(pg_db_prepare(conn, "DELETE FROM file_put WHERE file = ?1", &stmt));
+    pg_stmt_bind_i64(stmt, 1, *(const int64_t *) arg);
+    return pg_stmt_run(stmt);
+}
+
+pg_err pg_unfinished_forget(pg_db *db, int64_t file)
+{
+    return pg_db_write(db, forget_job, &file);
+}
+
+/** Rows being listed. */
+typedef struct old_job {
+    int64_t before_s;
+    pg_buf files; // int64_t
+} old_job;
+
+static pg_err old_run(pg_db_conn *conn, void *arg)
+{
+    old_job *job = arg;
+    pg_stmt *stmt = NULL;
+    pg_err err = PG_OK;
+    PG_TRY(pg_db_prepare(
+        conn, "SELECT file FROM file_put WHERE saved_s > 0 AND saved_s < ?1 LIMIT 1000", &stmt));
+    pg_stmt_bind_i64(stmt, 1, job->before_s);
+    while (pg_stmt_next(stmt, &err)) {
+        int64_t file = pg_stmt_i64(stmt, 0);
+        PG_TRY(pg_buf_append(&job->files, pg_bytes_make(&file, sizeof(file))));
+    }
+    return err;
+}
+
+pg_err pg_unfinished_old(pg_db *db, int64_t before_s, int64_t **out_files, size_t *out_count)
+{
+    old_job job = {.before_s = before_s};
+    pg_err err = pg_db_read(db, old_run, &job);
+    if (err != PG_OK) {
+        pg_buf_deinit(&job.files);
+        return err;
+    }
+    *out_files = (int64_t *) (void *) job.files.ptr;
+    *out_count = job.files.len / sizeof(int64_t);
+    return PG_OK;
+}
+
+static pg_err expire_job(pg_db_conn *conn, void *arg)
+{
+    pg_stmt *stmt = NULL;
+    PG_TRY(pg_db_prepare(conn, "DELETE FROM file_put WHERE saved_s < ?1", &stmt));
+    pg_stmt_bind_i64(stmt, 1, *(const int64_t *) arg);
+    return pg_stmt_run(stmt);
+}
+
+pg_err pg_unfinished_expire(pg_db *db, int64_t before_s)
+{
+    return pg_db_write(db, expire_job, &before_s);
+}
+
+// ---- Hosts: for each a length, a PeerId, four bytes of slots
+
+pg_err pg_unfinished_hosts_write(const pg_catalogue_extent *extent, pg_buf *out)
+{
+    pg_buf_clear(out);
+    for (size_t i = 0; i < extent->holder_count; i++) {
+        pg_bytes peer = pg_peer_id_bytes(&extent->holders[i].peer);
+        uint32_t slots = extent->holders[i].slots;
+        const uint8_t tail[4] = {(uint8_t) (slots >> 24), (uint8_t) (slots >> 16),
+                                 (uint8_t) (slots >> 8), (uint8_t) slots};
+        const uint8_t len = (uint8_t) peer.len;
+        PG_TRY(pg_buf_append(out, pg_bytes_make(&len, 1)));
+        PG_TRY(pg_buf_append(out, peer));
+        PG_TRY(pg_buf_append(out, PG_BYTES_OF(tail)));
+    }
+    return PG_OK;
+}
+
+pg_err pg_unfinished_hosts_read(pg_bytes in, pg_catalogue_extent *extent)
+{
+    extent->holder_count = 0;
+    while (in.len > 0) {
+        size_t len = in.ptr[0];
+        if (in.len < 1 + len + 4 || extent->holder_count == PG_PLACE_SLOTS_MAX) {
+            return pg_fail(PG_ERR_CORRUPT, "unfinished put: its hosts cannot be read");
+        }
+        pg_catalogue_holder *holder = &extent->holders[extent->holder_count++];
+        *holder = (pg_catalogue_holder){.missed = 0};
+        PG_TRY(pg_peer_id_decode(pg_bytes_make(in.ptr + 1, len), &holder->peer));
+        const uint8_t *tail = in.ptr + 1 + len;
+        holder->slots =
+            (uint32_t) tail[0] << 24 | (uint32_t) tail[1] << 16 | (uint32_t) tail[2] << 8 | tail[3];
+        in = pg_bytes_slice(in, 1 + len + 4, in.len);
+    }
+    return PG_OK;
+}

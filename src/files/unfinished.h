@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Puts that are not finished and can be gone on with: what the encoding came to, and the hosts of the extent at hand. One row each, beside
+// the file's in the catalogue, found by the source; written anew with every segment, and gone with the file's end, good or bad.
+//
+// Layer: files, private.  Thread: loop thread only; all calls park while the database works.
+#pragma once
+
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/bytes.h"
+#include "base/err.h"
+#include "crypto/secret.h"
+#include "files/catalogue.h"
+#include "files/encode.h"
+#include "files/service.h"
+#include "store/db.h"
+
+/** A put that is not finished. Owns its buffers and holds a secret: pg_unfinished_deinit. */
+typedef struct pg_unfinished {
+    int64_t file;
+    uint8_t version[PG_PUT_SOURCE_BYTES];
+    pg_key key; // of the file
+    pg_code code;
+    pg_files_encoded totals;
+    uint64_t stored_bytes; // of the extents that are complete, on all hosts
+    pg_buf list;           // of them, encoded
+    pg_buf open;           // descriptor of the extent at hand, encoded; empty = none
+    pg_buf hosts;          // of that extent, as pg_unfinished_hosts_write
+} pg_unfinished;
+
+/** Wipe and free. */
+void pg_unfinished_deinit(pg_unfinished *put);
+
+/** Note a put that begins; `put` has file, version, key and code. Errors of the database, PG_ERR_EXISTS. */
+PG_NODISCARD pg_err pg_unfinished_begin(pg_db *db, const uint8_t source[PG_PUT_SOURCE_BYTES],
+                                        const pg_unfinished *put);
+
+/** Note how far it is. Errors of the database. */
+PG_NODISCARD pg_err pg_unfinished_save(pg_db *db, const pg_unfinished *put);
+
+/** Find the put of a source. End *out_put with pg_unfinished_deinit. Errors: PG_ERR_NOT_FOUND, of the database. */
+PG_NODISCARD pg_err pg_unfinished_find(pg_db *db, const uint8_t source[PG_PUT_SOURCE_BYTES],
+                                       pg_unfinished *out_put);
+
+/** Forget that a put can be gone on with; its file stays. Errors of the database. */
+PG_NODISCARD pg_err pg_unfinished_forget(pg_db *db, int64_t file);
+
+/** Give the files of those that were not gone on with since `before_s`. Free *out_files with pg_mfree. Errors of the database. */
+PG_NODISCARD pg_err pg_unfinished_old(pg_db *db, int64_t before_s, int64_t **out_files,
+                                      size_t *out_count);
+
+/** At a start: forget those that were not gone on with since `before_s`: their files are recovered as others are. Errors of the database. */
+PG_NODISCARD pg_err pg_unfinished_expire(pg_db *db, int64_t before_s);
+
+/** Write the hosts of an extent and their slots; *out is emptied first. Errors: PG_ERR_NOMEM. */
+PG_NODISCARD pg_err pg_unfinished_hosts_write(const pg_catalogue_extent *extent, pg_buf *out);
+
+/** Read them into extent->holders. Errors: PG_ERR_CORRUPT. */
+PG_NODISCARD pg_err pg_unfinished_hosts_read(pg_bytes in, pg_catalogue_extent *extent);
