@@ -494,6 +494,7 @@ static void round_note(pg_files *files, pg_err err)
     if (err == PG_OK) {
         self->retry_ns = 0;
         self->is_behind = false;
+        self->is_current = true;
         self->look_at = pg_after(PG_MINUTES(PG_FEED_LOOK_MINUTES));
         return;
     }
@@ -596,7 +597,8 @@ pg_catalogue_status pg_files_catalogue_status(const pg_files *files)
         status.phase = PG_CATALOGUE_PHASE_RESTORING;
     } else if (self->own.record_len == 0 && self->is_empty) {
         status.phase = PG_CATALOGUE_PHASE_EMPTY;
-    } else if (!self->own.stands || self->changed_first != 0 || self->is_busy || self->is_behind) {
+    } else if (!(self->own.stands || self->is_current) || self->changed_first != 0 ||
+               self->is_busy || self->is_behind) {
         status.phase = PG_CATALOGUE_PHASE_BEHIND;
     }
     return status;

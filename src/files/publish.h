@@ -24,9 +24,10 @@ typedef struct pg_publisher {
     pg_waitq wake;
     pg_waitq idle;
     bool is_busy;
-    bool is_announced;     // since the start: the DHTs publish it again from then on
-    bool is_empty;         // there is nothing to publish
-    bool is_behind;        // the last try failed
+    bool is_announced; // since the start: the DHTs publish it again from then on
+    bool is_empty;     // there is nothing to publish
+    bool is_behind;    // the last try failed
+    bool is_current;   // what the standing record points to is what we have, whoever published it
     pg_time changed_first; // not published yet; 0 = nothing
     pg_time changed_last;
     pg_time look_at;
