@@ -103,8 +103,8 @@ void pg_quic_endpoint_stop(pg_quic_endpoint *endpoint);
 void pg_quic_endpoint_free(pg_quic_endpoint **endpoint);
 
 /** Free a QUIC connection and tell the peer why as far as there are words for it: PG_ERR_LIMIT, PG_ERR_CLOSED (we stop), else
- *  that we do not want it. Sets *conn to NULL. Parks: no. */
-void pg_quic_conn_refuse(pg_conn **conn, pg_err err);
+ *  that we do not want it. Sets *base to NULL. Parks: no. */
+void pg_quic_conn_refuse(pg_conn **base, pg_err err);
 
 /** Return a secret of a QUIC connection that both ends know and nobody else, for proofs about the connection. Borrowed. */
 const pg_key *pg_quic_conn_secret(const pg_conn *conn);

@@ -30,6 +30,7 @@ static int on_stream_open(ngtcp2_conn *ngtcp2, int64_t id, void *user)
                                                                      : NGTCP2_ERR_CALLBACK_FAILURE;
 }
 
+// NOLINTNEXTLINE(readability-function-size): the library says what the parameters are
 static int on_stream_data(ngtcp2_conn *ngtcp2, uint32_t flags, int64_t id, uint64_t offset,
                           const uint8_t *data, size_t len, void *user, void *stream)
 {
@@ -546,6 +547,7 @@ static ngtcp2_ssize streams_write(pg_quic_conn *conn, ngtcp2_path *path, ngtcp2_
                                      NGTCP2_WRITE_STREAM_FLAG_NONE, -1, NULL, 0, now);
 }
 
+// NOLINTNEXTLINE(readability-function-size): the library says what the parameters are
 static ngtcp2_ssize on_write_packet(ngtcp2_conn *ngtcp2, ngtcp2_path *path, ngtcp2_pkt_info *info,
                                     uint8_t *space, size_t space_len, ngtcp2_tstamp now, void *user)
 {
