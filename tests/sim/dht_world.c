@@ -314,6 +314,17 @@ void dht_node_place(dht_node *node, size_t subnets)
         pg_multiaddr_make(pg_bytes_make(at.ip, 4), PG_MULTIADDR_TRANSPORT_TCP, DHT_WORLD_PORT);
 }
 
+// Whom a newcomer is told of first is honest, as a list of peers that one trusts is; whoever knows nobody but liars is lost.
+static dht_node *introducer(dht_world *world, size_t count, bool is_first)
+{
+    for (;;) {
+        dht_node *node = &world->nodes[pg_sim_random_below(count)];
+        if (!is_first || node->manner == DHT_MANNER_HONEST) {
+            return node;
+        }
+    }
+}
+
 void dht_world_make(dht_world *world, const dht_world_config *config, size_t cap)
 {
     *world = (dht_world){.config = *config, .cap = cap};
@@ -332,8 +343,7 @@ void dht_world_make(dht_world *world, const dht_world_config *config, size_t cap
         }
         for (size_t met = 0; met < 2 && first > 0; met++) {
             for (size_t i = 0; i < wave; i++) {
-                dht_node *other = &world->nodes[pg_sim_random_below(first)];
-                dht_node_begin(&world->nodes[first + i], meet, other);
+                dht_node_begin(&world->nodes[first + i], meet, introducer(world, first, met == 0));
             }
             for (size_t i = 0; i < wave; i++) { // may fail on a bad network
                 (void) dht_node_end(&world->nodes[first + i], PG_MINUTES(2));
