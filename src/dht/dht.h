@@ -133,14 +133,15 @@ void pg_dht_choice_widen(pg_dht_choice *choice, const pg_dht_call *call);
 PG_NODISCARD pg_err pg_dht_get_into(pg_dht *dht, pg_dht_choice *choice, const pg_dht_call *call);
 
 /** Put a value under a key: with the peers nearest to it.
- *  out_stored   peers that keep it, ourselves counted; may be NULL
+ *  out_stored   peers that keep it when the call returns, ourselves counted: half of those asked, and a quorum, where so many take it; the
+ *               rest is given it in the background. May be NULL
  *  Errors further: PG_ERR_EXISTS (a newer one is kept here), PG_ERR_LIMIT, and those of the namespace's check. */
 PG_NODISCARD pg_err pg_dht_put(pg_dht *dht, pg_bytes key, pg_bytes value, const pg_dht_call *call,
                                size_t *out_stored);
 
 /** Tell the peers nearest to a key that this node provides it.
  *  key        multihash of a CID, 1..PG_DHT_PROVIDER_KEY_BYTES_MAX bytes
- *  out_told   peers that were told; may be NULL
+ *  out_told   peers that were told when the call returns, as for a put; may be NULL
  *  Errors further: PG_ERR_INVALID. */
 PG_NODISCARD pg_err pg_dht_provide(pg_dht *dht, pg_bytes key, const pg_dht_call *call,
                                    size_t *out_told);

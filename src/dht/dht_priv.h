@@ -45,6 +45,7 @@ struct pg_dht {
     pg_waitq unserved;
     pg_scope scope;       // upkeep, publishing, corrections
     uint32_t corrections; // running
+    uint32_t behind;      // requests of pg_dht_spread that nobody waits for
     pg_waitq wake;        // of upkeep
     pg_time refresh_at;
     pg_time round_at;
@@ -107,6 +108,7 @@ PG_NODISCARD pg_err pg_dht_nearest(pg_dht *dht, pg_bytes name, const pg_dht_call
 
 /** Send one request to many peers at once. Parks: yes.
  *  peers      peers[count], at most PG_DHT_LOOKUP_WIDE_MAX
+ *             Returns when half of them took it, and a quorum; the rest goes on without the caller, also when the call is cancelled
  *  msg        PUT_VALUE, whose answer must give the value back, or ADD_PROVIDER, which has none
  *  out_done   how many took it */
 PG_NODISCARD pg_err pg_dht_spread(pg_dht *dht, const pg_peer_id *peers, size_t count,

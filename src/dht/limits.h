@@ -75,6 +75,9 @@
 /** Requests of all lookups under way at once; the next waits. With PG_DHT_REPLY_BYTES_MAX this bounds memory. */
 #define PG_DHT_REQUESTS_MAX 128
 
+/** Puts and announcements still under way to peers after their call had enough; beyond, calls wait for all. */
+#define PG_DHT_BEHIND_MAX 256
+
 /** How long an address heard of in an answer is remembered. As go-libp2p gives it time to be dialed, and some. */
 #define PG_DHT_HEARSAY_TTL_MS (10 * 60 * 1000)
 

@@ -302,17 +302,27 @@ typedef struct spread_one {
     pg_peer_id peer;
 } spread_one;
 
+/** A request to many. Lives until the last of them ended, which may be after the call did. */
 typedef struct spread {
     pg_dht *dht;
-    const pg_dht_msg *msg;
+    bool has_answer;
     pg_buf request;
+    pg_buf value; // that an answer has to give back
     pg_time deadline;
     pg_waitq changed;
     size_t count;
     size_t ended;
     size_t done;
+    bool is_left; // the caller waits no more
     spread_one ones[PG_DHT_LOOKUP_WIDE_MAX];
 } spread;
+
+static void spread_free(spread *all)
+{
+    pg_buf_deinit(&all->request);
+    pg_buf_deinit(&all->value);
+    pg_mfree(all);
+}
 
 static pg_err put_one(const spread_one *self)
 {
@@ -326,7 +336,7 @@ static pg_err put_one(const spread_one *self)
     if (err == PG_OK) {
         err = pg_dht_msg_decode(pg_buf_bytes(&reply), &arena, &msg);
     }
-    if (err == PG_OK && !pg_bytes_equal(msg.record_value, all->msg->record_value)) {
+    if (err == PG_OK && !pg_bytes_equal(msg.record_value, pg_buf_bytes(&all->value))) {
         err = pg_fail(PG_ERR_PROTOCOL, "the answer to a put is another value");
     }
     pg_buf_deinit(&reply);
@@ -338,27 +348,25 @@ static pg_err spread_run(void *arg)
 {
     const spread_one *self = arg;
     spread *all = self->spread;
-    pg_err err = all->msg->type == PG_DHT_MSG_ADD_PROVIDER
-                     ? pg_dht_rpc_tell(&all->dht->rpc, &self->peer, pg_buf_bytes(&all->request),
-                                       all->deadline)
-                     : put_one(self);
+    pg_err err = all->has_answer ? put_one(self)
+                                 : pg_dht_rpc_tell(&all->dht->rpc, &self->peer,
+                                                   pg_buf_bytes(&all->request), all->deadline);
     all->done += err == PG_OK ? 1U : 0U;
     all->ended++;
     pg_waitq_wake_all(&all->changed);
+    if (all->is_left) {
+        all->dht->behind--;
+        if (all->ended == all->count) {
+            spread_free(all);
+        }
+    }
     return err;
 }
 
-// Wait for all; once half of them have it, those that take long are waited for no more.
-static pg_err spread_await(spread *all)
+static pg_err spread_await(spread *all, size_t enough)
 {
-    bool is_half = false;
-    pg_time until = all->deadline;
-    while (all->ended < all->count) {
-        if (!is_half && 2 * all->done >= all->count) {
-            is_half = true;
-            until = pg_earlier(until, pg_after(PG_MS(PG_DHT_SLOW_MAX_MS)));
-        }
-        pg_err err = pg_waitq_wait(&all->changed, until);
+    while (all->ended < all->count && all->done < enough) {
+        pg_err err = pg_waitq_wait(&all->changed, all->deadline);
         if (err != PG_OK) {
             return err == PG_ERR_TIMEOUT ? PG_OK : err;
         }
@@ -366,31 +374,55 @@ static pg_err spread_await(spread *all)
     return PG_OK;
 }
 
-pg_err pg_dht_spread(pg_dht *dht, const pg_peer_id *peers, size_t count, const pg_dht_msg *msg,
-                     pg_time deadline, size_t *out_done)
+static pg_err spread_make(pg_dht *dht, const pg_dht_msg *msg, pg_time deadline, spread **out_all)
 {
     spread *all = PG_NEW(spread);
-    pg_scope scope;
     if (all == NULL) {
         return PG_ERR_NOMEM;
     }
     all->dht = dht;
-    all->msg = msg;
+    all->has_answer = msg->type != PG_DHT_MSG_ADD_PROVIDER;
     all->deadline = pg_earlier(deadline, pg_after(PG_MS(PG_DHT_ASK_MS)));
     pg_waitq_init(&all->changed);
-    pg_scope_init_tolerant(&scope);
     pg_err err = pg_dht_msg_append(&all->request, msg);
-    for (; all->count < count && err == PG_OK; all->count++) {
-        spread_one *one = &all->ones[all->count];
-        *one = (spread_one){.spread = all, .peer = peers[all->count]};
-        err = pg_scope_spawn(&scope, "dht.spread", spread_run, one);
+    if (err == PG_OK) {
+        err = pg_buf_append(&all->value, msg->record_value);
+    }
+    if (err != PG_OK) {
+        spread_free(all);
+        return err;
+    }
+    *out_all = all;
+    return PG_OK;
+}
+
+// Half of them, and a quorum where there are so many.
+static size_t enough_of(size_t count)
+{
+    return pg_max_size((count + 1) / 2, pg_min_size(count, PG_DHT_QUORUM));
+}
+
+pg_err pg_dht_spread(pg_dht *dht, const pg_peer_id *peers, size_t count, const pg_dht_msg *msg,
+                     pg_time deadline, size_t *out_done)
+{
+    spread *all = NULL;
+    PG_TRY(spread_make(dht, msg, deadline, &all));
+    pg_err err = PG_OK;
+    for (size_t i = 0; i < count && err == PG_OK; i++) {
+        spread_one *one = &all->ones[i];
+        *one = (spread_one){.spread = all, .peer = peers[i]};
+        err = pg_scope_spawn(&dht->scope, "dht.spread", spread_run, one);
+        all->count += err == PG_OK ? 1U : 0U;
     }
     if (err == PG_OK) {
-        err = spread_await(all);
+        err = spread_await(all, dht->behind < PG_DHT_BEHIND_MAX ? enough_of(count) : count);
     }
-    pg_scope_close(&scope);
     *out_done = all->done;
-    pg_buf_deinit(&all->request);
-    pg_mfree(all);
+    if (all->ended == all->count) {
+        spread_free(all);
+    } else { // the rest goes on: they have it a little later, or not
+        all->is_left = true;
+        dht->behind += (uint32_t) (all->count - all->ended);
+    }
     return err;
 }
