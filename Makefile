@@ -5,7 +5,7 @@ SECONDS ?= 60
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-asan test-tsan bench nightly fuzz coverage lint lint-quick analyze format install clean
+.PHONY: help run build test test-asan test-tsan bench nightly nightly-dht fuzz coverage lint lint-quick analyze format install clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -39,6 +39,12 @@ nightly: ## the seeds of the long simulation that come next: make nightly SECOND
 	@scripts/setup test
 	@scripts/build release tests/sim/test_sim_files_soak
 	@scripts/nightly $(SECONDS)
+
+nightly-dht: ## the DHT in networks of up to 1,000 nodes, and under attack: prints tables
+	@scripts/setup test
+	@scripts/build release bench/bench_dht tests/sim/test_sim_dht_attacks
+	@nice -n 19 build/bench/bench_dht scale 50 100 200 400 1000
+	@nice -n 19 build/tests/sim/test_sim_dht_attacks
 
 fuzz: ## fuzz each decoder a while: make fuzz TARGET=codec_varint SECONDS=60
 	@scripts/setup fuzz

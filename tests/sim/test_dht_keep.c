@@ -67,9 +67,9 @@ static pg_err life_main(void *arg)
 {
     life *self = arg;
     pg_identity identity = {0};
-    PG_TRY(pg_identity_init(&identity, &seed));
+    pg_err err = pg_identity_init(&identity, &seed);
     const pg_host_config config = pg_host_config_default(&identity);
-    pg_err err = pg_host_new(&config, &self->host);
+    err = err == PG_OK ? pg_host_new(&config, &self->host) : err;
     if (err == PG_OK) {
         err = life_run(self);
     }
@@ -80,14 +80,17 @@ static pg_err life_main(void *arg)
     pg_host_free(&self->host);
     pg_identity_deinit(&identity);
     pg_fiber_shield(false);
+    pg_mfree(self);
     return err;
 }
 
+// Owned by its machine: one that crashed is taken down when the next may run already.
 static pg_err life_begin(pg_sim_machine *machine, pg_err (*task)(life *), bool knows_test)
 {
-    static life self;
-    self = (life){.machine = machine, .task = task, .knows_test = knows_test};
-    return pg_sim_machine_start(machine, "sim.life", life_main, &self);
+    life *self = PG_NEW(life);
+    SIM_CHECK(self != NULL);
+    *self = (life){.machine = machine, .task = task, .knows_test = knows_test};
+    return pg_sim_machine_start(machine, "sim.life", life_main, self);
 }
 
 static pg_err life_whole(pg_sim_machine *machine, pg_err (*task)(life *))
