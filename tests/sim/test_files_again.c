@@ -16,6 +16,7 @@ typedef struct source {
     size_t ends_at; // its client goes away; 0 = never
     uint64_t read_bytes;
     uint8_t version;
+    bool is_slow;    // so that the time of an extent is up
     bool is_patient; // its client, which goes away when all that it gave was placed
 } source;
 
@@ -42,7 +43,7 @@ static pg_err on_read(pg_mut_bytes space, size_t *out_len, void *user)
     from.at += len;
     from.read_bytes += len;
     *out_len = len;
-    return pg_sleep_until(pg_after(PG_MS(20)));
+    return pg_sleep_until(pg_after(from.is_slow ? PG_MINUTES(4) : PG_MS(20)));
 }
 
 static pg_put_origin origin_make(void)
@@ -75,7 +76,8 @@ static pg_err put_task(sim_node *self)
         self->file->state = entry->state;
         self->file->host_count = entry->host_count;
         self->file->survives = entry->survives;
-        CHECK(entry->size_bytes == SIZE && entry->segments == SEGMENTS + 1 && entry->extents == 1);
+        CHECK(entry->size_bytes == SIZE && entry->segments == SEGMENTS + 1);
+        CHECK(entry->extents == (from.is_slow ? 2U : 1U));
         pg_file_entry_deinit(entry);
     }
     pg_mfree(entry);
@@ -224,6 +226,33 @@ static pg_err hosts_script(void *arg)
     return PG_OK;
 }
 
+// Over several extents: those that are complete stay, the hosts of the first get the root.
+static pg_err extents_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_node *self = &world->nodes[0];
+    sim_file file = {.size = SIZE};
+    from = (source){.version = 1, .ends_at = 6 * SEGMENT, .is_patient = true, .is_slow = true};
+    sim_nodes_make(world, NODES);
+    sim_nodes_meet(world);
+    sim_task_begin(self, put_task, &file);
+    CHECK(sim_task_end(self, PG_HOURS(3)) == PG_ERR_CLOSED);
+    sim_node_crash(self);
+    sim_node_start(self);
+    CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(2))));
+    sim_nodes_meet(world);
+    from.ends_at = 0;
+    from.read_bytes = 0;
+    sim_task_begin(self, put_task, &file);
+    CHECK_OK(sim_task_end(self, PG_HOURS(3)));
+    CHECK(self->list_count >= 4 * SEGMENT && from.read_bytes == SIZE - self->list_count);
+    CHECK(file.state == PG_FILE_STATE_COMPLETE && file.survives == 2);
+    sim_node_crash(self);
+    sim_run(&world->nodes[READER], get_task, &file);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
 // The source changed: it begins anew, and hosts drop what they promised; given up for good after two days.
 static pg_err changed_script(void *arg)
 {
@@ -270,6 +299,12 @@ static void test_again__hosts_gone_meanwhile__others_take_over(void **state)
     sim_files_seeds(hosts_script, 2);
 }
 
+static void test_again__several_extents__go_on(void **state)
+{
+    (void) state;
+    sim_files_seeds(extents_script, 1);
+}
+
 static void test_again__source_changed_or_too_late__begins_anew(void **state)
 {
     (void) state;
@@ -283,6 +318,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_again__crashes_and_clients_that_leave__goes_on),
         cmocka_unit_test(test_again__client_leaves_and_node_crashes__nothing_is_read_or_sent_twice),
         cmocka_unit_test(test_again__hosts_gone_meanwhile__others_take_over),
+        cmocka_unit_test(test_again__several_extents__go_on),
         cmocka_unit_test(test_again__source_changed_or_too_late__begins_anew),
     };
     if (getenv("PG_TEST_ONLY") != NULL) {
