@@ -247,13 +247,14 @@ static pg_slot_set slot_take(pg_upload *upload, size_t old_count)
 static void slots_move(pg_upload *upload, size_t old_count)
 {
     size_t count = upload->host_count - old_count;
-    pg_assert(count > 0); // somebody was opened
+    size_t at = old_count;
     for (size_t turn = 0; turn < count || (upload->local | upload->gaps) != 0; turn++) {
         pg_slot_set slot = slot_take(upload, old_count);
         if (slot == 0) {
             return;
         }
-        upload->hosts[old_count + turn % count].slots |= slot;
+        upload->hosts[at].slots |= slot;
+        at = at + 1 < upload->host_count ? at + 1 : old_count;
         upload->moving |= slot;
     }
 }

@@ -138,6 +138,7 @@ static pg_book_addr *addr_find(const pg_book_peer *peer, const pg_multiaddr *add
 // The address to give up for another: an expired one, else the least trusted, of these the first to expire.
 static pg_book_addr *addr_worst(const pg_book_peer *peer, pg_time now)
 {
+    pg_assert(peer->addrs != NULL); // the list is full
     pg_book_addr *worst = &peer->addrs[0];
     for (size_t i = 0; i < peer->addr_count; i++) {
         pg_book_addr *each = &peer->addrs[i];
