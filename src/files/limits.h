@@ -77,6 +77,9 @@
 /** Puts and gets that run at once: each holds up to 115 MiB of segments. Further ones wait. */
 #define PG_TRANSFERS_MAX 3U
 
+/** How long they wait: whoever reads slowly, or not at all, keeps a place. */
+#define PG_TRANSFER_WAIT_MINUTES 15
+
 /** Hosts looked at for one extent: far more than it has slots. */
 #define PG_FILES_CANDIDATES_MAX 256U
 

@@ -132,8 +132,14 @@ bool pg_files_relies_on(const pg_files *files, const pg_peer_id *host)
 
 pg_err pg_files_transfer_begin(pg_files *files)
 {
+    const pg_time deadline = pg_after(PG_MINUTES(PG_TRANSFER_WAIT_MINUTES));
     while (files->transfers == PG_TRANSFERS_MAX) {
-        PG_TRY(pg_waitq_wait(&files->transfer_ended, PG_FOREVER));
+        pg_err err = pg_waitq_wait(&files->transfer_ended, deadline);
+        if (err == PG_ERR_TIMEOUT) {
+            return pg_fail(PG_ERR_BUSY, "%u transfers are running, and none ended for %d minutes",
+                           PG_TRANSFERS_MAX, PG_TRANSFER_WAIT_MINUTES);
+        }
+        PG_TRY(err);
     }
     files->transfers++;
     return PG_OK;

@@ -53,7 +53,7 @@ void pg_files_rely(pg_files *files);
 /** Count the files of each state anew, for the statistics. Parks: yes. */
 void pg_files_recount(pg_files *files);
 
-/** Wait for one of PG_TRANSFERS_MAX places. Parks: yes. Errors: PG_ERR_CANCELLED. */
+/** Wait for one of PG_TRANSFERS_MAX places. Parks: yes. Errors: PG_ERR_BUSY (none for PG_TRANSFER_WAIT_MINUTES), PG_ERR_CANCELLED. */
 PG_NODISCARD pg_err pg_files_transfer_begin(pg_files *files);
 
 /** Give the place back. */

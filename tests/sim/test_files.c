@@ -271,6 +271,50 @@ static pg_err waiting_script(void *arg)
     return PG_OK;
 }
 
+static pg_err on_write_stalled(pg_bytes bytes, void *user)
+{
+    (void) bytes;
+    (void) user;
+    return pg_sleep_until(PG_FOREVER);
+}
+
+static pg_err get_stalled(void *arg)
+{
+    sim_node *self = arg;
+    const pg_files_output output = {.write = on_write_stalled};
+    const pg_get_options options = {.start = 0};
+    return pg_files_get(self->storage->files, &self->file->link, &options, &output, NULL);
+}
+
+// As many readers as there are places do not read on: the next one is told so, and finds a place when one has gone.
+static pg_err get_crowded(sim_node *self)
+{
+    pg_scope readers;
+    pg_scope_init_tolerant(&readers);
+    for (unsigned i = 0; i < PG_TRANSFERS_MAX; i++) {
+        CHECK_OK(pg_scope_spawn(&readers, "test.stalled", get_stalled, self));
+    }
+    CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(10))));
+    const pg_time began = pg_now();
+    CHECK(sim_get(self) == PG_ERR_BUSY);
+    CHECK(pg_now() - began == PG_MINUTES(PG_TRANSFER_WAIT_MINUTES));
+    pg_scope_close(&readers);
+    return sim_get(self);
+}
+
+static pg_err crowd_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_file file = {.content = 33, .size = 50000};
+    sim_nodes_make(world, NODES);
+    sim_nodes_meet(world);
+    sim_run(&world->nodes[0], sim_put, &file);
+    sim_task_begin(&world->nodes[READER], get_crowded, &file);
+    CHECK_OK(sim_task_end(&world->nodes[READER], PG_MINUTES(PG_TRANSFER_WAIT_MINUTES + 5)));
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
 static void test_files__hosts_and_uploader_die__given_back(void **state)
 {
     (void) state;
@@ -331,6 +375,12 @@ static void test_files__host_gone_and_disk_lost__rebuilt_elsewhere_and_renewed(v
     sim_files_seeds(repair_script, 1);
 }
 
+static void test_files__all_places_taken_by_who_does_not_read__told(void **state)
+{
+    (void) state;
+    sim_files_seeds(crowd_script, 1);
+}
+
 int main(int argc, char **argv)
 {
     sim_arguments(argc, argv);
@@ -345,6 +395,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_files__cut_off_from_two_hosts__given_back_in_time),
         cmocka_unit_test(test_files__all_hosts_gone__given_back_by_who_read_it),
         cmocka_unit_test(test_files__host_gone_and_disk_lost__rebuilt_elsewhere_and_renewed),
+        cmocka_unit_test(test_files__all_places_taken_by_who_does_not_read__told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
