@@ -191,7 +191,6 @@ static pg_err get_headers_add(pg_api_call *call, const pg_root *root, pg_buf *te
     }
     pg_buf_clear(text);
     PG_TRY(pg_uri_escape(pg_buf_bytes(&root->name), text));
-    PG_TRY(pg_buf_append(text, PG_BYTES_LIT("\0")));
     return pg_api_answer_header(call, "Pangea-Name", (const char *) text->ptr);
 }
 

@@ -158,5 +158,7 @@ pg_err pg_uri_escape(pg_bytes text, pg_buf *out)
         const uint8_t escaped[3] = {'%', (uint8_t) digits[c >> 4], (uint8_t) digits[c & 15]};
         PG_TRY(pg_buf_append(out, is_plain ? pg_bytes_make(&c, 1) : PG_BYTES_OF(escaped)));
     }
+    PG_TRY(pg_buf_reserve(out, 1));
+    out->ptr[out->len] = '\0';
     return PG_OK;
 }

@@ -49,5 +49,6 @@ PG_NODISCARD pg_err pg_uri_bool(const pg_uri *uri, const char *name, bool *out_v
  *  stands there, not empty, else "". */
 bool pg_uri_match(const char *path, const char *pattern, const char **out_param);
 
-/** Append `text` with every byte but letters, digits and "-._~" as %XX. Errors as pg_buf_reserve. */
+/** Append `text` with every byte but letters, digits and "-._~" as %XX; a NUL stands behind the content and is not counted. Errors as
+ *  pg_buf_reserve. */
 PG_NODISCARD pg_err pg_uri_escape(pg_bytes text, pg_buf *out);

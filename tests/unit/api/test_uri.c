@@ -132,7 +132,7 @@ static void test_uri_escape__reads_back(void **state)
     pg_buf_clear(&text);
     assert_int_equal(pg_uri_escape(PG_BYTES_LIT("aZ0-._~ /\n"), &text), PG_OK);
     assert_int_equal(text.len, 7 + 9);
-    assert_memory_equal(text.ptr, "aZ0-._~%20%2F%0A", text.len);
+    assert_memory_equal(text.ptr, "aZ0-._~%20%2F%0A", text.len + 1); // with its NUL
     pg_buf_deinit(&text);
 }
 
