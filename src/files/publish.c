@@ -482,8 +482,9 @@ static pg_err round_run(pg_files *files)
     }
     pg_err err = look(files, &is_foreign);
     if (err == PG_OK || err == PG_ERR_NOT_FOUND) {
-        pg_err published = publish(files, is_foreign, &snapshot);
-        err = published != PG_OK || !is_restoring(files) ? published : err;
+        PG_TRY(publish(files, is_foreign, &snapshot));
+        // A record of our own is not what a restored node looks for.
+        err = is_restoring(files) ? PG_ERR_NOT_FOUND : PG_OK;
     }
     return err;
 }
