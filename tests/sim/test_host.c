@@ -203,16 +203,27 @@ static pg_err peer_learn(sim_host *self, const sim_host *other)
     return PG_OK;
 }
 
+// Be connected and know each other. What the other side dialed by both transports may be given up while it is asked: the one that
+// won is there then.
+static pg_err peer_meet(sim_host *self, const pg_peer_id *peer)
+{
+    const pg_dial_options options = {.eager = true};
+    pg_err err = PG_ERR_CLOSED;
+    for (int i = 0; i < 3 && err == PG_ERR_CLOSED; i++) {
+        pg_id conn = 0;
+        PG_TRY(pg_host_connect(self->host, peer, &options, pg_after(PG_SECONDS(30)), &conn));
+        err = pg_host_await_identify(self->host, conn, pg_after(PG_SECONDS(30)));
+    }
+    return err;
+}
+
 static pg_err peer_use(sim_host *self, const sim_host *other)
 {
-    pg_id conn = 0;
     pg_ping ping = {0};
     int64_t rtt_ns = 0;
-    const pg_dial_options options = {.eager = true};
     const pg_peer_id *peer = &other->id;
     PG_TRY(peer_learn(self, other));
-    PG_TRY(pg_host_connect(self->host, peer, &options, pg_after(PG_SECONDS(30)), &conn));
-    PG_TRY(pg_host_await_identify(self->host, conn, pg_after(PG_SECONDS(30))));
+    PG_TRY(peer_meet(self, peer));
     const pg_book_peer *known = pg_peer_book_get(pg_host_book(self->host), peer);
     CHECK(known != NULL && pg_book_peer_has_protocol(known, PG_ECHO_ID));
     CHECK(known->record.len > 0 && known->is_hybrid);
