@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """docs/protocols/files.md is enough: a reader written from it alone (files_decoder.py) restores the vectors, and what `pangea shards encode`
-and the hosts of a put hold, with as many pieces gone as the code replaces. Exits with 77 where its Python packages are not installed.
+and the hosts of a put hold, with as many pieces gone as the code replaces. Exits with 77 where its Python packages cannot be had.
 
 usage: test_files_decoder.py PANGEA VECTORS
 """
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import unittest
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 PANGEA = os.path.abspath(sys.argv[1])
 VECTORS = pathlib.Path(sys.argv[2])
 NEEDED = ("blake3", "zstandard", "cryptography")
@@ -141,10 +142,13 @@ class Decoder(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    absent = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if absent:
-        print(f"skipped: Python packages are not installed: {', '.join(absent)}")
-        sys.exit(77)
+    if any(importlib.util.find_spec(name) is None for name in NEEDED):
+        place = os.path.join(os.path.dirname(PANGEA), "interop-python")
+        prepared = subprocess.run([os.path.join(HERE, "prepare"), "python", place], check=False)
+        if prepared.returncode != 0:
+            sys.exit(prepared.returncode)
+        python = os.path.join(place, "bin", "python3")
+        os.execv(python, [python, *sys.argv])
     import files_decoder
 
     unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=1)
