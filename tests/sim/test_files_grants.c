@@ -123,13 +123,13 @@ static pg_err announced_script(void *arg)
 static void test_files_grants__lease_dropped__announced_no_more(void **state)
 {
     (void) state;
-    sim_files_seeds(announced_script, 2);
+    sim_files_seeds(announced_script, 1);
 }
 
 static void test_files_grants__host_missed_them__found_in_the_dht(void **state)
 {
     (void) state;
-    sim_files_seeds(missed_script, 2);
+    sim_files_seeds(missed_script, 1);
 }
 
 int main(int argc, char **argv)

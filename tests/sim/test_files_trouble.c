@@ -52,7 +52,7 @@ static void test_files__alone_and_crashes_while_putting__starts_with_what_it_ack
     void **state)
 {
     (void) state;
-    sim_files_seeds(alone_script, 25);
+    sim_files_seeds(alone_script, 12);
 }
 
 // ---- Spreading
