@@ -154,8 +154,11 @@
 /** For a peer to take a response, milliseconds. */
 #define PG_PLACE_WRITE_MS 30000
 
-/** A stream on which nothing was asked for so long is ended, milliseconds: as long as an extent of a slow source may take. */
+/** A stream on which nothing was asked for so long is ended, milliseconds. */
 #define PG_PLACE_IDLE_MS (15 * 60 * 1000)
+
+/** The same inside of a session: as long as a source may be silent. Whoever needs its place ends it sooner (PG_PLACE_SESSIONS_MAX). */
+#define PG_PLACE_SESSION_IDLE_MS (24 * 60 * 60 * 1000)
 
 /** For memory, or for the turn of a commit, milliseconds; then the host is busy. */
 #define PG_PLACE_TURN_MS 20000

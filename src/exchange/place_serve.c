@@ -175,8 +175,9 @@ static pg_err order_check(const pg_place_stream *stream, pg_place_kind kind)
 static pg_err request_read(pg_place_job *job)
 {
     pg_place_stream *stream = job->stream;
-    PG_TRY(pg_framed_read(stream->stream, PG_PLACE_HEAD_BYTES_MAX,
-                          pg_after(PG_MS(PG_PLACE_IDLE_MS)), &job->head));
+    pg_time until =
+        pg_after(PG_MS(stream->uploader != NULL ? PG_PLACE_SESSION_IDLE_MS : PG_PLACE_IDLE_MS));
+    PG_TRY(pg_framed_read(stream->stream, PG_PLACE_HEAD_BYTES_MAX, until, &job->head));
     PG_TRY(pg_place_request_decode(pg_buf_bytes(&job->head), &job->arena, &job->request));
     PG_TRY(order_check(stream, job->request.kind));
     return job->request.kind == PG_PLACE_KIND_PUSH ? body_read(job) : PG_OK;
