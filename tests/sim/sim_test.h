@@ -64,17 +64,6 @@ static inline uint64_t sim_setting(const char *name, uint64_t otherwise)
     return text == NULL ? otherwise : strtoull(text, NULL, 10);
 }
 
-/** How many of `count` seeds to run unless told: a third under AddressSanitizer, where each takes three times as long and what it looks for
- *  does not hide in one seed. */
-static inline uint64_t sim_seed_count(uint64_t count)
-{
-#ifdef __SANITIZE_ADDRESS__
-    return (count + 2) / 3;
-#else
-    return count;
-#endif
-}
-
 /** Run the script once under each of the seeds 1 to `count`, or what the environment says; fail the test at the first that fails. */
 static inline void sim_seeds(const pg_sim_config *config, uint64_t count, pg_fiber_fn script,
                              void *arg)
@@ -82,7 +71,7 @@ static inline void sim_seeds(const pg_sim_config *config, uint64_t count, pg_fib
     (void) sigaction(SIGSEGV, &sim_segv_before, NULL);
     uint64_t only = sim_setting("PG_SIM_SEED", 0);
     uint64_t first = only != 0 ? only : sim_setting("PG_SIM_FIRST", 1);
-    uint64_t last = only != 0 ? only : sim_setting("PG_SIM_SEEDS", sim_seed_count(count));
+    uint64_t last = only != 0 ? only : sim_setting("PG_SIM_SEEDS", count);
     for (uint64_t seed = first; seed <= last; seed++) {
         pg_sim_config with_seed = *config;
         with_seed.seed = seed;
