@@ -15,7 +15,7 @@
 static pg_err dhts_get(const pg_api_request *request, const pg_dht_pair **out_dhts)
 {
     const pg_api_context *context = request->user;
-    if (context->dhts->local == NULL && context->dhts->global == NULL) {
+    if (pg_dht_pair_is_off(context->dhts)) {
         return pg_fail(PG_ERR_UNSUPPORTED, "this node takes part in no DHT: dht.enabled is false");
     }
     *out_dhts = context->dhts;

@@ -254,6 +254,18 @@ pg_err pg_dht_pair_find_providers(const pg_dht_pair *pair, pg_bytes key, const p
 
 // ---- the rest ----
 
+bool pg_dht_pair_is_off(const pg_dht_pair *pair)
+{
+    return pair == NULL || (pair->local == NULL && pair->global == NULL);
+}
+
+size_t pg_dht_pair_peers(const pg_dht_pair *pair)
+{
+    size_t local = pair->local == NULL ? 0 : pg_dht_get_stats(pair->local).peers;
+    size_t global = pair->global == NULL ? 0 : pg_dht_get_stats(pair->global).peers;
+    return pg_max_size(local, global);
+}
+
 void pg_dht_pair_unpublish(const pg_dht_pair *pair, pg_bytes key)
 {
     if (pair->local != NULL) {

@@ -5,6 +5,7 @@
 // Layer: dht.  Thread: loop thread only.  Spec: docs/protocols/dht.md
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/attr.h"
@@ -17,6 +18,12 @@ typedef struct pg_dht_pair {
     pg_dht *local;
     pg_dht *global;
 } pg_dht_pair;
+
+/** Return true when there is neither: the DHT is switched off, or did not begin yet. NULL is none. */
+bool pg_dht_pair_is_off(const pg_dht_pair *pair);
+
+/** Return how many peers the larger of the two tables has. */
+size_t pg_dht_pair_peers(const pg_dht_pair *pair);
 
 // Calls are those of dht.h. They fail only when both DHTs do, with the error of the one that has peers; an answer of one is an answer.
 

@@ -29,7 +29,7 @@ pg_multihash pg_provider_key(const pg_cid *cid)
 static const pg_dht_pair *dhts_of(const pg_files *files)
 {
     const pg_dht_pair *dhts = files->config.dht;
-    return dhts != NULL && (dhts->local != NULL || dhts->global != NULL) ? dhts : NULL;
+    return pg_dht_pair_is_off(dhts) ? NULL : dhts;
 }
 
 /** Providers as they are found. */

@@ -124,7 +124,7 @@ static pg_err catalogue_publish(const pg_files *files)
 {
     int64_t *ids = NULL;
     size_t count = 0;
-    PG_TRY(pg_catalogue_files(files->config.db, false, &ids, &count));
+    PG_TRY(pg_catalogue_files(files->config.db, PG_CATALOGUE_ALL, &ids, &count));
     pg_err err = PG_OK;
     for (size_t i = 0; i < count && err == PG_OK; i++) {
         err = file_publish(files, ids[i]);
@@ -137,14 +137,10 @@ static pg_err catalogue_publish(const pg_files *files)
 
 static pg_err dht_await(const pg_files *files)
 {
-    const pg_dht_pair *dhts = files->config.dht;
-    for (;;) {
+    do {
         PG_TRY(pg_sleep_until(pg_after(PG_SECONDS(PG_ANNOUNCE_SECONDS))));
-        bool has_local = dhts->local != NULL && pg_dht_get_stats(dhts->local).peers > 0;
-        if (has_local || (dhts->global != NULL && pg_dht_get_stats(dhts->global).peers > 0)) {
-            return PG_OK;
-        }
-    }
+    } while (pg_dht_pair_peers(files->config.dht) == 0);
+    return PG_OK;
 }
 
 static pg_err next_publish(pg_files *files)
@@ -181,7 +177,7 @@ pg_err pg_files_newest_grant(pg_files *files, const uint8_t lease_key[PG_ED25519
 {
     const pg_dht_pair *dhts = files->config.dht;
     pg_buf key PG_CLEANUP(pg_buf_deinit) = {0};
-    if (dhts == NULL || (dhts->local == NULL && dhts->global == NULL)) {
+    if (pg_dht_pair_is_off(dhts)) {
         return PG_ERR_NOT_FOUND;
     }
     const pg_dht_call call = {.deadline = pg_after(PG_MS(PG_DISCOVER_MS))};

@@ -163,23 +163,9 @@ static pg_err on_removed(const pg_snapshot_removed *removed, void *user)
     return PG_OK;
 }
 
-static pg_err none_file(const pg_snapshot_file *file, void *user)
-{
-    (void) file;
-    (void) user;
-    return PG_OK;
-}
-
-static pg_err none_removed(const pg_snapshot_removed *removed, void *user)
-{
-    (void) removed;
-    (void) user;
-    return PG_OK;
-}
-
 static pg_err foreign_import(foreign *self)
 {
-    const pg_snapshot_visitor check = {none_file, none_removed, NULL};
+    const pg_snapshot_visitor check = {NULL, NULL, NULL};
     const pg_snapshot_visitor visitor = {on_file, on_removed, self};
     PG_TRY(pg_snapshot_decode(pg_buf_bytes(&self->bytes), &check)); // all of it, or nothing
     PG_TRY(pg_files_lock(self->files));
@@ -310,7 +296,7 @@ typedef struct cursor {
 static pg_err on_read(pg_mut_bytes space, size_t *out_len, void *user)
 {
     cursor *self = user;
-    size_t len = space.len < self->rest.len ? space.len : self->rest.len;
+    size_t len = pg_min_size(space.len, self->rest.len);
     if (len > 0) {
         memcpy(space.ptr, self->rest.ptr, len);
     }
@@ -380,13 +366,7 @@ static pg_err record_sign(pg_files *files, pg_feed_own *own)
 /** Return how many peers have to take a record: a quorum, or all where there are fewer. */
 static size_t stored_min(const pg_dht_pair *dhts)
 {
-    pg_dht *const each[] = {dhts->local, dhts->global};
-    size_t most = 1;
-    for (size_t i = 0; i < PG_ARRAY_LEN(each); i++) {
-        size_t peers = each[i] == NULL ? 0 : pg_dht_get_stats(each[i]).peers;
-        most = peers > most ? peers : most;
-    }
-    return most < PG_DHT_QUORUM ? most : PG_DHT_QUORUM;
+    return pg_min_size(pg_max_size(pg_dht_pair_peers(dhts), 1), PG_DHT_QUORUM);
 }
 
 /** Drop all versions but the one that stands. */
@@ -476,8 +456,7 @@ static pg_err round_run(pg_files *files)
 {
     bool is_foreign = false;
     pg_buf snapshot PG_CLEANUP(buf_wipe) = {.max_len = PG_SNAPSHOT_BYTES_MAX};
-    const pg_dht_pair *dhts = files->config.dht;
-    if (dhts->local == NULL && dhts->global == NULL) {
+    if (pg_dht_pair_is_off(files->config.dht)) {
         return PG_ERR_UNREACHABLE; // they come later than we do
     }
     pg_err err = look(files, &is_foreign);
@@ -591,8 +570,7 @@ pg_catalogue_status pg_files_catalogue_status(const pg_files *files)
         .peers = self->stored,
         .looks = self->looks,
     };
-    const pg_dht_pair *dhts = files->config.dht;
-    if (dhts == NULL || (dhts->local == NULL && dhts->global == NULL)) {
+    if (pg_dht_pair_is_off(files->config.dht)) {
         status.phase = PG_CATALOGUE_PHASE_OFF;
     } else if (is_restoring(files)) {
         status.phase = PG_CATALOGUE_PHASE_RESTORING;

@@ -280,7 +280,7 @@ static pg_err file_read(reading *self)
     if (err == PG_OK) {
         file.placed = self->extents;
         file.placed_count = count;
-        err = self->visitor->file(&file, self->visitor->user);
+        err = self->visitor->file == NULL ? PG_OK : self->visitor->file(&file, self->visitor->user);
     }
     pg_link_wipe(&file.link);
     return err;
@@ -297,7 +297,8 @@ static pg_err removed_read(reading *self)
     if (removed.removed_s > INT64_MAX) {
         return pg_fail(PG_ERR_MALFORMED, "catalogue: a time that cannot be");
     }
-    return self->visitor->removed(&removed, self->visitor->user);
+    return self->visitor->removed == NULL ? PG_OK
+                                          : self->visitor->removed(&removed, self->visitor->user);
 }
 
 /** Check that records come in order: files, then removed ones, each by root. */

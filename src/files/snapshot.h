@@ -53,7 +53,7 @@ PG_NODISCARD pg_err pg_snapshot_removed_add(pg_buf *out, const pg_snapshot_remov
 /** End. */
 PG_NODISCARD pg_err pg_snapshot_end(pg_buf *out);
 
-/** Who hears what a snapshot says. Borrowed for the call; an error ends the reading. */
+/** Who hears what a snapshot says, where it is not NULL. Borrowed for the call; an error ends the reading. */
 typedef struct pg_snapshot_visitor {
     pg_err (*file)(const pg_snapshot_file *file, void *user);
     pg_err (*removed)(const pg_snapshot_removed *removed, void *user);
