@@ -29,22 +29,6 @@ typedef struct record {
     uint8_t check[PG_HASH_BYTES]; // BLAKE3 of what stands before, under the key of the link
 } record;
 
-static void u64_put(uint8_t out[8], uint64_t value)
-{
-    for (unsigned i = 0; i < 8; i++) {
-        out[i] = (uint8_t) (value >> (56 - 8 * i));
-    }
-}
-
-static uint64_t u64_get(const uint8_t from[8])
-{
-    uint64_t value = 0;
-    for (unsigned i = 0; i < 8; i++) {
-        value = value << 8 | from[i];
-    }
-    return value;
-}
-
 static const char *text_of(const pg_buf *path)
 {
     return (const char *) path->ptr;
@@ -87,6 +71,12 @@ static pg_err paths_make(pg_partial *partial, const char *output, const pg_cid *
 
 // ---- The note
 
+static uint64_t len_of(const record *from)
+{
+    pg_reader reader = pg_reader_make(PG_BYTES_OF(from->len));
+    return pg_reader_u64be(&reader);
+}
+
 static void record_check(const pg_partial *partial, const record *from,
                          uint8_t out_check[PG_HASH_BYTES])
 {
@@ -100,7 +90,8 @@ static pg_err note_write(pg_partial *partial)
     record made = {.magic = MAGIC};
     PG_TRY(pg_file_sync(partial->data));
     memcpy(made.id, partial->id, sizeof(made.id));
-    u64_put(made.len, partial->len);
+    pg_writer len = pg_writer_make(PG_MUT_BYTES_OF(made.len));
+    pg_writer_u64be(&len, partial->len);
     pg_blake3_stream_final(&partial->hash, PG_MUT_BYTES_OF(made.digest));
     record_check(partial, &made, made.check);
     memcpy(sector, &made, sizeof(made));
@@ -128,7 +119,7 @@ static bool note_read(pg_partial *partial, record *out_record)
         bool is_ours = memcmp(read.magic, MAGIC, MAGIC_BYTES) == 0 &&
                        memcmp(read.id, partial->id, sizeof(read.id)) == 0 &&
                        memcmp(read.check, check, sizeof(check)) == 0;
-        if (is_ours && (!is_found || u64_get(read.len) > u64_get(out_record->len))) {
+        if (is_ours && (!is_found || len_of(&read) > len_of(out_record))) {
             *out_record = read;
             partial->turn = 1 - i;
             is_found = true;
@@ -213,7 +204,7 @@ static pg_err verify(pg_partial *partial, pg_err (*check)(void *user), void *use
     if (!note_read(partial, &note)) {
         return PG_OK;
     }
-    uint64_t noted = u64_get(note.len);
+    uint64_t noted = len_of(&note);
     PG_TRY(data_hash(partial, noted, check, user, &len));
     pg_blake3_stream_final(&partial->hash, PG_MUT_BYTES_OF(digest));
     if (len != noted || memcmp(digest, note.digest, sizeof(digest)) != 0) {

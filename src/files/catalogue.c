@@ -38,7 +38,7 @@ static pg_err cid_read(pg_stmt *stmt, int column, pg_cid *out_cid)
                                          : pg_cid_decode(pg_stmt_blob(stmt, column), out_cid);
 }
 
-static pg_err bytes_read(pg_stmt *stmt, int column, uint8_t *out, size_t len)
+pg_err pg_catalogue_bytes_read(pg_stmt *stmt, int column, uint8_t *out, size_t len)
 {
     pg_bytes bytes = pg_stmt_blob(stmt, column);
     if (bytes.len != len) {
@@ -206,7 +206,7 @@ static pg_err entry_read(pg_stmt *stmt, pg_file_entry *entry)
 {
     entry->state = (pg_file_state) pg_stmt_i64(stmt, 0);
     PG_TRY(cid_read(stmt, 1, &entry->link.root));
-    PG_TRY(bytes_read(stmt, 2, entry->link.key.bytes, PG_KEY_BYTES));
+    PG_TRY(pg_catalogue_bytes_read(stmt, 2, entry->link.key.bytes, PG_KEY_BYTES));
     PG_TRY(pg_buf_append(&entry->name, pg_stmt_blob(stmt, 3)));
     entry->kind = (pg_file_kind) pg_stmt_i64(stmt, 4);
     entry->code = (pg_code){(uint8_t) pg_stmt_i64(stmt, 5), (uint8_t) pg_stmt_i64(stmt, 6)};
@@ -409,7 +409,7 @@ static pg_err extent_read(pg_stmt *stmt, pg_catalogue_extent *extent)
 {
     extent->id = pg_stmt_i64(stmt, 0);
     PG_TRY(cid_read(stmt, 1, &extent->descriptor));
-    PG_TRY(bytes_read(stmt, 2, extent->extent_id, PG_EXTENT_ID_BYTES));
+    PG_TRY(pg_catalogue_bytes_read(stmt, 2, extent->extent_id, PG_EXTENT_ID_BYTES));
     PG_TRY(cid_read(stmt, 3, &extent->root));
     extent->is_whole = pg_stmt_i64(stmt, 4) != 0;
     extent->code = (pg_code){(uint8_t) pg_stmt_i64(stmt, 5), (uint8_t) pg_stmt_i64(stmt, 6)};

@@ -5,6 +5,10 @@
 #pragma once
 
 #include "files/catalogue.h"
+#include "store/stmt.h"
+
+/** Read a column of exactly `len` bytes. Errors: PG_ERR_CORRUPT. */
+PG_NODISCARD pg_err pg_catalogue_bytes_read(pg_stmt *stmt, int column, uint8_t *out, size_t len);
 
 /** Write an extent, new or in place of the one with its id, and its holders. Errors of the database. */
 PG_NODISCARD pg_err pg_catalogue_extent_put(pg_db_conn *conn, int64_t file,

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "files/unfinished.h"
 
-#include <string.h>
-
-#include "base/mem.h"
+#include "files/catalogue_priv.h"
 #include "runtime/time.h"
 #include "store/stmt.h"
 
@@ -83,22 +81,11 @@ pg_err pg_unfinished_save(pg_db *db, const pg_unfinished *put)
     return pg_db_write(db, save_job, &copy);
 }
 
-static pg_err fixed_read(pg_stmt *stmt, int column, uint8_t *out, size_t len)
-{
-    pg_bytes bytes = pg_stmt_blob(stmt, column);
-    if (bytes.len != len) {
-        return pg_fail(PG_ERR_CORRUPT, "unfinished put: a column of %zu bytes, not %zu", bytes.len,
-                       len);
-    }
-    memcpy(out, bytes.ptr, len);
-    return PG_OK;
-}
-
 static pg_err row_read(pg_stmt *stmt, pg_unfinished *out)
 {
     out->file = pg_stmt_i64(stmt, 0);
-    PG_TRY(fixed_read(stmt, 1, out->version, sizeof(out->version)));
-    PG_TRY(fixed_read(stmt, 2, out->key.bytes, PG_KEY_BYTES));
+    PG_TRY(pg_catalogue_bytes_read(stmt, 1, out->version, sizeof(out->version)));
+    PG_TRY(pg_catalogue_bytes_read(stmt, 2, out->key.bytes, PG_KEY_BYTES));
     out->code = (pg_code){(uint8_t) pg_stmt_i64(stmt, 3), (uint8_t) pg_stmt_i64(stmt, 4)};
     if (pg_stmt_i64(stmt, 5) == 0) {
         return PG_OK; // begun, and no more
@@ -214,33 +201,30 @@ pg_err pg_unfinished_hosts_write(const pg_catalogue_extent *extent, pg_buf *out)
 {
     pg_buf_clear(out);
     for (size_t i = 0; i < extent->holder_count; i++) {
-        pg_bytes peer = pg_peer_id_bytes(&extent->holders[i].peer);
-        uint32_t slots = extent->holders[i].slots;
-        const uint8_t tail[4] = {(uint8_t) (slots >> 24), (uint8_t) (slots >> 16),
-                                 (uint8_t) (slots >> 8), (uint8_t) slots};
-        const uint8_t len = (uint8_t) peer.len;
-        PG_TRY(pg_buf_append(out, pg_bytes_make(&len, 1)));
-        PG_TRY(pg_buf_append(out, peer));
-        PG_TRY(pg_buf_append(out, PG_BYTES_OF(tail)));
+        uint8_t space[1 + PG_PEER_ID_BYTES_MAX + 4];
+        pg_writer writer = pg_writer_make(PG_MUT_BYTES_OF(space));
+        pg_writer_u8(&writer, (uint8_t) extent->holders[i].peer.len);
+        pg_writer_put(&writer, pg_peer_id_bytes(&extent->holders[i].peer));
+        pg_writer_u32be(&writer, extent->holders[i].slots);
+        PG_TRY(pg_buf_append(out, pg_writer_bytes(&writer)));
     }
     return PG_OK;
 }
 
 pg_err pg_unfinished_hosts_read(pg_bytes in, pg_catalogue_extent *extent)
 {
+    pg_reader reader = pg_reader_make(in);
     extent->holder_count = 0;
-    while (in.len > 0) {
-        size_t len = in.ptr[0];
-        if (in.len < 1 + len + 4 || extent->holder_count == PG_PLACE_SLOTS_MAX) {
+    while (reader.rest.len > 0) {
+        uint8_t len = pg_reader_u8(&reader);
+        pg_bytes peer = pg_reader_take(&reader, len);
+        uint32_t slots = pg_reader_u32be(&reader);
+        if (reader.failed || extent->holder_count == PG_PLACE_SLOTS_MAX) {
             return pg_fail(PG_ERR_CORRUPT, "unfinished put: its hosts cannot be read");
         }
         pg_catalogue_holder *holder = &extent->holders[extent->holder_count++];
-        *holder = (pg_catalogue_holder){.missed = 0};
-        PG_TRY(pg_peer_id_decode(pg_bytes_make(in.ptr + 1, len), &holder->peer));
-        const uint8_t *tail = in.ptr + 1 + len;
-        holder->slots =
-            (uint32_t) tail[0] << 24 | (uint32_t) tail[1] << 16 | (uint32_t) tail[2] << 8 | tail[3];
-        in = pg_bytes_slice(in, 1 + len + 4, in.len);
+        *holder = (pg_catalogue_holder){.slots = slots};
+        PG_TRY(pg_peer_id_decode(peer, &holder->peer));
     }
     return PG_OK;
 }
