@@ -67,6 +67,11 @@ pg_err pg_client_open(const pg_invocation *invocation, pg_client **out_client)
     return err;
 }
 
+void pg_client_limit(pg_client *client, long timeout_ms)
+{
+    client->timeout_ms = timeout_ms;
+}
+
 void pg_client_free(pg_client **client)
 {
     pg_client *self = *client;
@@ -161,6 +166,7 @@ pg_err pg_client_prepare(pg_client *client, const char *method, const char *path
     (void) curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
     (void) curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     (void) curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    (void) curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, client->timeout_ms);
     (void) curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BYTES);
     (void) curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_curl_receive);
     (void) curl_easy_setopt(easy, CURLOPT_WRITEDATA, client);

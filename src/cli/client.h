@@ -39,6 +39,9 @@ PG_NODISCARD pg_err pg_client_open(const pg_invocation *invocation, pg_client **
 /** The same for the node of another directory. */
 PG_NODISCARD pg_err pg_client_open_folder(const char *folder, pg_client **out_client);
 
+/** Let each exchange from now on end after a time, with PG_ERR_CLOSED. */
+void pg_client_limit(pg_client *client, long timeout_ms);
+
 /** Free; what is under way is broken off. NULL is fine. */
 void pg_client_free(pg_client **client);
 

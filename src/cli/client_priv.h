@@ -18,6 +18,7 @@ struct pg_client {
     pg_buf folder;
     pg_buf socket;
     CURLM *multi;
+    long timeout_ms; // of an exchange; 0 = none
     atomic_bool must_stop;
     char id[PG_CLIENT_ID_BYTES]; // of the transfer, chosen by us
 

@@ -19,6 +19,14 @@ typedef enum pg_value_kind {
     PG_VALUE_KIND_TEXTS, // may be given several times
     PG_VALUE_KIND_FILE,
     PG_VALUE_KIND_FOLDER,
+    PG_VALUE_KIND_CHOICE,   // one of the words that the help calls it by: "auto|always|never"
+    PG_VALUE_KIND_COMMAND,  // a word of a command's name
+    PG_VALUE_KIND_SETTING,  // section.key
+    PG_VALUE_KIND_SETTINGS, // section.key=value; may be given several times
+    PG_VALUE_KIND_PEER,     // a peer, one that is connected for preference
+    PG_VALUE_KIND_LINK,     // a link
+    PG_VALUE_KIND_STORED,   // a file that was put through the node: its name, root or link
+    PG_VALUE_KIND_PINNED,   // a file that the node has pinned: its root or link
 } pg_value_kind;
 
 /** One option. `name` NULL ends a list of them. */
@@ -97,5 +105,6 @@ extern const pg_command pg_command_dht_providers;
 extern const pg_command pg_command_dht_explain;
 extern const pg_command pg_command_invite;
 extern const pg_command pg_command_join;
+extern const pg_command pg_command_completion;
 extern const pg_command pg_command_help;
 extern const pg_command pg_command_version;

@@ -238,7 +238,7 @@ static const pg_option devnet_options[] = {
     {"ready-file", 0, PG_VALUE_KIND_FILE, "FILE", "write what --json prints to FILE, once ready"},
     {"base-port", 0, PG_VALUE_KIND_TEXT, "PORT",
      "listen on this port and those after it (free ones)"},
-    {"set", 0, PG_VALUE_KIND_TEXTS, "KEY=VALUE", "one setting of every node; may be repeated"},
+    {"set", 0, PG_VALUE_KIND_SETTINGS, "KEY=VALUE", "one setting of every node; may be repeated"},
     {NULL, 0, PG_VALUE_KIND_NONE, NULL, NULL},
 };
 

@@ -266,7 +266,7 @@ static const pg_option publish_options[] = {
 };
 
 static const pg_argument peer_argument[] = {
-    {"PEER", PG_VALUE_KIND_TEXT, false, false},
+    {"PEER", PG_VALUE_KIND_PEER, false, false},
     {NULL, PG_VALUE_KIND_NONE, false, false},
 };
 

@@ -261,7 +261,7 @@ static pg_err get_run_command(pg_invocation *invocation)
 }
 
 static const pg_argument get_arguments[] = {
-    {"LINK", PG_VALUE_KIND_TEXT, false, false},
+    {"LINK", PG_VALUE_KIND_LINK, false, false},
     {NULL, PG_VALUE_KIND_NONE, false, false},
 };
 

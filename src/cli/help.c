@@ -182,7 +182,7 @@ static pg_err help_run(pg_invocation *invocation)
 }
 
 static const pg_argument help_arguments[] = {
-    {"COMMAND", PG_VALUE_KIND_TEXT, true, true},
+    {"COMMAND", PG_VALUE_KIND_COMMAND, true, true},
     {NULL, PG_VALUE_KIND_NONE, false, false},
 };
 

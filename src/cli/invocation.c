@@ -45,6 +45,24 @@ const pg_command *pg_command_find(const char *const *words, size_t count, size_t
     return found;
 }
 
+bool pg_value_repeats(pg_value_kind kind)
+{
+    return kind == PG_VALUE_KIND_TEXTS || kind == PG_VALUE_KIND_SETTINGS;
+}
+
+bool pg_choice_has(const char *choices, const char *word)
+{
+    pg_str rest = pg_str_make(choices);
+    while (rest.len > 0) {
+        pg_str choice;
+        rest = pg_str_split(rest, '|', &choice);
+        if (pg_str_equal(choice, pg_str_make(word))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void add_options(pg_invocation *invocation, const pg_option *options)
 {
     for (; options != NULL && options->name != NULL; options++) {
@@ -56,7 +74,11 @@ static void add_options(pg_invocation *invocation, const pg_option *options)
 static pg_err set_option(pg_invocation *invocation, size_t index, const char *value)
 {
     const pg_option *option = invocation->options[index];
-    if (option->kind == PG_VALUE_KIND_TEXTS) {
+    if (option->kind == PG_VALUE_KIND_CHOICE && !pg_choice_has(option->value, value)) {
+        return pg_fail(PG_ERR_INVALID, "--%s takes %s, not \"%s\"", option->name, option->value,
+                       value);
+    }
+    if (pg_value_repeats(option->kind)) {
         if (invocation->repeated_count == PG_REPEATED_MAX) {
             return pg_fail(PG_ERR_INVALID, "option --%s is given too often", option->name);
         }
@@ -197,6 +219,21 @@ pg_err pg_invocation_read(int argc, char **argv, pg_invocation *out_invocation)
     return read_words(out_invocation, argc, argv, position);
 }
 
+// Arguments that are one of some words.
+static pg_err choices_check(const pg_invocation *invocation)
+{
+    const pg_argument *argument = invocation->command->arguments;
+    for (size_t i = 0; i < invocation->argument_count && argument->name != NULL; i++) {
+        if (argument->kind == PG_VALUE_KIND_CHOICE &&
+            !pg_choice_has(argument->name, invocation->arguments[i])) {
+            return pg_fail(PG_ERR_INVALID, "\"%s\" is not one of %s", invocation->arguments[i],
+                           argument->name);
+        }
+        argument += argument->repeats ? 0 : 1;
+    }
+    return PG_OK;
+}
+
 pg_err pg_invocation_check(const pg_invocation *invocation)
 {
     size_t min = 0;
@@ -217,7 +254,7 @@ pg_err pg_invocation_check(const pg_invocation *invocation)
         return pg_fail(PG_ERR_INVALID, "\"%s\" is one argument too many; see `pangea %s --help`",
                        invocation->arguments[max], invocation->command->name);
     }
-    return PG_OK;
+    return choices_check(invocation);
 }
 
 const char *pg_invocation_option(const pg_invocation *invocation, const char *name)

@@ -55,3 +55,9 @@ const pg_command *pg_command_find(const char *const *words, size_t count, size_t
 
 /** Return true when `word` is the first word of several commands. */
 bool pg_command_is_group(const char *word);
+
+/** Return true when options with values of this kind may be given several times. */
+bool pg_value_repeats(pg_value_kind kind);
+
+/** Return true when `word` is one of `choices`, "auto|always|never". */
+bool pg_choice_has(const char *choices, const char *word);

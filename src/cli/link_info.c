@@ -101,7 +101,7 @@ static pg_err link_info_run(pg_invocation *invocation)
 }
 
 static const pg_argument link_arguments[] = {
-    {"LINK", PG_VALUE_KIND_TEXT, false, false},
+    {"LINK", PG_VALUE_KIND_LINK, false, false},
     {NULL, PG_VALUE_KIND_NONE, false, false},
 };
 

@@ -150,7 +150,7 @@ static const pg_option ls_options[] = {
 };
 
 static const pg_argument rm_arguments[] = {
-    {"FILE", PG_VALUE_KIND_TEXT, false, false},
+    {"FILE", PG_VALUE_KIND_STORED, false, false},
     {NULL, PG_VALUE_KIND_NONE, false, false},
 };
 

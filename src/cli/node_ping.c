@@ -158,7 +158,7 @@ static pg_err perf_run(pg_invocation *invocation)
 }
 
 static const pg_argument target_argument[] = {
-    {"TARGET", PG_VALUE_KIND_TEXT, false, false},
+    {"TARGET", PG_VALUE_KIND_PEER, false, false},
     {NULL, PG_VALUE_KIND_NONE, false, false},
 };
 

@@ -102,7 +102,7 @@ static pg_err run_run(pg_invocation *invocation)
 static const pg_option run_options[] = {
     {"config", 0, PG_VALUE_KIND_FILE, "FILE", "settings (pangea.conf in the data directory)"},
     {"listen", 0, PG_VALUE_KIND_TEXTS, "MULTIADDR", "listen here; may be given several times"},
-    {"set", 0, PG_VALUE_KIND_TEXTS, "KEY=VALUE", "one setting; may be given several times"},
+    {"set", 0, PG_VALUE_KIND_SETTINGS, "KEY=VALUE", "one setting; may be given several times"},
     {"ready-file", 0, PG_VALUE_KIND_FILE, "FILE", "write what it prints to FILE too, once ready"},
     PG_PASSPHRASE_OPTION,
     {NULL, 0, PG_VALUE_KIND_NONE, NULL, NULL},

@@ -170,7 +170,12 @@ static pg_err unpin_run(pg_invocation *invocation)
 // ---- The table
 
 static const pg_argument pin_arguments[] = {
-    {"LINK", PG_VALUE_KIND_TEXT, false, false},
+    {"LINK", PG_VALUE_KIND_LINK, false, false},
+    {NULL, PG_VALUE_KIND_NONE, false, false},
+};
+
+static const pg_argument unpin_arguments[] = {
+    {"LINK", PG_VALUE_KIND_PINNED, false, false},
     {NULL, PG_VALUE_KIND_NONE, false, false},
 };
 
@@ -211,6 +216,6 @@ const pg_command pg_command_unpin = {
     .description = "LINK is the link (- to read it from standard input) or its root. Blocks that\n"
                    "nothing else needs are deleted at once.",
     .example = "pangea unpin bafk...",
-    .arguments = pin_arguments,
+    .arguments = unpin_arguments,
     .run = unpin_run,
 };

@@ -249,7 +249,7 @@ static pg_err decode_run_command(pg_invocation *invocation)
 }
 
 static const pg_argument decode_arguments[] = {
-    {"LINK", PG_VALUE_KIND_TEXT, false, false},
+    {"LINK", PG_VALUE_KIND_LINK, false, false},
     {"DIR", PG_VALUE_KIND_FOLDER, false, true},
     {NULL, PG_VALUE_KIND_NONE, false, false},
 };

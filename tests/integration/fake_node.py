@@ -222,6 +222,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def peers_get(self, _query):
+        self.answer({"peers": [{"peer_id": peer, "addr": f"/ip4/192.0.2.{i}/tcp/4417"} for i, peer in enumerate(PEERS)]})
+
     def stat_get(self, _query):
         self.answer(
             {
@@ -245,6 +248,7 @@ ROUTES = [
     ("POST /api/v1/links/inspect", Handler.inspect_post),
     ("POST /api/v1/blocks", Handler.blocks_post),
     ("GET /api/v1/blocks/([a-zA-Z0-9]+)", Handler.block_get),
+    ("GET /api/v1/peers", Handler.peers_get),
     ("GET /api/v1/stat", Handler.stat_get),
 ]
 
