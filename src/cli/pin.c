@@ -204,8 +204,9 @@ const pg_command pg_command_pin_ls = {
     .summary = "list the files that are pinned on this node",
     .description =
         "A line each, newest first: complete, or incomplete where `pangea pin` was broken off\n"
-        "or a damaged block is missing (the same command gets it again); the file's size, what\n"
-        "is here of it, its age, its root, its name.",
+        "or a damaged block is missing (the same command gets it again), or where a restored\n"
+        "node is still getting it; the file's size, what is here of it, its age, its root, its\n"
+        "name.",
     .options = ls_options,
     .run = pin_ls_run,
 };

@@ -172,7 +172,11 @@
 #define PG_FEED_VERIFY_HOURS 22
 #define PG_FEED_UNREAD_HOURS 72
 
-/** That a file was removed is remembered for so long, seconds: half a year, three times as long as a device's leases last without it. */
+/** Pins that a restored node found and could not get are tried again after so long, minutes, twice as long each time, up to so many. */
+#define PG_PIN_AGAIN_MINUTES 1
+#define PG_PIN_AGAIN_MINUTES_MAX 60
+
+/** That a file was removed, or let go of, is remembered for so long, seconds: half a year, three times as long as a device's leases last without it. */
 #define PG_REMOVED_TTL_S (UINT64_C(180) * 24 * 3600)
 
 // ---- Folders as archives

@@ -243,7 +243,9 @@ static pg_err root_note(pinning *self, const pg_root *root)
     self->pin.kind = root->kind;
     pg_buf_clear(&self->pin.name);
     PG_TRY(pg_buf_append(&self->pin.name, pg_buf_bytes(&root->name)));
-    return pg_pin_rows_update(self->files->config.db, self->number, &self->pin);
+    PG_TRY(pg_pin_rows_update(self->files->config.db, self->number, &self->pin));
+    pg_publish_changed(self->files);
+    return PG_OK;
 }
 
 static pg_err fetch_all(pinning *self)
@@ -307,6 +309,7 @@ static pg_err pin_forget(pg_files *files, int64_t number)
     size_t count = 0;
     PG_TRY(pg_pin_rows_blocks(files->config.db, number, &blocks, &count));
     pg_err err = pg_pin_rows_remove(files->config.db, number);
+    pg_publish_changed(files);
     for (size_t i = 0; i < count && err == PG_OK; i++) {
         pg_keep_drop(&files->keep, &blocks[i].cid);
     }

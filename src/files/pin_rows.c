@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "files/pin_shared.h"
+#include "runtime/time.h"
 #include "store/stmt.h"
 
 const char *const pg_files_schema_2 =
@@ -21,7 +23,8 @@ typedef struct pin_job {
     pg_pin *out;
     const pg_pin_block *blocks;
     size_t count;
-    pg_buf rows; // of one kind, appended
+    int64_t now_ms; // wall clock
+    pg_buf rows;    // of one kind, appended
 } pin_job;
 
 static pg_err fail_unknown(void)
@@ -87,12 +90,13 @@ static pg_err update_job(pg_db_conn *conn, void *arg)
     pg_stmt_bind_i64(stmt, 3, job->pin->kind);
     pg_stmt_bind_i64(stmt, 4, (int64_t) job->pin->size_bytes);
     pg_stmt_bind_i64(stmt, 5, job->pin->is_complete);
-    return pg_stmt_run(stmt);
+    PG_TRY(pg_stmt_run(stmt));
+    return pg_pin_shared_note(conn, job->pin, job->now_ms);
 }
 
 pg_err pg_pin_rows_update(pg_db *db, int64_t number, const pg_pin *pin)
 {
-    pin_job job = {.number = number, .pin = pin};
+    pin_job job = {.number = number, .pin = pin, .now_ms = pg_wall_ms()};
     return pg_db_write(db, update_job, &job);
 }
 
@@ -117,14 +121,30 @@ pg_err pg_pin_rows_add(pg_db *db, int64_t number, const pg_pin_block *blocks, si
     return pg_db_write(db, add_job, &job);
 }
 
+static pg_err shared_drop(pg_db_conn *conn, const pin_job *job)
+{
+    pg_stmt *stmt = NULL;
+    pg_cid root;
+    pg_err err = PG_OK;
+    PG_TRY(pg_db_prepare(conn, "SELECT root FROM pin WHERE id = ?1", &stmt));
+    pg_stmt_bind_i64(stmt, 1, job->number);
+    if (!pg_stmt_next(stmt, &err)) {
+        return err;
+    }
+    PG_TRY(pg_cid_decode(pg_stmt_blob(stmt, 0), &root));
+    return pg_pin_shared_drop(conn, &root, job->now_ms);
+}
+
 static pg_err remove_job(pg_db_conn *conn, void *arg)
 {
+    const pin_job *job = arg;
     static const char *const steps[] = {"DELETE FROM pin_block WHERE pin = ?1",
                                         "DELETE FROM pin WHERE id = ?1"};
+    PG_TRY(shared_drop(conn, job));
     for (size_t i = 0; i < PG_ARRAY_LEN(steps); i++) {
         pg_stmt *stmt = NULL;
         PG_TRY(pg_db_prepare(conn, steps[i], &stmt));
-        pg_stmt_bind_i64(stmt, 1, *(int64_t *) arg);
+        pg_stmt_bind_i64(stmt, 1, job->number);
         PG_TRY(pg_stmt_run(stmt));
     }
     return PG_OK;
@@ -132,22 +152,33 @@ static pg_err remove_job(pg_db_conn *conn, void *arg)
 
 pg_err pg_pin_rows_remove(pg_db *db, int64_t number)
 {
-    return pg_db_write(db, remove_job, &number);
+    pin_job job = {.number = number, .now_ms = pg_wall_ms()};
+    return pg_db_write(db, remove_job, &job);
 }
 
 // ---- Lists
 
-static pg_err all_job(pg_db_conn *conn, void *arg)
+static pg_err numbers_read(pg_db_conn *conn, const char *query, pin_job *job)
 {
-    pin_job *job = arg;
     pg_stmt *stmt = NULL;
     pg_err err = PG_OK;
-    PG_TRY(pg_db_prepare(conn, "SELECT id FROM pin ORDER BY id DESC", &stmt));
+    PG_TRY(pg_db_prepare(conn, query, &stmt));
     while (pg_stmt_next(stmt, &err)) {
         int64_t number = pg_stmt_i64(stmt, 0);
         PG_TRY(pg_buf_append(&job->rows, pg_bytes_make(&number, sizeof(number))));
     }
     return err;
+}
+
+static pg_err all_job(pg_db_conn *conn, void *arg)
+{
+    return numbers_read(conn, "SELECT id FROM pin ORDER BY id DESC", arg);
+}
+
+static pg_err restored_job(pg_db_conn *conn, void *arg)
+{
+    return numbers_read(conn, "SELECT id FROM pin WHERE restored = 1 AND complete = 0 ORDER BY id",
+                        arg);
 }
 
 static pg_err blocks_job(pg_db_conn *conn, void *arg)
@@ -183,6 +214,13 @@ pg_err pg_pin_rows_all(pg_db *db, int64_t **out_numbers, size_t *out_count)
 {
     pin_job job = {.number = 0};
     return rows_read(db, all_job, &job, sizeof(**out_numbers), (void **) out_numbers, out_count);
+}
+
+pg_err pg_pin_rows_restored(pg_db *db, int64_t **out_numbers, size_t *out_count)
+{
+    pin_job job = {.number = 0};
+    return rows_read(db, restored_job, &job, sizeof(**out_numbers), (void **) out_numbers,
+                     out_count);
 }
 
 pg_err pg_pin_rows_blocks(pg_db *db, int64_t number, pg_pin_block **out_blocks, size_t *out_count)

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "dht/feed.h"
 #include "files/limits.h"
+#include "files/pin_shared.h"
 #include "files/pointer.h"
 #include "files/service_priv.h"
 #include "files/snapshot.h"
@@ -96,12 +97,16 @@ static pg_err files_snapshot(pg_files *files, pg_buf *out, bool *is_empty)
     return err;
 }
 
-static pg_err removed_snapshot(pg_files *files, pg_buf *out, bool *is_empty)
+static uint64_t removed_since_s(void)
+{
+    uint64_t now_s = (uint64_t) pg_wall_ms() / 1000;
+    return now_s > PG_REMOVED_TTL_S ? now_s - PG_REMOVED_TTL_S : 0;
+}
+
+static pg_err removed_snapshot(pg_files *files, uint64_t since_s, pg_buf *out, bool *is_empty)
 {
     pg_snapshot_removed *removed = NULL;
     size_t count = 0;
-    uint64_t now_s = (uint64_t) pg_wall_ms() / 1000;
-    uint64_t since_s = now_s > PG_REMOVED_TTL_S ? now_s - PG_REMOVED_TTL_S : 0;
     PG_TRY(pg_catalogue_removed(files->config.db, since_s, &removed, &count));
     pg_err err = PG_OK;
     for (size_t i = 0; i < count && err == PG_OK; i++) {
@@ -112,22 +117,41 @@ static pg_err removed_snapshot(pg_files *files, pg_buf *out, bool *is_empty)
     return err;
 }
 
+static void buf_wipe(pg_buf *buf)
+{
+    if (buf->ptr != NULL) {
+        pg_wipe(buf->ptr, buf->cap);
+    }
+    pg_buf_deinit(buf);
+}
+
 static pg_err snapshot_make(pg_files *files, pg_buf *out, bool *out_empty)
 {
-    *out_empty = true;
-    PG_TRY(pg_snapshot_begin(out));
+    pg_buf pins PG_CLEANUP(buf_wipe) = {.max_len = PG_SNAPSHOT_BYTES_MAX};
+    uint64_t since_s = removed_since_s();
+    PG_TRY(pg_pin_shared_write(files->config.db, since_s * 1000, &pins));
+    *out_empty = pins.len == 0;
+    PG_TRY(pg_snapshot_begin(out, pins.len > 0));
     PG_TRY(files_snapshot(files, out, out_empty));
-    PG_TRY(removed_snapshot(files, out, out_empty));
+    PG_TRY(removed_snapshot(files, since_s, out, out_empty));
+    PG_TRY(pg_buf_append(out, pg_buf_bytes(&pins)));
     return pg_snapshot_end(out);
 }
 
 // ---- Taking in what another device published
 
+static bool is_restoring(const pg_files *files)
+{
+    return files->config.is_restored && !files->publisher.own.is_found;
+}
+
 /** A version of another device. */
 typedef struct foreign {
     pg_files *files;
     pg_buf bytes;
-    uint64_t changed; // files that are new here, changed or removed
+    uint64_t changed; // files that are new here, changed or removed, pins likewise
+    bool is_restore;  // pins become those of this node
+    bool has_pins;
 } foreign;
 
 static pg_err on_root(const pg_root *root, void *user)
@@ -163,10 +187,20 @@ static pg_err on_removed(const pg_snapshot_removed *removed, void *user)
     return PG_OK;
 }
 
+static pg_err on_pin(const pg_snapshot_pin *pin, void *user)
+{
+    foreign *self = user;
+    bool is_new = false;
+    PG_TRY(pg_pin_shared_import(self->files->config.db, pin, self->is_restore, &is_new));
+    self->changed += is_new ? 1 : 0;
+    self->has_pins |= pin->is_pinned;
+    return PG_OK;
+}
+
 static pg_err foreign_import(foreign *self)
 {
-    const pg_snapshot_visitor check = {NULL, NULL, NULL};
-    const pg_snapshot_visitor visitor = {on_file, on_removed, self};
+    const pg_snapshot_visitor check = {NULL, NULL, NULL, NULL};
+    const pg_snapshot_visitor visitor = {on_file, on_removed, on_pin, self};
     PG_TRY(pg_snapshot_decode(pg_buf_bytes(&self->bytes), &check)); // all of it, or nothing
     PG_TRY(pg_files_lock(self->files));
     pg_err err = pg_snapshot_decode(pg_buf_bytes(&self->bytes), &visitor);
@@ -174,17 +208,10 @@ static pg_err foreign_import(foreign *self)
     return err;
 }
 
-static void buf_wipe(pg_buf *buf)
-{
-    if (buf->ptr != NULL) {
-        pg_wipe(buf->ptr, buf->cap);
-    }
-    pg_buf_deinit(buf);
-}
-
 static pg_err foreign_get(pg_files *files, const pg_feed_record *record, uint64_t *out_changed)
 {
-    foreign self = {.files = files, .bytes.max_len = PG_SNAPSHOT_BYTES_MAX};
+    foreign self = {
+        .files = files, .bytes.max_len = PG_SNAPSHOT_BYTES_MAX, .is_restore = is_restoring(files)};
     const pg_files_output output = {on_root, on_bytes, &self};
     const pg_get_options options = {.start = 0};
     pg_link link = {.root = {.len = 0}};
@@ -197,6 +224,10 @@ static pg_err foreign_get(pg_files *files, const pg_feed_record *record, uint64_
     }
     if (err == PG_OK) {
         pg_sha256(pg_buf_bytes(&self.bytes), files->publisher.seen_digest);
+    }
+    if (self.is_restore && self.has_pins) {
+        files->has_found_pins = true;
+        pg_waitq_wake_all(&files->pins_found);
     }
     *out_changed = self.changed;
     pg_link_wipe(&link);
@@ -446,11 +477,6 @@ static pg_err publish(pg_files *files, bool is_foreign, pg_buf *snapshot)
 }
 
 // ---- The whole
-
-static bool is_restoring(const pg_files *files)
-{
-    return files->config.is_restored && !files->publisher.own.is_found;
-}
 
 static pg_err round_run(pg_files *files)
 {

@@ -278,6 +278,7 @@ static pg_err files_begin(pg_files *files)
     PG_TRY(pg_scope_spawn(&files->scope, "files.announce", pg_files_announce_run, files));
     PG_TRY(pg_scope_spawn(&files->scope, "files.grants", pg_files_grants_run, files));
     PG_TRY(pg_scope_spawn(&files->scope, "files.tend", pg_files_tend_run, files));
+    PG_TRY(pg_scope_spawn(&files->scope, "files.pins", pg_files_pin_again_run, files));
     PG_TRY(pg_feed_own_load(files->config.db, &files->publisher.own));
     if (files->config.dht != NULL && files->config.person != NULL) {
         PG_TRY(pg_scope_spawn(&files->scope, "files.publish", pg_publish_run, files));
@@ -302,6 +303,7 @@ pg_err pg_files_new(const pg_files_config *config, pg_files **out_files)
     pg_waitq_init(&files->publisher.wake);
     pg_waitq_init(&files->publisher.idle);
     pg_list_init(&files->pinnings);
+    pg_waitq_init(&files->pins_found);
     pg_list_init(&files->puts);
     pg_waitq_init(&files->put_ended);
     pg_err err = files_begin(files);

@@ -31,7 +31,9 @@ struct pg_files {
     unsigned transfers; // puts and gets that run
     pg_waitq transfer_ended;
     pg_list pinnings; // pins that run
-    pg_list puts;     // that run
+    pg_waitq pins_found;
+    bool has_found_pins; // in the catalogue of another device, to be got here
+    pg_list puts;        // that run
     pg_waitq put_ended;
     pg_publisher publisher;
     pg_files_stats totals;
@@ -64,6 +66,9 @@ PG_NODISCARD pg_err pg_files_puts_expire(pg_files *files);
 
 /** Need the blocks of all pins, as they stand in the database. Parks: yes. Errors: of the database, PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_files_pins_load(pg_files *files);
+
+/** Get what the pins keep that were found in the catalogue of another device: for ever, until cancelled. */
+pg_err pg_files_pin_again_run(void *arg);
 
 /** List peers that take placements, those that are connected first, then others that were met, without ourselves, and not those of `exclude[exclude_count]`.
  *  out_candidates   out_candidates[PG_FILES_CANDIDATES_MAX]

@@ -11,7 +11,7 @@
 #define MAGIC PG_BYTES_LIT("pangea catalogue")
 #define DIGEST_BYTES 32
 
-enum { RECORD_END = 0, RECORD_FILE = 1, RECORD_REMOVED = 2 };
+enum { RECORD_END = 0, RECORD_FILE = 1, RECORD_REMOVED = 2, RECORD_PIN = 3 };
 enum { FLAG_WHOLE = 1, FLAG_ROOT = 2, FLAGS_KNOWN = 3 };
 
 // ---- Writing
@@ -20,6 +20,8 @@ enum { FLAG_WHOLE = 1, FLAG_ROOT = 2, FLAGS_KNOWN = 3 };
 #define EXTENT_BYTES_MIN (1 + 2 * DIGEST_BYTES + 2 + 3 * 8 + 1)
 #define EXTENT_BYTES_MAX                                                                           \
     (1 + 2 * DIGEST_BYTES + 2 + 3 * 8 + 1 + PG_PLACE_SLOTS_MAX * (1 + PG_PEER_ID_BYTES_MAX + 12))
+
+#define PIN_BYTES_MAX (1 + 2 * DIGEST_BYTES + 8 + 1 + 1 + PG_NAME_BYTES_MAX + 1 + 8)
 
 static pg_err written_append(pg_buf *out, const pg_writer *writer)
 {
@@ -33,9 +35,9 @@ static void cid_write(pg_writer *writer, const pg_cid *cid)
     pg_writer_put(writer, pg_multihash_digest(&hash));
 }
 
-pg_err pg_snapshot_begin(pg_buf *out)
+pg_err pg_snapshot_begin(pg_buf *out, bool has_pins)
 {
-    const uint8_t version = PG_SNAPSHOT_VERSION;
+    const uint8_t version = has_pins ? PG_SNAPSHOT_VERSION_PINS : PG_SNAPSHOT_VERSION;
     PG_TRY(pg_buf_append(out, MAGIC));
     return pg_buf_append(out, pg_bytes_make(&version, 1));
 }
@@ -125,6 +127,29 @@ pg_err pg_snapshot_removed_add(pg_buf *out, const pg_snapshot_removed *removed)
     return written_append(out, &writer);
 }
 
+pg_err pg_snapshot_pin_add(pg_buf *out, const pg_snapshot_pin *pin)
+{
+    uint8_t space[PIN_BYTES_MAX];
+    if (pin->name.len > PG_NAME_BYTES_MAX) {
+        return pg_fail(PG_ERR_LIMIT, "catalogue: a name of %zu bytes", pin->name.len);
+    }
+    pg_writer writer = pg_writer_make(PG_MUT_BYTES_OF(space));
+    pg_writer_u8(&writer, RECORD_PIN);
+    cid_write(&writer, &pin->link.root);
+    pg_writer_u64be(&writer, pin->changed_ms);
+    pg_writer_u8(&writer, pin->is_pinned ? 1 : 0);
+    if (pin->is_pinned) {
+        pg_writer_put(&writer, pg_key_bytes(&pin->link.key));
+        pg_writer_u8(&writer, (uint8_t) pin->name.len);
+        pg_writer_put(&writer, pin->name);
+        pg_writer_u8(&writer, (uint8_t) pin->kind);
+        pg_writer_u64be(&writer, pin->size_bytes);
+    }
+    pg_err err = written_append(out, &writer);
+    pg_wipe(space, sizeof(space));
+    return err;
+}
+
 pg_err pg_snapshot_end(pg_buf *out)
 {
     const uint8_t end = RECORD_END;
@@ -141,6 +166,7 @@ typedef struct reading {
     size_t room;
     pg_bytes last_root; // of the record before, of the same kind
     unsigned last_kind;
+    uint8_t version;
 } reading;
 
 static pg_cid cid_read(pg_reader *reader)
@@ -301,18 +327,80 @@ static pg_err removed_read(reading *self)
                                           : self->visitor->removed(&removed, self->visitor->user);
 }
 
-/** Check that records come in order: files, then removed ones, each by root. */
+static void pinned_read(pg_reader *reader, pg_snapshot_pin *pin, uint8_t *out_kind)
+{
+    pg_reader_copy(reader, pin->link.key.bytes, PG_KEY_BYTES);
+    uint8_t name_len = pg_reader_u8(reader);
+    pin->name = pg_reader_take(reader, name_len);
+    *out_kind = pg_reader_u8(reader);
+    pin->size_bytes = pg_reader_u64be(reader);
+}
+
+static pg_err pin_check(const pg_snapshot_pin *pin, uint8_t kind, uint8_t flag)
+{
+    if (pin->name.len > 0) {
+        PG_TRY(pg_error_wrap(pg_root_check_name(pin->name), "catalogue"));
+    }
+    bool is_good = flag <= 1 && kind < PG_FILE_KIND_COUNT && pin->changed_ms <= INT64_MAX &&
+                   pin->size_bytes <= INT64_MAX;
+    return is_good ? PG_OK : pg_fail(PG_ERR_MALFORMED, "catalogue: a pin that cannot be");
+}
+
+static pg_err pin_read(reading *self)
+{
+    pg_reader *reader = &self->reader;
+    pg_snapshot_pin pin = {.size_bytes = 0};
+    uint8_t kind = 0;
+    pin.link.root = cid_read(reader);
+    pin.changed_ms = pg_reader_u64be(reader);
+    uint8_t flag = pg_reader_u8(reader);
+    pin.is_pinned = flag == 1;
+    if (pin.is_pinned) {
+        pinned_read(reader, &pin, &kind);
+    }
+    pg_err err = reader->failed ? PG_ERR_TRUNCATED : pin_check(&pin, kind, flag);
+    if (err == PG_OK) {
+        pin.kind = (pg_file_kind) kind;
+        err = self->visitor->pin == NULL ? PG_OK : self->visitor->pin(&pin, self->visitor->user);
+    }
+    pg_link_wipe(&pin.link);
+    return err;
+}
+
+/** Check that records come in order: files, then removed ones, then pins, each by root. */
 static pg_err order_check(reading *self, unsigned kind)
 {
+    unsigned last = self->version == PG_SNAPSHOT_VERSION_PINS ? RECORD_PIN : RECORD_REMOVED;
     pg_bytes root = pg_bytes_slice(self->reader.rest, 0, DIGEST_BYTES);
     bool is_next = kind > self->last_kind ||
                    (kind == self->last_kind && pg_bytes_compare(root, self->last_root) > 0);
-    if (kind > RECORD_REMOVED || !is_next) {
+    if (kind > last || !is_next) {
         return pg_fail(PG_ERR_MALFORMED, "catalogue: records out of order, or unknown");
     }
     self->last_kind = kind;
     self->last_root = root;
     return PG_OK;
+}
+
+static pg_err record_read(reading *self, unsigned kind)
+{
+    switch (kind) {
+    case RECORD_FILE:
+        return file_read(self);
+    case RECORD_REMOVED:
+        return removed_read(self);
+    default:
+        return pin_read(self);
+    }
+}
+
+static pg_err end_read(const reading *self)
+{
+    if (self->version == PG_SNAPSHOT_VERSION_PINS && self->last_kind != RECORD_PIN) {
+        return pg_fail(PG_ERR_MALFORMED, "catalogue: of version %u, but without pins",
+                       self->version);
+    }
+    return pg_reader_finish(&self->reader);
 }
 
 static pg_err records_read(reading *self)
@@ -323,10 +411,10 @@ static pg_err records_read(reading *self)
             return PG_ERR_TRUNCATED;
         }
         if (kind == RECORD_END) {
-            return pg_reader_finish(&self->reader);
+            return end_read(self);
         }
         PG_TRY(order_check(self, kind));
-        PG_TRY(kind == RECORD_FILE ? file_read(self) : removed_read(self));
+        PG_TRY(record_read(self, kind));
     }
 }
 
@@ -338,14 +426,14 @@ pg_err pg_snapshot_decode(pg_bytes in, const pg_snapshot_visitor *visitor)
                        PG_SNAPSHOT_BYTES_MAX);
     }
     pg_bytes magic = pg_reader_take(&self.reader, MAGIC.len);
-    uint8_t version = pg_reader_u8(&self.reader);
+    self.version = pg_reader_u8(&self.reader);
     if (self.reader.failed || !pg_bytes_equal(magic, MAGIC)) {
         return pg_fail(PG_ERR_MALFORMED, "not a catalogue");
     }
-    if (version != PG_SNAPSHOT_VERSION) {
+    if (self.version != PG_SNAPSHOT_VERSION && self.version != PG_SNAPSHOT_VERSION_PINS) {
         return pg_fail(PG_ERR_UNSUPPORTED,
-                       "the catalogue has version %u; this program knows version %d", version,
-                       PG_SNAPSHOT_VERSION);
+                       "the catalogue has version %u; this program knows versions %d and %d",
+                       self.version, PG_SNAPSHOT_VERSION, PG_SNAPSHOT_VERSION_PINS);
     }
     pg_err err = records_read(&self);
     pg_mfree(self.extents);

@@ -5,6 +5,7 @@
 // Layer: files.  Thread: any.  Spec: docs/protocols/catalogue.md
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,7 +14,9 @@
 #include "base/err.h"
 #include "files/catalogue.h"
 
+/** Version 2 is version 1 with pins behind the rest; a catalogue without pins is written as version 1, which every program reads. */
 #define PG_SNAPSHOT_VERSION 1
+#define PG_SNAPSHOT_VERSION_PINS 2
 
 /** One file. */
 typedef struct pg_snapshot_file {
@@ -39,16 +42,29 @@ typedef struct pg_snapshot_removed {
     uint64_t removed_s; // wall clock
 } pg_snapshot_removed;
 
-// Writing: begin, files in the order of their roots, removed ones likewise, end. Errors of all: PG_ERR_NOMEM, PG_ERR_LIMIT.
+/** A file that some device of the person has pinned, or that the last one let go of. */
+typedef struct pg_snapshot_pin {
+    pg_link link;        // of one that is not pinned only the root
+    uint64_t changed_ms; // wall clock; the later one counts
+    bool is_pinned;
+    pg_bytes name; // this and the rest: 0 of one that is not pinned
+    pg_file_kind kind;
+    uint64_t size_bytes;
+} pg_snapshot_pin;
 
-/** Begin. */
-PG_NODISCARD pg_err pg_snapshot_begin(pg_buf *out);
+// Writing: begin, files in the order of their roots, removed ones likewise, pins likewise, end. Errors of all: PG_ERR_NOMEM, PG_ERR_LIMIT.
+
+/** Begin. has_pins: at least one pin will come. */
+PG_NODISCARD pg_err pg_snapshot_begin(pg_buf *out, bool has_pins);
 
 /** Append a file. Holders are written in the order of their PeerIds, whatever order they come in. */
 PG_NODISCARD pg_err pg_snapshot_file_add(pg_buf *out, const pg_snapshot_file *file);
 
 /** Append a removed file. */
 PG_NODISCARD pg_err pg_snapshot_removed_add(pg_buf *out, const pg_snapshot_removed *removed);
+
+/** Append a pin. */
+PG_NODISCARD pg_err pg_snapshot_pin_add(pg_buf *out, const pg_snapshot_pin *pin);
 
 /** End. */
 PG_NODISCARD pg_err pg_snapshot_end(pg_buf *out);
@@ -57,6 +73,7 @@ PG_NODISCARD pg_err pg_snapshot_end(pg_buf *out);
 typedef struct pg_snapshot_visitor {
     pg_err (*file)(const pg_snapshot_file *file, void *user);
     pg_err (*removed)(const pg_snapshot_removed *removed, void *user);
+    pg_err (*pin)(const pg_snapshot_pin *pin, void *user);
     void *user;
 } pg_snapshot_visitor;
 

@@ -21,11 +21,17 @@ static pg_err on_removed(const pg_snapshot_removed *removed, void *user)
     return pg_snapshot_removed_add(user, removed);
 }
 
+static pg_err on_pin(const pg_snapshot_pin *pin, void *user)
+{
+    return pg_snapshot_pin_add(user, pin);
+}
+
 static void snapshot_try(pg_bytes in)
 {
     pg_buf again = {0};
-    const pg_snapshot_visitor visitor = {on_file, on_removed, &again};
-    FUZZ_CHECK(pg_snapshot_begin(&again) == PG_OK);
+    const pg_snapshot_visitor visitor = {on_file, on_removed, on_pin, &again};
+    bool has_pins = in.len > 16 && in.ptr[16] == PG_SNAPSHOT_VERSION_PINS;
+    FUZZ_CHECK(pg_snapshot_begin(&again, has_pins) == PG_OK);
     if (pg_snapshot_decode(in, &visitor) == PG_OK) {
         FUZZ_CHECK(pg_snapshot_end(&again) == PG_OK);
         FUZZ_CHECK(pg_bytes_equal(in, pg_buf_bytes(&again)));

@@ -39,6 +39,9 @@ class Restore(NodeTest):
     def files_of(self, node):
         return {file["name"]: file["link"] for file in node.answer("ls")["files"]}
 
+    def pins_of(self, node):
+        return [(pin["link"], pin["state"]) for pin in node.answer("pin", "ls")["pins"]]
+
     def await_published(self, node):
         def is_published():
             return node.stat()["catalogue"]["state"] == "published"
@@ -61,6 +64,8 @@ class Restore(NodeTest):
         self.wait_for(lambda: owner.stat()["catalogue"]["state"] == "empty", "there is nothing to publish")
         puts = {name: owner.put(self.write(name, content)) for name, content in contents.items()}
         links = {name: put["link"] for name, put in puts.items()}
+        pinned = self.nodes[0].put(self.write("of another", self.content(500_000, 3)))
+        owner.answer("pin", pinned["link"])
         self.await_published(owner)
         secret = self.secret_of(owner)
         self.lose(owner)
@@ -74,6 +79,7 @@ class Restore(NodeTest):
             self.assertSame(again.fetch(links[name]), content)
         listed = {file["name"]: file for file in again.answer("ls")["files"]}
         self.assertEqual(listed["large"]["size_bytes"], 3_000_000)
+        self.wait_for(lambda: self.pins_of(again) == [(pinned["link"], "complete")], lambda: f"{self.pins_of(again)}\n{again.log()}")
         dropped = again.answer("rm", "small")
         self.assertGreaterEqual(dropped["dropped"], 8)
         self.assertEqual(again.stop(), 0)  # which publishes what changed

@@ -53,6 +53,92 @@ static void all_got(sim_node *self, sim_file *files, size_t count)
     }
 }
 
+static pg_err pin_task(sim_node *self)
+{
+    const pg_pin_options options = {.progress = NULL};
+    pg_pin pin;
+    PG_TRY(pg_files_pin(self->storage->files, &self->file->link, &options, &pin));
+    pg_pin_deinit(&pin);
+    return PG_OK;
+}
+
+static pg_err unpin_task(sim_node *self)
+{
+    return pg_files_unpin(self->storage->files, &self->file->link.root);
+}
+
+static void on_pin(const pg_pin *pin, void *user)
+{
+    sim_node *self = user;
+    self->list_count += pin->is_complete ? 1 : 100;
+}
+
+/** Count the pins in list_count: 1 for a complete one, 100 for one that is not. */
+static pg_err pins_task(sim_node *self)
+{
+    self->list_count = 0;
+    return pg_files_pins(self->storage->files, on_pin, self);
+}
+
+static void wait_for_pins(sim_node *self, uint64_t count, int64_t within_ns)
+{
+    pg_time deadline = pg_after(within_ns);
+    sim_run(self, pins_task, NULL);
+    while (self->list_count != count) {
+        CHECK(pg_now() < deadline);
+        CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(5))));
+        sim_run(self, pins_task, NULL);
+    }
+}
+
+// The owner keeps files of somebody else, lets go of one, and dies. The restored node knows what was pinned, and has it: nobody else is needed.
+// Then the old device comes back: what the new one lets go of it keeps, and says so.
+static pg_err pins_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_node *owner = &world->nodes[OWNER];
+    sim_file files[] = {
+        {.content = 1, .size = 300}, {.content = 2, .size = 100000}, {.content = 3, .size = 70000}};
+    sim_nodes_make_of(world, NODES - 1, &(sim_world){.has_dht = true});
+    sim_nodes_meet(world);
+    for (size_t i = 0; i < PG_ARRAY_LEN(files); i++) {
+        sim_run(&world->nodes[1], sim_put, &files[i]);
+        sim_run(owner, pin_task, &files[i]);
+    }
+    sim_run(owner, unpin_task, &files[2]);
+    wait_for_phase(owner, PG_CATALOGUE_PHASE_PUBLISHED, PG_MINUTES(10));
+    sim_node_crash(owner);
+    sim_node *again = restored_start(world);
+    wait_for_pins(again, 2, PG_MINUTES(10));
+    wait_for_phase(again, PG_CATALOGUE_PHASE_PUBLISHED, PG_MINUTES(10));
+    sim_node_crash(again); // it is known, not only in memory
+    sim_node_start(again);
+    wait_for_pins(again, 2, PG_MINUTES(1));
+    sim_run(again, unpin_task, &files[1]);
+    wait_for_phase(again, PG_CATALOGUE_PHASE_PUBLISHED, PG_MINUTES(10));
+    sim_node_start(owner);
+    wait_for_phase(owner, PG_CATALOGUE_PHASE_PUBLISHED, PG_MINUTES(10));
+    CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(2))));
+    wait_for_pins(owner, 2, PG_MINUTES(1));
+    wait_for_pins(again, 1, PG_MINUTES(1));
+    uint64_t sequence = status_of(owner).sequence + status_of(again).sequence;
+    CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(5)))); // they agree, and publish no more
+    CHECK(status_of(owner).sequence + status_of(again).sequence == sequence);
+    for (size_t i = 1; i < READER; i++) {
+        sim_node_crash(&world->nodes[i]);
+    }
+    sim_run(again, sim_get, &files[0]);
+    CHECK(again->report.shards_fetched == 0);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
+static void test_restore__owner_with_pins_dies__they_are_known_and_kept_again(void **state)
+{
+    (void) state;
+    sim_files_seeds(pins_script, 2);
+}
+
 // The owner dies for good, and two hosts of the largest file.
 static pg_err death_script(void *arg)
 {
@@ -168,6 +254,7 @@ int main(int argc, char **argv)
     sim_arguments(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_restore__owner_dies_with_two_hosts__all_is_found_and_can_be_dropped),
+        cmocka_unit_test(test_restore__owner_with_pins_dies__they_are_known_and_kept_again),
         cmocka_unit_test(test_restore__owner_dies_at_any_moment__what_is_found_is_there),
         cmocka_unit_test(test_restore__nothing_to_be_found__asks_again_and_works),
     };

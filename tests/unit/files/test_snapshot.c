@@ -19,6 +19,7 @@
 #include "files/snapshot.h"
 
 #define PATH VECTORS_DIR "/catalogue/v1.txt"
+#define PATH_PINS VECTORS_DIR "/catalogue/v2.txt"
 
 static pg_cid cid_of(uint8_t byte)
 {
@@ -106,21 +107,47 @@ static pg_snapshot_file small_make(pg_catalogue_extent *extent)
     return file;
 }
 
-static pg_buf sample(void)
+static pg_snapshot_pin pin_make(uint8_t byte)
+{
+    pg_snapshot_pin pin = {
+        .link.root = cid_of(byte),
+        .changed_ms = 1766000000000,
+        .is_pinned = true,
+        .name = PG_BYTES_LIT("talk.webm"),
+        .kind = PG_FILE_KIND_FILE,
+        .size_bytes = 700000,
+    };
+    memset(pin.link.key.bytes, byte + 1, PG_KEY_BYTES);
+    return pin;
+}
+
+/** Two files, two removed ones; with pins also one that is pinned, and one that was let go of. */
+static pg_buf sample_make(bool has_pins)
 {
     static pg_catalogue_extent extents[3];
     pg_buf out = {0};
     const pg_snapshot_file small = small_make(&extents[2]);
     const pg_snapshot_file large = large_make(extents);
-    assert_int_equal(pg_snapshot_begin(&out), PG_OK);
+    assert_int_equal(pg_snapshot_begin(&out, has_pins), PG_OK);
     assert_int_equal(pg_snapshot_file_add(&out, &small), PG_OK);
     assert_int_equal(pg_snapshot_file_add(&out, &large), PG_OK);
     for (uint8_t i = 1; i < 3; i++) {
         assert_int_equal(
             pg_snapshot_removed_add(&out, &(pg_snapshot_removed){cid_of(i), 1764000000}), PG_OK);
     }
+    if (has_pins) {
+        const pg_snapshot_pin pin = pin_make(0x20); // of one's own file
+        const pg_snapshot_pin gone = {.link.root = cid_of(0x50), .changed_ms = 1766000000001};
+        assert_int_equal(pg_snapshot_pin_add(&out, &pin), PG_OK);
+        assert_int_equal(pg_snapshot_pin_add(&out, &gone), PG_OK);
+    }
     assert_int_equal(pg_snapshot_end(&out), PG_OK);
     return out;
+}
+
+static pg_buf sample(void)
+{
+    return sample_make(false);
 }
 
 /** What was heard, written again. */
@@ -128,6 +155,7 @@ typedef struct heard {
     pg_buf again;
     size_t files;
     size_t removed;
+    size_t pins;
 } heard;
 
 static pg_err on_file(const pg_snapshot_file *file, void *user)
@@ -144,26 +172,82 @@ static pg_err on_removed(const pg_snapshot_removed *removed, void *user)
     return pg_snapshot_removed_add(&self->again, removed);
 }
 
+static pg_err on_pin(const pg_snapshot_pin *pin, void *user)
+{
+    heard *self = user;
+    self->pins++;
+    return pg_snapshot_pin_add(&self->again, pin);
+}
+
 static pg_err read_again(pg_bytes in, heard *out_heard)
 {
-    const pg_snapshot_visitor visitor = {on_file, on_removed, out_heard};
+    const pg_snapshot_visitor visitor = {on_file, on_removed, on_pin, out_heard};
     pg_buf_clear(&out_heard->again);
-    assert_int_equal(pg_snapshot_begin(&out_heard->again), PG_OK);
+    bool has_pins = in.len > 16 && in.ptr[16] == PG_SNAPSHOT_VERSION_PINS;
+    assert_int_equal(pg_snapshot_begin(&out_heard->again, has_pins), PG_OK);
     return pg_snapshot_decode(in, &visitor);
 }
 
 static void test_snapshot__read_and_written_again__is_the_same(void **state)
 {
     (void) state;
-    heard got = {.files = 0};
-    pg_buf made = sample();
-    assert_int_equal(read_again(pg_buf_bytes(&made), &got), PG_OK);
-    assert_int_equal(pg_snapshot_end(&got.again), PG_OK);
-    assert_true(pg_bytes_equal(pg_buf_bytes(&made), pg_buf_bytes(&got.again)));
-    assert_int_equal(got.files, 2);
-    assert_int_equal(got.removed, 2);
-    pg_buf_deinit(&got.again);
+    for (size_t pins = 0; pins < 2; pins++) {
+        heard got = {.files = 0};
+        pg_buf made = sample_make(pins > 0);
+        assert_int_equal(read_again(pg_buf_bytes(&made), &got), PG_OK);
+        assert_int_equal(pg_snapshot_end(&got.again), PG_OK);
+        assert_true(pg_bytes_equal(pg_buf_bytes(&made), pg_buf_bytes(&got.again)));
+        assert_int_equal(got.files, 2);
+        assert_int_equal(got.removed, 2);
+        assert_int_equal(got.pins, 2 * pins);
+        pg_buf_deinit(&got.again);
+        pg_buf_deinit(&made);
+    }
+}
+
+static pg_err on_pin_seen(const pg_snapshot_pin *pin, void *user)
+{
+    const pg_snapshot_pin like = pin_make(0x20);
+    size_t *seen = user;
+    if (++*seen == 1) {
+        assert_true(pin->is_pinned);
+        assert_true(pg_cid_equal(&pin->link.root, &like.link.root));
+        assert_memory_equal(pin->link.key.bytes, like.link.key.bytes, PG_KEY_BYTES);
+        assert_true(pg_bytes_equal(pin->name, like.name));
+        assert_int_equal(pin->size_bytes, like.size_bytes);
+        assert_int_equal(pin->changed_ms, like.changed_ms);
+    } else {
+        assert_false(pin->is_pinned);
+        assert_int_equal(pin->changed_ms, 1766000000001);
+    }
+    return PG_OK;
+}
+
+static void test_snapshot__pins__are_heard_as_they_were_told(void **state)
+{
+    (void) state;
+    size_t seen = 0;
+    pg_buf made = sample_make(true);
+    const pg_snapshot_visitor visitor = {.pin = on_pin_seen, .user = &seen};
+    assert_int_equal(pg_snapshot_decode(pg_buf_bytes(&made), &visitor), PG_OK);
+    assert_int_equal(seen, 2);
     pg_buf_deinit(&made);
+}
+
+// One catalogue, one encoding: version 2 has pins, version 1 has none.
+static void test_snapshot__version_2_without_pins_or_1_with__is_refused(void **state)
+{
+    (void) state;
+    heard got = {.files = 0};
+    pg_buf plain = sample_make(false);
+    pg_buf pins = sample_make(true);
+    plain.ptr[16] = PG_SNAPSHOT_VERSION_PINS;
+    assert_int_equal(read_again(pg_buf_bytes(&plain), &got), PG_ERR_MALFORMED);
+    pins.ptr[16] = PG_SNAPSHOT_VERSION;
+    assert_int_equal(read_again(pg_buf_bytes(&pins), &got), PG_ERR_MALFORMED);
+    pg_buf_deinit(&got.again);
+    pg_buf_deinit(&plain);
+    pg_buf_deinit(&pins);
 }
 
 static void test_snapshot__hosts_in_any_order__same_bytes(void **state)
@@ -191,7 +275,7 @@ static void test_snapshot__damaged__is_refused_or_has_one_encoding(void **state)
 {
     (void) state;
     heard got = {.files = 0};
-    pg_buf made = sample();
+    pg_buf made = sample_make(true);
     for (size_t i = 0; i < made.len; i++) {
         for (unsigned bit = 0; bit < 8; bit++) {
             made.ptr[i] ^= (uint8_t) (1U << bit);
@@ -203,7 +287,7 @@ static void test_snapshot__damaged__is_refused_or_has_one_encoding(void **state)
         }
         assert_int_not_equal(read_again(pg_bytes_make(made.ptr, i), &got), PG_OK);
     }
-    made.ptr[16] = 2;
+    made.ptr[16] = 3;
     assert_int_equal(read_again(pg_buf_bytes(&made), &got), PG_ERR_UNSUPPORTED);
     pg_buf_deinit(&got.again);
     pg_buf_deinit(&made);
@@ -220,7 +304,7 @@ static void test_snapshot__out_of_order_or_twice__is_refused(void **state)
     const pg_snapshot_file *const orders[][2] = {{&large, &small}, {&small, &small}};
     for (size_t i = 0; i < PG_ARRAY_LEN(orders); i++) {
         pg_buf out = {0};
-        assert_int_equal(pg_snapshot_begin(&out), PG_OK);
+        assert_int_equal(pg_snapshot_begin(&out, false), PG_OK);
         assert_int_equal(pg_snapshot_file_add(&out, orders[i][0]), PG_OK);
         assert_int_equal(pg_snapshot_file_add(&out, orders[i][1]), PG_OK);
         assert_int_equal(pg_snapshot_end(&out), PG_OK);
@@ -312,12 +396,19 @@ static pg_buf vectors_make(void)
     return out;
 }
 
-static void test_catalogue__vectors__are_what_is_written(void **state)
+static pg_buf vectors_pins_make(void)
 {
-    (void) state;
+    pg_buf out = {0};
+    pg_buf snapshot = sample_make(true);
+    put_hex(&out, "snapshot", pg_buf_bytes(&snapshot));
+    pg_buf_deinit(&snapshot);
+    return out;
+}
+
+static void vectors_check(const char *path, pg_buf made)
+{
     static uint8_t file[8192];
-    pg_buf made = vectors_make();
-    FILE *stream = fopen(PATH, "rb");
+    FILE *stream = fopen(path, "rb");
     assert_non_null(stream);
     size_t len = fread(file, 1, sizeof(file), stream);
     (void) fclose(stream);
@@ -325,14 +416,27 @@ static void test_catalogue__vectors__are_what_is_written(void **state)
     pg_buf_deinit(&made);
 }
 
-static int regenerate(void)
+static void test_catalogue__vectors__are_what_is_written(void **state)
 {
-    pg_buf made = vectors_make();
-    FILE *stream = fopen(PATH, "wb");
+    (void) state;
+    vectors_check(PATH, vectors_make());
+    vectors_check(PATH_PINS, vectors_pins_make());
+}
+
+static bool vectors_write(const char *path, pg_buf made)
+{
+    FILE *stream = fopen(path, "wb");
     bool is_written = stream != NULL && fwrite(made.ptr, 1, made.len, stream) == made.len;
     is_written = stream != NULL && fclose(stream) == 0 && is_written;
     pg_buf_deinit(&made);
-    return is_written ? EXIT_SUCCESS : EXIT_FAILURE;
+    return is_written;
+}
+
+static int regenerate(void)
+{
+    bool is_written = vectors_write(PATH, vectors_make());
+    return vectors_write(PATH_PINS, vectors_pins_make()) && is_written ? EXIT_SUCCESS
+                                                                       : EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
@@ -342,6 +446,8 @@ int main(int argc, char **argv)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_snapshot__read_and_written_again__is_the_same),
+        cmocka_unit_test(test_snapshot__pins__are_heard_as_they_were_told),
+        cmocka_unit_test(test_snapshot__version_2_without_pins_or_1_with__is_refused),
         cmocka_unit_test(test_snapshot__hosts_in_any_order__same_bytes),
         cmocka_unit_test(test_snapshot__damaged__is_refused_or_has_one_encoding),
         cmocka_unit_test(test_snapshot__out_of_order_or_twice__is_refused),
