@@ -10,6 +10,7 @@ const pg_option pg_common_options[] = {
 };
 
 const pg_command_group pg_command_groups[] = {
+    {"config", "the settings of a node"},
     {"block", "single public blocks, as IPFS has them"},
     {"link", "what links tell"},
     {"pin", "files that this node keeps"},
@@ -48,6 +49,10 @@ const pg_command *const pg_commands[] = {
     &pg_command_invite,
     &pg_command_join,
     &pg_command_stat,
+    &pg_command_config_get,
+    &pg_command_config_set,
+    &pg_command_config_unset,
+    &pg_command_config_check,
     &pg_command_devnet,
     &pg_command_version,
     &pg_command_completion,

@@ -4,8 +4,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#include <ini.h>
-
 #include "base/mem.h"
 #include "codec/multiaddr.h"
 #include "crypto/peer_id.h"
@@ -15,7 +13,7 @@ static void *member_of(pg_config *config, const pg_config_key *key)
     return (char *) config + key->offset;
 }
 
-static bool is_list(const pg_config_key *key)
+bool pg_config_is_list(const pg_config_key *key)
 {
     return key->type == PG_CONFIG_TYPE_ADDRS || key->type == PG_CONFIG_TYPE_PEERS;
 }
@@ -232,21 +230,36 @@ static pg_err value_set(pg_config *config, const pg_config_key *key, pg_str text
     return PG_ERR_BUG;
 }
 
-pg_err pg_config_set(pg_config *config, pg_config_layer layer, pg_str name, pg_str value)
+pg_err pg_config_find(pg_str name, const pg_config_key **out_key)
 {
     size_t count = 0;
     const pg_config_key *keys = pg_config_keys(&count);
     for (size_t i = 0; i < count; i++) {
         if (pg_str_equal(name, pg_str_make(keys[i].name))) {
-            if (value.len != 0 && memchr(value.ptr, '\0', value.len) != NULL) {
-                return pg_fail(PG_ERR_INVALID, "%s: the value has a NUL character", keys[i].name);
-            }
-            PG_TRY(value_set(config, &keys[i], value, config->layers[i] != (uint8_t) layer));
-            config->layers[i] = (uint8_t) layer;
+            *out_key = &keys[i];
             return PG_OK;
         }
     }
     return fail_unknown(name);
+}
+
+static uint8_t *layer_of(pg_config *config, const pg_config_key *key)
+{
+    size_t count = 0;
+    return &config->layers[key - pg_config_keys(&count)];
+}
+
+pg_err pg_config_set(pg_config *config, pg_config_layer layer, pg_str name, pg_str value)
+{
+    const pg_config_key *key = NULL;
+    PG_TRY(pg_config_find(name, &key));
+    if (value.len != 0 && memchr(value.ptr, '\0', value.len) != NULL) {
+        return pg_fail(PG_ERR_INVALID, "%s: the value has a NUL character", key->name);
+    }
+    uint8_t *set_by = layer_of(config, key);
+    PG_TRY(value_set(config, key, value, *set_by != (uint8_t) layer));
+    *set_by = (uint8_t) layer;
+    return PG_OK;
 }
 
 pg_err pg_config_set_pair(pg_config *config, pg_str pair)
@@ -267,7 +280,7 @@ pg_err pg_config_init(pg_config *config)
     pg_err err = PG_OK;
     for (size_t i = 0; i < count && err == PG_OK; i++) {
         pg_str rest = pg_str_make(keys[i].initial);
-        if (!is_list(&keys[i])) {
+        if (!pg_config_is_list(&keys[i])) {
             err = value_set(config, &keys[i], rest, false);
             continue;
         }
@@ -283,79 +296,54 @@ pg_err pg_config_init(pg_config *config)
     return err;
 }
 
-// ---- the file ----
+// ---- values as text ----
 
-typedef struct file_reader {
-    pg_config *config;
-    pg_str rest;
-    const char *name;
-    unsigned line; // the one being read, from 1
-    pg_err err;    // the first failure; its detail is in the error record
-} file_reader;
-
-// Give inih the next line, as fgets would.
-static char *on_ini_line(char *space, int space_len, void *user)
+// Write a number with the largest unit that leaves it whole.
+static pg_err quantity_write(uint64_t number, const unit *units, size_t unit_count, pg_buf *out)
 {
-    file_reader *reader = user;
-    if (reader->rest.len == 0 || reader->err != PG_OK) {
-        return NULL;
+    for (size_t i = unit_count; i > 0 && number != 0; i--) {
+        if (number % units[i - 1].factor == 0) {
+            return pg_buf_printf(out, "%llu%s", (unsigned long long) (number / units[i - 1].factor),
+                                 units[i - 1].suffix);
+        }
     }
-    reader->line++;
-    pg_str line;
-    reader->rest = pg_str_split(reader->rest, '\n', &line);
-    if (line.len > PG_CONFIG_LINE_BYTES_MAX || line.len + 2 > (size_t) space_len) {
-        reader->err = pg_fail(PG_ERR_INVALID, "%s: line %u: longer than %d characters",
-                              reader->name, reader->line, PG_CONFIG_LINE_BYTES_MAX);
-        return NULL;
-    }
-    if (memchr(line.ptr, '\0', line.len) != NULL) {
-        reader->err =
-            pg_fail(PG_ERR_INVALID, "%s: line %u: has a NUL character", reader->name, reader->line);
-        return NULL;
-    }
-    memcpy(space, line.ptr, line.len);
-    memcpy(space + line.len, "\n", 2);
-    return space;
+    return pg_buf_printf(out, "%llu", (unsigned long long) number);
 }
 
-static int on_ini_pair(void *user, const char *section, const char *key, const char *value)
+static pg_err list_write(const pg_config_list *list, pg_buf *out)
 {
-    file_reader *reader = user;
-    if (reader->err != PG_OK) {
-        return 0;
+    for (size_t i = 0; i < list->count; i++) {
+        PG_TRY(pg_buf_printf(out, "%s%s", i == 0 ? "" : "\n", list->items[i]));
     }
-    pg_buf name = {.max_len = 2 * PG_CONFIG_LINE_BYTES_MAX};
-    pg_err err = pg_buf_printf(&name, "%s.%s", section, key);
-    if (err == PG_OK) {
-        err = pg_config_set(reader->config, PG_CONFIG_LAYER_FILE, pg_buf_str(&name),
-                            pg_str_make(value));
-    }
-    pg_buf_deinit(&name);
-    if (err != PG_OK) {
-        reader->err = pg_error_wrap(err, "%s: line %u", reader->name, reader->line);
-    }
-    return err == PG_OK;
+    return PG_OK;
 }
 
-pg_err pg_config_parse(pg_config *config, pg_bytes text, const char *name)
+pg_err pg_config_format(const pg_config *config, const pg_config_key *key, pg_buf *out)
 {
-    if (text.len > PG_CONFIG_FILE_BYTES_MAX) {
-        return pg_fail(PG_ERR_INVALID, "%s: %zu bytes, at most %d", name, text.len,
-                       PG_CONFIG_FILE_BYTES_MAX);
+    const void *value = (const char *) config + key->offset;
+    switch (key->type) {
+    case PG_CONFIG_TYPE_BOOL:
+        return pg_buf_printf(out, "%s", *(const bool *) value ? "true" : "false");
+    case PG_CONFIG_TYPE_NUMBER:
+        return quantity_write(*(const uint64_t *) value, NULL, 0, out);
+    case PG_CONFIG_TYPE_BYTES:
+        return quantity_write(*(const uint64_t *) value, byte_units, PG_ARRAY_LEN(byte_units), out);
+    case PG_CONFIG_TYPE_DURATION:
+        return quantity_write(*(const uint64_t *) value, time_units, PG_ARRAY_LEN(time_units), out);
+    case PG_CONFIG_TYPE_TEXT:
+    case PG_CONFIG_TYPE_CHOICE:
+        return pg_buf_printf(out, "%s", *(char *const *) value);
+    case PG_CONFIG_TYPE_ADDRS:
+    case PG_CONFIG_TYPE_PEERS:
+        return list_write(value, out);
     }
-    file_reader reader = {.config = config,
-                          .rest = pg_str_make_len((const char *) text.ptr, text.len),
-                          .name = name,
-                          .err = PG_OK};
-    int line = ini_parse_stream(on_ini_line, &reader, on_ini_pair, &reader);
-    if (reader.err != PG_OK) {
-        return reader.err;
-    }
-    if (line > 0) {
-        return pg_fail(PG_ERR_INVALID, "%s: line %d: neither '[section]' nor 'key = value'", name,
-                       line);
-    }
-    return line == 0 ? PG_OK : PG_ERR_NOMEM;
+    return PG_ERR_BUG;
+}
+
+pg_config_layer pg_config_layer_of(const pg_config *config, const pg_config_key *key)
+{
+    size_t count = 0;
+    return (pg_config_layer) config->layers[key - pg_config_keys(&count)];
 }
 
 // ---- changes at run time, and the end ----
@@ -433,7 +421,7 @@ void pg_config_deinit(pg_config *config)
     const pg_config_key *keys = pg_config_keys(&count);
     for (size_t i = 0; i < count; i++) {
         void *value = member_of(config, &keys[i]);
-        if (is_list(&keys[i])) {
+        if (pg_config_is_list(&keys[i])) {
             list_clear(value);
         } else if (keys[i].type == PG_CONFIG_TYPE_TEXT || keys[i].type == PG_CONFIG_TYPE_CHOICE) {
             pg_mfree(*(char **) value);

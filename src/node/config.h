@@ -101,6 +101,12 @@ typedef struct pg_config_key {
 /** Return the table and, in *out_count, how many rows it has. Static storage, sorted by section. */
 const pg_config_key *pg_config_keys(size_t *out_count);
 
+/** Find a key by its name. Errors: PG_ERR_INVALID; the detail suggests the nearest one. */
+PG_NODISCARD pg_err pg_config_find(pg_str name, const pg_config_key **out_key);
+
+/** Return true for a key that may have several values. */
+bool pg_config_is_list(const pg_config_key *key);
+
 /** Set everything to its default. `config` is overwritten; end it with pg_config_deinit. Errors: PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_config_init(pg_config *config);
 
@@ -118,6 +124,13 @@ PG_NODISCARD pg_err pg_config_set_pair(pg_config *config, pg_str pair);
  *  Errors: PG_ERR_INVALID with line and key in the detail, PG_ERR_NOMEM. The configuration is then partly changed.
  *  Cost: O(len).   Thread: any. */
 PG_NODISCARD pg_err pg_config_parse(pg_config *config, pg_bytes text, const char *name);
+
+/** Append the value of a key as text that pg_config_set reads as the same; those of a list with newlines between. Errors as pg_buf_reserve. */
+PG_NODISCARD pg_err pg_config_format(const pg_config *config, const pg_config_key *key,
+                                     pg_buf *out);
+
+/** Return the layer that last set a key. */
+pg_config_layer pg_config_layer_of(const pg_config *config, const pg_config_key *key);
 
 /** Take over from `from` the values of those keys that may change at run time, and return how many differed. `from` gets the old
  *  ones; free it as usual. *out_fixed is the name of a key that differs but needs a restart, or NULL. */
