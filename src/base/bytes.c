@@ -20,6 +20,16 @@ pg_bytes pg_bytes_slice(pg_bytes bytes, size_t offset, size_t len)
     return pg_bytes_make(bytes.ptr + offset, pg_min_size(len, bytes.len - offset));
 }
 
+size_t pg_bytes_read(pg_bytes *rest, pg_mut_bytes space)
+{
+    size_t len = rest->len < space.len ? rest->len : space.len;
+    if (len > 0) {
+        memcpy(space.ptr, rest->ptr, len);
+    }
+    *rest = pg_bytes_slice(*rest, len, rest->len);
+    return len;
+}
+
 bool pg_bytes_equal(pg_bytes a, pg_bytes b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);

@@ -57,6 +57,9 @@ static inline pg_bytes pg_bytes_const(pg_mut_bytes bytes)
 /** Return the part of `bytes` from `offset`, at most `len` long; empty beyond the end. */
 pg_bytes pg_bytes_slice(pg_bytes bytes, size_t offset, size_t len);
 
+/** Copy what fits from the front of *rest into `space`, take it off *rest, and return how much that was. */
+size_t pg_bytes_read(pg_bytes *rest, pg_mut_bytes space);
+
 /** Return true when both have the same content. Not constant time: use pg_secret_equal on secrets. */
 bool pg_bytes_equal(pg_bytes a, pg_bytes b);
 

@@ -19,7 +19,7 @@ typedef struct pin_run {
     pg_invocation *invocation;
     pg_link_text link;
     pg_buf body;
-    size_t sent; // of the body
+    pg_bytes rest; // of the body, to be sent
     pg_client *client;
     pg_progress progress;
     json_object *answer;
@@ -30,12 +30,7 @@ typedef struct pin_run {
 static pg_err on_read(pg_mut_bytes space, size_t *out_len, void *user)
 {
     pin_run *run = user;
-    size_t len = pg_min_size(space.len, run->body.len - run->sent);
-    if (len > 0) {
-        memcpy(space.ptr, run->body.ptr + run->sent, len);
-    }
-    run->sent += len;
-    *out_len = len;
+    *out_len = pg_bytes_read(&run->rest, space);
     return PG_OK;
 }
 
@@ -51,6 +46,7 @@ static void on_progress(const pg_client_progress *now, void *user)
 static pg_err pin_job(void *arg)
 {
     pin_run *run = arg;
+    run->rest = pg_buf_bytes(&run->body);
     const pg_upload upload = {
         .path = "/api/v1/pins",
         .type = "application/json",

@@ -12,6 +12,20 @@
 #include "base/bytes.h"
 #include "base/mem.h"
 
+static void test_bytes__read_in_pieces__each_once_and_nothing_at_the_end(void **state)
+{
+    (void) state;
+    uint8_t space[4] = {0};
+    pg_bytes rest = PG_BYTES_LIT("abcdef");
+    assert_int_equal(pg_bytes_read(&rest, PG_MUT_BYTES_OF(space)), 4);
+    assert_memory_equal(space, "abcd", 4);
+    assert_int_equal(pg_bytes_read(&rest, pg_mut_bytes_make(NULL, 0)), 0);
+    assert_int_equal(pg_bytes_read(&rest, PG_MUT_BYTES_OF(space)), 2);
+    assert_memory_equal(space, "efcd", 4);
+    assert_int_equal(pg_bytes_read(&rest, PG_MUT_BYTES_OF(space)), 0);
+    assert_int_equal(rest.len, 0);
+}
+
 static void test_bytes__slices__stay_inside(void **state)
 {
     (void) state;
@@ -167,6 +181,7 @@ static void test_writer__beyond_the_end__fails_for_good(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bytes__read_in_pieces__each_once_and_nothing_at_the_end),
         cmocka_unit_test(test_bytes__slices__stay_inside),
         cmocka_unit_test(test_bytes__comparisons__order_by_content_then_length),
         cmocka_unit_test(test_buf__appends__grow_and_keep_the_content),
