@@ -49,15 +49,6 @@ typedef struct subject {
     size_t written;
 } subject;
 
-static pg_err on_read(pg_mut_bytes space, size_t *out_len, void *user)
-{
-    subject *s = user;
-    *out_len = pg_min_size(space.len, FILE_BYTES - s->read);
-    memcpy(space.ptr, s->plain + s->read, *out_len);
-    s->read += *out_len;
-    return PG_OK;
-}
-
 static pg_err on_put_shards(const pg_shard *shards, unsigned count, void *user)
 {
     subject *s = user;
@@ -126,13 +117,13 @@ static pg_err encode_run(void *arg)
     subject *s = arg;
     pg_files_encoding encoding = {
         .code = PG_CODE_DEFAULT, .file_key = &s->key, .random = pg_random_bytes};
-    pg_files_source source = {on_read, s};
+    pg_bytes rest = {s->plain, FILE_BYTES};
+    const pg_files_source source = pg_files_source_of(&rest);
     pg_files_sink sink = {.put_shards = on_put_shards,
                           .put_descriptor = on_put_descriptor,
                           .put_root = on_put_root,
                           .user = s};
     pg_files_encoded encoded;
-    s->read = 0;
     PG_TRY(pg_files_encode_stream(&encoding, &source, &sink, &encoded));
     s->encoded = s->keep ? encoded : s->encoded;
     s->keep = false;

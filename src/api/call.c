@@ -98,7 +98,32 @@ uint64_t pg_api_body_bytes(const pg_api_call *call)
     return call->body_bytes;
 }
 
-pg_err pg_api_read(pg_api_call *call, pg_mut_bytes space, size_t *out_len)
+/** How long to wait for a body. */
+typedef struct patience {
+    pg_time deadline; // for all that is wanted: then what came is enough
+    int64_t idle_ms;  // for the next of it
+} patience;
+
+// Wait until more came, `deadline` is over, or the client was silent for too long.
+static pg_err body_await(pg_api_call *call, const patience *until)
+{
+    const size_t seen = call->space_len;
+    const pg_time idle = pg_after(PG_MS(until->idle_ms));
+    if (call->connection == NULL) {
+        return pg_fail(PG_ERR_RESET, "the client is gone");
+    }
+    pg_err err = pg_waitq_wait(&call->reader, until->deadline < idle ? until->deadline : idle);
+    if (err != PG_ERR_TIMEOUT) {
+        return err;
+    }
+    if (until->deadline <= pg_now()) {
+        return err;
+    }
+    return call->space_len > seen ? PG_OK : pg_fail(err, "the client sends no more");
+}
+
+static pg_err body_fill(pg_api_call *call, pg_mut_bytes space, const patience *until,
+                        size_t *out_len)
 {
     pg_err err = PG_OK;
     call->is_wanted = true;
@@ -106,20 +131,30 @@ pg_err pg_api_read(pg_api_call *call, pg_mut_bytes space, size_t *out_len)
     call->space_len = 0;
     call_poke(call);
     while (err == PG_OK && call->space_len < space.len && call->state < CALL_STATE_WHOLE) {
-        size_t seen = call->space_len;
-        err = call->connection == NULL
-                  ? pg_fail(PG_ERR_RESET, "the client is gone")
-                  : pg_waitq_wait(&call->reader, pg_after(PG_MS(PG_API_STREAM_IDLE_MS)));
-        if (err == PG_ERR_TIMEOUT && call->space_len > seen) {
-            err = PG_OK; // it comes slowly
-        }
+        err = body_await(call, until);
+    }
+    if (err == PG_ERR_TIMEOUT && call->space_len > 0 && until->deadline <= pg_now()) {
+        err = PG_OK;
     }
     if (err == PG_OK) {
         *out_len = call->space_len;
     }
     call->space = (pg_mut_bytes){0};
     call->space_len = 0;
-    return err == PG_ERR_TIMEOUT ? pg_fail(err, "the client sends no more") : err;
+    return err;
+}
+
+pg_err pg_api_read(pg_api_call *call, pg_mut_bytes space, size_t *out_len)
+{
+    const patience until = {PG_FOREVER, PG_API_STREAM_IDLE_MS};
+    return body_fill(call, space, &until, out_len);
+}
+
+pg_err pg_api_read_until(pg_api_call *call, pg_mut_bytes space, pg_time deadline, size_t *out_len)
+{
+    const patience until = {deadline, PG_API_SOURCE_IDLE_MS};
+    idle_set(call, PG_API_SOURCE_IDLE_MS / 1000 + PG_API_IDLE_SECONDS); // the fiber gives up first
+    return body_fill(call, space, &until, out_len);
 }
 
 void pg_api_answer(pg_api_call *call, const char *type, uint64_t length)

@@ -38,6 +38,9 @@
 /** A body of which nothing comes, or an answer of which nothing is taken, for so long is given up: a pipe may be slow, a video may pause. */
 #define PG_API_STREAM_IDLE_MS (10 * 60 * 1000)
 
+/** The same for what is being put: a log that is followed may be silent for hours, while its hosts keep what came before. */
+#define PG_API_SOURCE_IDLE_MS (24 * 60 * 60 * 1000)
+
 /** After a failure the rest of a body is read and dropped for so long, so that the client hears of it; then the connection is closed. */
 #define PG_API_DRAIN_MS 5000
 

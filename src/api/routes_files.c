@@ -123,10 +123,10 @@ static pg_err put_options_read(const pg_api_request *request, pg_put_options *op
                       length == UINT64_MAX ? 0 : length + options->start, &options->total_bytes);
 }
 
-static pg_err on_put_read(pg_mut_bytes space, size_t *out_len, void *user)
+static pg_err on_put_read(pg_mut_bytes space, pg_time deadline, size_t *out_len, void *user)
 {
     const transfer_job *job = user;
-    return pg_api_read(job->call, space, out_len);
+    return pg_api_read_until(job->call, space, deadline, out_len);
 }
 
 static pg_err files_post(const pg_api_request *request, json_object **out_body)

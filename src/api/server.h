@@ -81,6 +81,12 @@ uint64_t pg_api_body_bytes(const pg_api_call *call);
  *  Errors: PG_ERR_RESET (the client is gone), PG_ERR_TIMEOUT (nothing came for PG_API_STREAM_IDLE_MS), PG_ERR_CANCELLED. */
 PG_NODISCARD pg_err pg_api_read(pg_api_call *call, pg_mut_bytes space, size_t *out_len);
 
+/** Read what comes of the body until the deadline: *out_len may be short then too, and is 0 only at the end. Its client may be silent for
+ *  PG_API_SOURCE_IDLE_MS. Parks: yes.
+ *  Errors: PG_ERR_TIMEOUT (nothing came until then), as pg_api_read. */
+PG_NODISCARD pg_err pg_api_read_until(pg_api_call *call, pg_mut_bytes space, pg_time deadline,
+                                      size_t *out_len);
+
 #define PG_API_LENGTH_UNKNOWN UINT64_MAX
 
 /** Say how a streamed answer looks. Nothing is sent before the first pg_api_write, or the end of the handler with PG_OK.

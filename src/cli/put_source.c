@@ -144,7 +144,7 @@ pg_err pg_put_source_read(pg_mut_bytes space, size_t *out_len, void *user)
     } else if (source->stream_fd >= 0) {
         PG_TRY(stream_read(source, space, out_len));
     } else {
-        PG_TRY(pg_source_read(space, out_len, &source->file));
+        PG_TRY(pg_source_read(&source->file, space, out_len));
         // The last bytes are given out only when the file is still what it was: after them nobody asks for more.
         if (source->read_bytes + *out_len == source->size_bytes) {
             PG_TRY(pg_source_check(&source->file));

@@ -93,10 +93,18 @@ static void tell(const encode_run *run, const pg_files_encoded *encoded, pg_code
     pg_output_object(run->output, object);
 }
 
+// A set of folders promises nothing before it is complete: nobody waits for what came so far.
+static pg_err on_read(pg_mut_bytes space, pg_time deadline, size_t *out_len, void *user)
+{
+    encode_run *run = user;
+    (void) deadline;
+    return pg_source_read(&run->source, space, out_len);
+}
+
 static pg_err encode_all(encode_run *run, const pg_files_encoding *encoding,
                          pg_files_encoded *out_encoded)
 {
-    pg_files_source source = {pg_source_read, &run->source};
+    pg_files_source source = {on_read, run};
     pg_files_sink sink = {
         .put_shards = on_shards,
         .put_descriptor = on_descriptor,

@@ -31,9 +31,8 @@ static pg_err fail_changed(const pg_source *source, uint64_t size_bytes)
                    (unsigned long long) size_bytes);
 }
 
-pg_err pg_source_read(pg_mut_bytes space, size_t *out_len, void *user)
+pg_err pg_source_read(pg_source *source, pg_mut_bytes space, size_t *out_len)
 {
-    pg_source *source = user;
     size_t len = 0;
     if (source->is_stream) {
         PG_TRY(pg_error_wrap(pg_file_read(source->file, space, out_len), "%s", source->path));

@@ -24,9 +24,9 @@ typedef struct pg_source {
 /** Open `path`, "-" for standard input. Parks: yes. Errors: PG_ERR_INVALID (a folder), as pg_file_open. */
 PG_NODISCARD pg_err pg_source_open(pg_source *source, const char *path);
 
-/** Read the next bytes: short only at the end. The signature of pg_files_source. Parks: yes.
+/** Read the next bytes: short only at the end. Parks: yes.
  *  Errors: PG_ERR_CHANGED (the file got shorter), PG_ERR_IO */
-PG_NODISCARD pg_err pg_source_read(pg_mut_bytes space, size_t *out_len, void *user);
+PG_NODISCARD pg_err pg_source_read(pg_source *source, pg_mut_bytes space, size_t *out_len);
 
 /** Check after the last read that the file is still what it was. Parks: yes. Errors: PG_ERR_CHANGED, PG_ERR_IO. */
 PG_NODISCARD pg_err pg_source_check(pg_source *source);

@@ -12,11 +12,18 @@
 // A list of extents in a root: what a root block has room for beside the longest name.
 #define LIST_BYTES_MAX (PG_ROOT_BYTES_MAX - 1024U)
 
+/** What a lane brings to the back. */
+typedef enum lane_load {
+    LOAD_SEGMENT,
+    LOAD_CLOSE, // the extent at hand is complete
+    LOAD_END,   // so is the stream
+} lane_load;
+
 /** One segment in work. */
 typedef struct lane {
     struct encoder *encoder;
     pg_lane_state state;
-    bool end;                                      // no segment: the stream ends here
+    lane_load load;
     uint32_t segment;                              // its number in the extent; 0 begins one
     uint8_t descriptor_nonce[PG_AEAD_NONCE_BYTES]; // with segment 0
     pg_segment_info info;
@@ -24,13 +31,23 @@ typedef struct lane {
     pg_segment_coder coder;
 } lane;
 
+/** Where the front is. */
+typedef struct front {
+    uint64_t turn; // lanes handed on so far
+    uint8_t extent_id[PG_EXTENT_ID_BYTES];
+    uint32_t segment;   // number of the next in the extent at hand; 0 = none is open
+    pg_time open_until; // when that is closed; PG_FOREVER = nothing of it came yet
+    bool is_end;        // of the stream
+} front;
+
 /** One level of a file: the file itself, or a list of extents of the level below. */
 typedef struct encoder {
     const pg_files_encoding *encoding;
     const pg_files_source *source;
     const pg_files_sink *sink;
     pg_files_encoded *totals;
-    pg_bytes head; // bytes of the source that were read already
+    pg_bytes head;      // bytes of the source that were read already
+    pg_time head_until; // when the extent that begins with them is closed
     uint32_t level;
     uint32_t segment_bytes;
     uint32_t extent_segments;
@@ -55,64 +72,129 @@ static unsigned lanes_wanted(const pg_files_sink *sink)
                                       : (unsigned) pg_min_size(pg_cpu_count() + 2U, PG_LANES_MAX);
 }
 
-/** Read the next segment into the lane; *out_len is short only at the end of the stream. */
-static pg_err fill(encoder *enc, lane *to, size_t *out_len)
+/** Read what comes until the extent at hand is closed; *out_is_end tells that nothing follows. */
+static pg_err source_read(const pg_files_source *source, pg_mut_bytes space, pg_time deadline,
+                          size_t *out_len, bool *out_is_end)
 {
-    size_t from_head = pg_min_size(enc->head.len, enc->segment_bytes);
-    size_t len = 0;
-    if (from_head > 0) {
-        memcpy(to->coder.plain, enc->head.ptr, from_head);
-        enc->head = pg_bytes_slice(enc->head, from_head, enc->head.len);
+    pg_err err = source->read(space, deadline, out_len, source->user);
+    if (err == PG_ERR_TIMEOUT && pg_now() >= deadline) {
+        *out_len = 0;
+        return PG_OK;
     }
-    pg_mut_bytes space = {to->coder.plain + from_head, enc->segment_bytes - from_head};
-    if (space.len > 0) {
-        PG_TRY(enc->source->read(space, &len, enc->source->user));
+    PG_TRY(err);
+    // One that is short for its deadline, and at the end at once, says so when it is asked again.
+    *out_is_end = *out_len == 0 || (*out_len < space.len && pg_now() < deadline);
+    return PG_OK;
+}
+
+/** The same for the first bytes of an extent: its time begins with the first of them, however long that takes. */
+static pg_err source_begin(const pg_files_source *source, pg_mut_bytes space, pg_time *out_until,
+                           size_t *out_len, bool *out_is_end)
+{
+    size_t first = 0;
+    size_t len = 0;
+    PG_TRY(source_read(source, pg_mut_bytes_make(space.ptr, 1), PG_FOREVER, &first, out_is_end));
+    *out_until = pg_after(PG_MINUTES(PG_EXTENT_MINUTES_MAX));
+    if (!*out_is_end && space.len > 1) {
+        PG_TRY(source_read(source, pg_mut_bytes_make(space.ptr + 1, space.len - 1), *out_until,
+                           &len, out_is_end));
+    }
+    *out_len = first + len;
+    return PG_OK;
+}
+
+/** Read the next segment into the lane; *out_len is short at the end of the stream and when the time of the extent is up. */
+static pg_err fill(encoder *enc, front *at, lane *to, size_t *out_len)
+{
+    pg_mut_bytes space = {to->coder.plain, enc->segment_bytes};
+    size_t from_head = pg_bytes_read(&enc->head, space);
+    size_t len = 0;
+    space = pg_mut_bytes_make(space.ptr + from_head, space.len - from_head);
+    if (from_head > 0 && at->open_until == PG_FOREVER) {
+        at->open_until = enc->head_until;
+    }
+    if (space.len > 0 && at->open_until == PG_FOREVER) {
+        PG_TRY(source_begin(enc->source, space, &at->open_until, &len, &at->is_end));
+    } else if (space.len > 0) {
+        PG_TRY(source_read(enc->source, space, at->open_until, &len, &at->is_end));
     }
     *out_len = from_head + len;
     return PG_OK;
 }
 
+static pg_err lane_take(encoder *enc, const front *at, lane **out_lane)
+{
+    *out_lane = &enc->lane[at->turn % enc->lane_count];
+    return pg_lanes_wait(&enc->lanes, &(*out_lane)->state, PG_LANE_STATE_FREE);
+}
+
+static void lane_give(encoder *enc, front *at, lane *to, lane_load load)
+{
+    to->load = load;
+    at->turn++;
+    pg_lanes_set(&enc->lanes, &to->state, PG_LANE_STATE_READY);
+}
+
+/** Give a lane the segment that was read into it. All that is random is drawn here, in the order of the stream: the same source of it gives
+ *  the same blocks. */
+static void segment_give(encoder *enc, front *at, lane *to, size_t len)
+{
+    to->segment = at->segment++;
+    to->info = (pg_segment_info){
+        .plain_bytes = (uint32_t) len,
+        .flags = enc->encoding->no_compress ? PG_SEGMENT_FLAG_FULL : 0,
+    };
+    if (to->segment == 0) {
+        enc->encoding->random(PG_MUT_BYTES_OF(at->extent_id));
+        enc->encoding->random(PG_MUT_BYTES_OF(to->descriptor_nonce));
+    }
+    enc->encoding->random(PG_MUT_BYTES_OF(to->info.nonce));
+    pg_segment_coder_choose(&to->coder, enc->encoding->file_key, at->extent_id, enc->level);
+    lane_give(enc, at, to, LOAD_SEGMENT);
+}
+
+/** Go on with the extent of an earlier run, unless its last segment is a short one, behind which none can follow. */
+static front front_make(const encoder *enc)
+{
+    front at = {.open_until = PG_FOREVER};
+    const pg_descriptor *so_far = &enc->descriptor;
+    if (enc->begun) {
+        bool is_short =
+            so_far->segments[so_far->segment_count - 1].plain_bytes < enc->segment_bytes;
+        memcpy(at.extent_id, so_far->extent_id, sizeof(at.extent_id));
+        at.segment = so_far->segment_count;
+        at.open_until = is_short ? pg_now() : pg_after(PG_MINUTES(PG_EXTENT_MINUTES_MAX));
+    }
+    return at;
+}
+
+/** The extent at hand is complete. */
+static void extent_give(encoder *enc, front *at, lane *to)
+{
+    lane_give(enc, at, to, LOAD_CLOSE);
+    at->segment = 0;
+    at->open_until = PG_FOREVER;
+}
+
 static pg_err read_segments(encoder *enc)
 {
-    // All that is random is drawn here, in the order of the stream: the same source of it gives the same blocks.
-    uint8_t extent_id[PG_EXTENT_ID_BYTES] = {0};
-    size_t len = enc->segment_bytes;
-    uint32_t segment = 0;
-    pg_time open_until = PG_FOREVER;
-    uint64_t i = 0;
-    if (enc->begun) { // in an earlier run
-        memcpy(extent_id, enc->descriptor.extent_id, sizeof(extent_id));
-        segment = enc->descriptor.segment_count;
-        open_until = pg_after(PG_MINUTES(PG_EXTENT_MINUTES_MAX));
+    front at = front_make(enc);
+    lane *to = NULL;
+    while (!at.is_end) {
+        bool is_full = at.segment == enc->extent_segments;
+        size_t len = 0;
+        PG_TRY(lane_take(enc, &at, &to));
+        if (at.segment > 0 && (is_full || pg_now() >= at.open_until)) {
+            extent_give(enc, &at, to);
+            continue;
+        }
+        PG_TRY(fill(enc, &at, to, &len)); // short but at the end: the time is up, which comes next
+        if (len > 0) {
+            segment_give(enc, &at, to, len);
+        }
     }
-    for (; len == enc->segment_bytes; i++) {
-        lane *to = &enc->lane[i % enc->lane_count];
-        PG_TRY(pg_lanes_wait(&enc->lanes, &to->state, PG_LANE_STATE_FREE));
-        PG_TRY(fill(enc, to, &len));
-        if (len == 0) {
-            break;
-        }
-        if (segment == enc->extent_segments || pg_now() > open_until) {
-            segment = 0;
-        }
-        to->segment = segment++;
-        to->info = (pg_segment_info){
-            .plain_bytes = (uint32_t) len,
-            .flags = enc->encoding->no_compress ? PG_SEGMENT_FLAG_FULL : 0,
-        };
-        if (to->segment == 0) {
-            open_until = pg_after(PG_MINUTES(PG_EXTENT_MINUTES_MAX));
-            enc->encoding->random(PG_MUT_BYTES_OF(extent_id));
-            enc->encoding->random(PG_MUT_BYTES_OF(to->descriptor_nonce));
-        }
-        enc->encoding->random(PG_MUT_BYTES_OF(to->info.nonce));
-        pg_segment_coder_choose(&to->coder, enc->encoding->file_key, extent_id, enc->level);
-        pg_lanes_set(&enc->lanes, &to->state, PG_LANE_STATE_READY);
-    }
-    lane *last = &enc->lane[i % enc->lane_count];
-    PG_TRY(pg_lanes_wait(&enc->lanes, &last->state, PG_LANE_STATE_FREE));
-    last->end = true;
-    pg_lanes_set(&enc->lanes, &last->state, PG_LANE_STATE_READY);
+    PG_TRY(lane_take(enc, &at, &to));
+    lane_give(enc, &at, to, LOAD_END);
     return PG_OK;
 }
 
@@ -154,13 +236,13 @@ static pg_err place_segment(lane *self)
 
 static pg_err work(lane *self)
 {
-    for (bool end = false; !end;) {
+    for (lane_load load = LOAD_SEGMENT; load != LOAD_END;) {
         PG_TRY(pg_lanes_wait(&self->encoder->lanes, &self->state, PG_LANE_STATE_READY));
-        end = self->end;
-        if (!end) {
+        load = self->load;
+        if (load == LOAD_SEGMENT) {
             PG_TRY(pg_offload(seal_job, self));
         }
-        if (!end && self->encoder->sink->place_shards != NULL) {
+        if (load == LOAD_SEGMENT && self->encoder->sink->place_shards != NULL) {
             PG_TRY(place_segment(self));
         }
         pg_lanes_set(&self->encoder->lanes, &self->state, PG_LANE_STATE_DONE);
@@ -236,26 +318,29 @@ static pg_err note(const encoder *enc, bool open)
                                                      : enc->sink->note(&state, enc->sink->user);
 }
 
-/** The back: take the segments in order, close an extent when the next begins. */
+/** The back: take the segments in order, and close each extent. */
 static pg_err put_segments(encoder *enc)
 {
     bool is_open = enc->begun;
     for (uint64_t i = 0;; i++) {
         lane *from = &enc->lane[i % enc->lane_count];
         PG_TRY(pg_lanes_wait(&enc->lanes, &from->state, PG_LANE_STATE_DONE));
-        if (is_open && (from->end || from->segment == 0)) {
+        if (from->load != LOAD_SEGMENT && is_open) {
             PG_TRY(close_extent(enc));
             PG_TRY(note(enc, false));
+            is_open = false;
         }
-        is_open = true;
-        if (from->end) {
+        if (from->load == LOAD_END) {
             return PG_OK;
         }
-        if (from->segment == 0) {
+        if (from->load == LOAD_SEGMENT && from->segment == 0) {
             PG_TRY(open_extent(enc, from));
+            is_open = true;
         }
-        PG_TRY(put_segment(enc, from));
-        PG_TRY(note(enc, true));
+        if (from->load == LOAD_SEGMENT) {
+            PG_TRY(put_segment(enc, from));
+            PG_TRY(note(enc, true));
+        }
         pg_lanes_set(&enc->lanes, &from->state, PG_LANE_STATE_FREE);
     }
 }
@@ -351,16 +436,16 @@ static pg_err encode_level(encoder *enc, pg_buf *out_list)
     return err;
 }
 
-/** Reads a list of extents as the bytes of a file. */
-static pg_err on_list_read(pg_mut_bytes space, size_t *out_len, void *user)
+static pg_err on_memory_read(pg_mut_bytes space, pg_time deadline, size_t *out_len, void *user)
 {
-    pg_bytes *rest = user;
-    *out_len = pg_min_size(space.len, rest->len);
-    if (*out_len > 0) {
-        memcpy(space.ptr, rest->ptr, *out_len);
-    }
-    *rest = pg_bytes_slice(*rest, *out_len, rest->len);
+    (void) deadline;
+    *out_len = pg_bytes_read(user, space);
     return PG_OK;
+}
+
+pg_files_source pg_files_source_of(pg_bytes *rest)
+{
+    return (pg_files_source){on_memory_read, rest};
 }
 
 /** Encode a list that is too long for a root as a file of the next level, until one fits. */
@@ -374,7 +459,7 @@ static pg_err shorten_list(const pg_files_encoding *encoding, const pg_files_sin
                            PG_LEVELS_MAX);
         }
         pg_bytes rest = pg_buf_bytes(&root->extents);
-        pg_files_source source = {on_list_read, &rest};
+        const pg_files_source source = pg_files_source_of(&rest);
         encoder enc = {.encoding = encoding,
                        .source = &source,
                        .sink = sink,
@@ -410,18 +495,52 @@ static pg_err put_root(const pg_files_encoding *encoding, const pg_files_sink *s
     return err;
 }
 
-/** Encode what begins with `head`: inline when that is all, else in extents. */
+/** The first bytes of a source. */
+typedef struct head {
+    pg_buf space;
+    size_t len;
+    pg_time until; // when an extent that begins with them is closed
+    bool is_end;   // they are all
+} head;
+
+/** Read as much as tells whether the file stands in its root. One that goes on with an earlier run does not. */
+static pg_err head_read(const pg_files_encoding *encoding, const pg_files_source *source,
+                        head *first)
+{
+    uint8_t *space = NULL;
+    if (encoding->resume != NULL) {
+        return PG_OK;
+    }
+    PG_TRY(pg_buf_extend(&first->space, PG_INLINE_BYTES_MAX + 1, &space));
+    return source_begin(source, pg_mut_bytes_make(space, first->space.len), &first->until,
+                        &first->len, &first->is_end);
+}
+
+static void head_deinit(head *first)
+{
+    if (first->space.ptr != NULL) {
+        pg_wipe(first->space.ptr, first->space.len);
+    }
+    pg_buf_deinit(&first->space);
+}
+
+/** Encode what begins with `first`: inline when that is all, else in extents. */
 static pg_err encode_content(const pg_files_encoding *encoding, const pg_files_source *source,
-                             const pg_files_sink *sink, pg_bytes head, pg_files_encoded *totals,
+                             const pg_files_sink *sink, const head *first, pg_files_encoded *totals,
                              pg_root *root)
 {
-    if (head.len <= PG_INLINE_BYTES_MAX && encoding->resume == NULL) {
-        totals->size_bytes = head.len;
-        totals->packed_bytes = head.len;
-        return pg_buf_append(&root->content, head);
+    pg_bytes bytes = pg_bytes_make(first->space.ptr, first->len);
+    if (first->is_end) {
+        totals->size_bytes = bytes.len;
+        totals->packed_bytes = bytes.len;
+        return pg_buf_append(&root->content, bytes);
     }
-    encoder enc = {
-        .encoding = encoding, .source = source, .sink = sink, .totals = totals, .head = head};
+    encoder enc = {.encoding = encoding,
+                   .source = source,
+                   .sink = sink,
+                   .totals = totals,
+                   .head = bytes,
+                   .head_until = first->until};
     PG_TRY(encode_level(&enc, &root->extents));
     return shorten_list(encoding, sink, totals, root);
 }
@@ -433,18 +552,13 @@ pg_err pg_files_encode_stream(const pg_files_encoding *encoding, const pg_files_
     PG_TRY(pg_root_check_name(encoding->name));
     pg_files_encoded totals = {0};
     pg_root root = {0};
-    pg_buf head = {0};
-    uint8_t *space = NULL;
-    size_t len = 0;
+    head first = {.len = 0};
     if (encoding->resume != NULL) {
         totals = *encoding->resume->totals;
     }
-    pg_err err = pg_buf_extend(&head, PG_INLINE_BYTES_MAX + 1, &space);
-    if (err == PG_OK && encoding->resume == NULL) { // else it is longer than what stands in a root
-        err = source->read(pg_mut_bytes_make(space, head.len), &len, source->user);
-    }
+    pg_err err = head_read(encoding, source, &first);
     if (err == PG_OK) {
-        err = encode_content(encoding, source, sink, pg_bytes_make(space, len), &totals, &root);
+        err = encode_content(encoding, source, sink, &first, &totals, &root);
     }
     if (err == PG_OK) {
         err = put_root(encoding, sink, &totals, &root);
@@ -452,10 +566,7 @@ pg_err pg_files_encode_stream(const pg_files_encoding *encoding, const pg_files_
     if (err == PG_OK) {
         *out_encoded = totals;
     }
-    if (head.ptr != NULL) {
-        pg_wipe(head.ptr, head.len);
-    }
-    pg_buf_deinit(&head);
+    head_deinit(&first);
     pg_root_deinit(&root);
     return err;
 }

@@ -18,6 +18,7 @@
 #include "files/descriptor.h"
 #include "files/extents.h"
 #include "files/root.h"
+#include "runtime/time.h"
 
 /** One shard on its way out. */
 typedef struct pg_shard {
@@ -28,10 +29,14 @@ typedef struct pg_shard {
 
 /** Where the bytes come from. */
 typedef struct pg_files_source {
-    /** Fill `space` or come to the end: *out_len may be short only there. May park. */
-    pg_err (*read)(pg_mut_bytes space, size_t *out_len, void *user);
+    /** Fill `space`, come to the end, or give what came until the deadline: *out_len may be short only then, and is 0 only at the end. With
+     *  nothing at the deadline: PG_ERR_TIMEOUT. What is always there (a file, memory) need not look at it. May park. */
+    pg_err (*read)(pg_mut_bytes space, pg_time deadline, size_t *out_len, void *user);
     void *user;
 } pg_files_source;
+
+/** Read *rest from memory, which goes on meanwhile. Both are borrowed as long as the source is used. */
+pg_files_source pg_files_source_of(pg_bytes *rest);
 
 /** Which segment of which extent shards belong to. Borrowed for the call. */
 typedef struct pg_segment_place {
@@ -98,8 +103,8 @@ typedef struct pg_files_encoding {
     uint32_t list_bytes; // of a list of extents in a root
 } pg_files_encoding;
 
-/** Encode a stream. Holds up to PG_LANES_MAX segments, fewer on few cores. An extent ends at 1 GiB, or with the segment that is on
- *  PG_EXTENT_MINUTES_MAX after it began. Parks: yes.
+/** Encode a stream. Holds up to PG_LANES_MAX segments, fewer on few cores. An extent is closed at 1 GiB, or PG_EXTENT_MINUTES_MAX after its
+ *  first byte came: with what came until then as a short last segment, also while the source is silent. Parks: yes.
  *  out_encoded  written only on PG_OK
  *  Errors       those of the callbacks, PG_ERR_INVALID (code or name), PG_ERR_NOMEM, PG_ERR_CANCELLED */
 PG_NODISCARD pg_err pg_files_encode_stream(const pg_files_encoding *encoding,

@@ -319,23 +319,6 @@ static pg_err look(pg_files *files, bool *out_foreign)
 
 // ---- Publishing
 
-/** A snapshot being read. */
-typedef struct cursor {
-    pg_bytes rest;
-} cursor;
-
-static pg_err on_read(pg_mut_bytes space, size_t *out_len, void *user)
-{
-    cursor *self = user;
-    size_t len = pg_min_size(space.len, self->rest.len);
-    if (len > 0) {
-        memcpy(space.ptr, self->rest.ptr, len);
-    }
-    self->rest = pg_bytes_slice(self->rest, len, self->rest.len);
-    *out_len = len;
-    return PG_OK;
-}
-
 /** Check that a version is with hosts, not only here. */
 static pg_err version_check(pg_files *files, const pg_cid *root)
 {
@@ -356,15 +339,15 @@ static pg_err version_check(pg_files *files, const pg_cid *root)
 
 static pg_err version_put(pg_files *files, pg_bytes snapshot, pg_cid *out_root)
 {
-    cursor at = {snapshot};
     pg_key key PG_CLEANUP(pg_key_wipe) = {0};
-    const pg_files_source source = {on_read, &at};
+    const uint64_t bytes = snapshot.len;
+    const pg_files_source source = pg_files_source_of(&snapshot);
     pg_file_entry *entry = PG_NEW(pg_file_entry);
     if (entry == NULL) {
         return PG_ERR_NOMEM;
     }
     pg_catalogue_key(files->config.owner, &key);
-    pg_err err = pg_files_put_version(files, &key, snapshot.len, &source, entry);
+    pg_err err = pg_files_put_version(files, &key, bytes, &source, entry);
     if (err == PG_OK) {
         *out_root = entry->link.root;
         pg_file_entry_deinit(entry);

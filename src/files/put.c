@@ -17,6 +17,7 @@
 typedef struct open_extent {
     bool is_used;
     bool is_ready; // upload or err is set
+    pg_time since; // when it was begun
     uint8_t id[PG_EXTENT_ID_BYTES];
     pg_upload *upload;
     pg_err err;
@@ -34,7 +35,9 @@ typedef struct put {
     uint64_t stored_bytes;
     open_extent open[PG_LANES_MAX + 1];
     pg_waitq ready;
-    pg_upload *first; // the file's first extent, or its root alone: its hosts get the root
+    pg_upload *
+        first; // the file's first extent, or its root alone: its hosts get the root. NULL once its sessions were ended
+    bool has_first;
     pg_catalogue_extent first_placed;
     pg_catalogue_extent placed; // the extent at hand
     uint32_t hosts;
@@ -94,7 +97,7 @@ static pg_upload_spec spec_make(put *self, const uint8_t *id)
 static pg_err extent_open(put *self, open_extent *extent, const uint8_t *id)
 {
     const pg_upload_spec spec = spec_make(self, id);
-    *extent = (open_extent){.is_used = true};
+    *extent = (open_extent){.is_used = true, .since = pg_now()};
     memcpy(extent->id, id, PG_EXTENT_ID_BYTES);
     extent->err = pg_upload_new(self->files, &spec, &extent->upload);
     extent->is_ready = true;
@@ -151,6 +154,19 @@ static void stored_count(put *self, const pg_catalogue_extent *placed)
     self->stored_bytes += (uint64_t) __builtin_popcount(placed->local) * placed->slot_bytes;
 }
 
+/** Keep what the root is for: sessions that are open, unless it was so slow that the root is far. */
+static pg_err first_keep(put *self, open_extent *open)
+{
+    self->has_first = true;
+    self->first_placed = self->placed;
+    if (pg_now() - open->since < PG_MINUTES(PG_EXTENT_MINUTES_MAX)) {
+        self->first = open->upload;
+        open->upload = NULL;
+        return PG_OK;
+    }
+    return pg_upload_seal(open->upload, PG_BYTES_EMPTY, NULL, &self->placed);
+}
+
 static pg_err extent_close(put *self, open_extent *open, pg_bytes block, pg_extent *extent)
 {
     // One that was about to be promised when an earlier run ended has its row.
@@ -161,11 +177,8 @@ static pg_err extent_close(put *self, open_extent *open, pg_bytes block, pg_exte
     pg_upload_recorded(open->upload);
     stored_count(self, &self->placed);
     hints_set(extent, &self->placed); // borrowed from `placed` until the list has them
-    if (self->first == NULL) {
-        self->first = open->upload; // its sessions stay open for the root
-        open->upload = NULL;
-        self->first_placed = self->placed;
-        return PG_OK;
+    if (!self->has_first) {
+        return first_keep(self, open);
     }
     return pg_upload_seal(open->upload, PG_BYTES_EMPTY, NULL, &self->placed);
 }
@@ -208,8 +221,11 @@ static pg_err root_place_whole(put *self, pg_bytes block, const pg_cid *cid)
 static pg_err on_put_root(pg_bytes block, const pg_cid *cid, void *user)
 {
     put *self = user;
-    if (self->first == NULL) {
+    if (!self->has_first) {
         return root_place_whole(self, block, cid);
+    }
+    if (self->first == NULL) {
+        PG_TRY(pg_upload_reopen(self->files, &self->first_placed, &self->first));
     }
     PG_TRY(pg_upload_seal(self->first, block, cid, &self->first_placed));
     self->stored_bytes += block.len * self->first_placed.holder_count;
@@ -309,7 +325,8 @@ static pg_err row_sort(put *self, pg_catalogue_extent *extent)
             return PG_OK;
         }
         self->first_placed = *extent;
-        return pg_upload_reopen(self->files, extent, &self->first);
+        self->has_first = true;
+        return PG_OK;
     }
     if (memcmp(extent->extent_id, self->so_far.extent_id, PG_EXTENT_ID_BYTES) == 0) {
         self->open_row = extent->id;
@@ -329,7 +346,7 @@ static pg_err rows_sort(put *self)
         err = row_sort(self, &extents[i]);
     }
     pg_mfree(extents);
-    if (err == PG_OK && self->noted.list.len > 0 && self->first == NULL) {
+    if (err == PG_OK && self->noted.list.len > 0 && !self->has_first) {
         err = pg_fail(PG_ERR_CORRUPT, "the catalogue lacks an extent of this put");
     }
     return err;
@@ -342,7 +359,7 @@ static pg_err open_go_on(put *self)
     PG_TRY(pg_unfinished_hosts_read(pg_buf_bytes(&self->noted.hosts), &self->now));
     self->now.code = self->options->code;
     self->now.sequence = self->open_sequence;
-    *extent = (open_extent){.is_used = true, .is_ready = true};
+    *extent = (open_extent){.is_used = true, .is_ready = true, .since = pg_now()};
     memcpy(extent->id, self->so_far.extent_id, PG_EXTENT_ID_BYTES);
     return pg_upload_go_on(self->files, &spec, &self->now, &self->so_far, &extent->upload);
 }

@@ -708,7 +708,7 @@ pg_err pg_upload_seal(pg_upload *upload, pg_bytes root, const pg_cid *root_cid,
     if (root_cid != NULL && upload->local != 0) {
         PG_TRY(keep_here(upload, root_cid, root));
     } else if (root_cid != NULL &&
-               sealed < pg_min_size(hosts, (size_t) upload->spec.code.parity + 1)) {
+               sealed < pg_max_size(pg_min_size(hosts, (size_t) upload->spec.code.parity + 1), 1)) {
         return pg_upload_fail(upload);
     }
     extent_fill(upload, extent);

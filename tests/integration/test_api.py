@@ -92,6 +92,19 @@ class Streams(ApiTest):
         self.assertEqual(read_head(line)[0], 200)
         line.close()
 
+    def test_what_came_is_used_while_the_writer_is_silent(self):
+        line = self.server.send("POST", "/api/v1/files?name=within:50", [("Transfer-Encoding", "chunked")])
+        line.sendall(b"5\r\nhello\r\n")
+        wait_for(lambda: self.server.counters()["bytes_in"] == 5, "the first words")
+        line.sendall(b"6\r\n world\r\n")
+        wait_for(lambda: self.server.counters()["bytes_in"] == 11, "the next")
+        line.sendall(b"0\r\n\r\n")
+        status, _, body = read_head(line)
+        self.assertEqual(status, 200)
+        self.assertIn(b'"size_bytes":11', body.replace(b" ", b""))
+        self.assertIn(b'"extents":3', body.replace(b" ", b""))
+        line.close()
+
     def test_slow_reader_holds_the_sender_up(self):
         link = self.server.put(f"size:{64 * MIB}")["link"]
         line = self.server.get(link)

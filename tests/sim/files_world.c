@@ -232,8 +232,9 @@ typedef struct cursor {
     size_t at;
 } cursor;
 
-static pg_err on_read(pg_mut_bytes space, size_t *out_len, void *user)
+static pg_err on_read(pg_mut_bytes space, pg_time deadline, size_t *out_len, void *user)
 {
+    (void) deadline;
     cursor *self = user;
     size_t len = pg_min_size(space.len, self->file->size - self->at);
     for (size_t i = 0; i < len; i++) {

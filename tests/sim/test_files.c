@@ -274,44 +274,6 @@ static pg_err waiting_script(void *arg)
     return PG_OK;
 }
 
-static pg_err on_read_rarely(pg_mut_bytes space, size_t *out_len, void *user)
-{
-    size_t *left = user;
-    if (*left == 1000) {
-        PG_TRY(pg_sleep_until(pg_after(PG_HOURS(3))));
-    }
-    *out_len = pg_min_size(space.len, *left > 1000 ? *left - 1000 : *left);
-    memset(space.ptr, 'x', *out_len);
-    *left -= *out_len;
-    return PG_OK;
-}
-
-// A source that says nothing for hours in the middle of an extent, whose first segment is with the hosts by then.
-static pg_err put_rarely(sim_node *self)
-{
-    size_t left = ((size_t) 8 << 20) + 1000;
-    const pg_files_source source = {on_read_rarely, &left};
-    const pg_put_options options = {.name = PG_BYTES_LIT("rare"), .code = PG_CODE_DEFAULT};
-    pg_file_entry *entry = PG_NEW(pg_file_entry);
-    CHECK(entry != NULL);
-    PG_TRY(pg_files_put(self->storage->files, &options, &source, entry));
-    CHECK(entry->state == PG_FILE_STATE_COMPLETE);
-    pg_file_entry_deinit(entry);
-    pg_mfree(entry);
-    return PG_OK;
-}
-
-static pg_err rarely_script(void *arg)
-{
-    sim_world *world = arg;
-    sim_nodes_make(world, NODES);
-    sim_nodes_meet(world);
-    sim_task_begin(&world->nodes[0], put_rarely, NULL);
-    CHECK_OK(sim_task_end(&world->nodes[0], PG_HOURS(4)));
-    sim_nodes_stop(world);
-    return PG_OK;
-}
-
 static pg_err on_write_stalled(pg_bytes bytes, void *user)
 {
     (void) bytes;
@@ -416,12 +378,6 @@ static void test_files__host_gone_and_disk_lost__rebuilt_elsewhere_and_renewed(v
     sim_files_seeds(repair_script, 1);
 }
 
-static void test_files__source_silent_for_hours__put_all_the_same(void **state)
-{
-    (void) state;
-    sim_files_seeds(rarely_script, 1);
-}
-
 static void test_files__all_places_taken_by_who_does_not_read__told(void **state)
 {
     (void) state;
@@ -442,7 +398,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_files__cut_off_from_two_hosts__given_back_in_time),
         cmocka_unit_test(test_files__all_hosts_gone__given_back_by_who_read_it),
         cmocka_unit_test(test_files__host_gone_and_disk_lost__rebuilt_elsewhere_and_renewed),
-        cmocka_unit_test(test_files__source_silent_for_hours__put_all_the_same),
         cmocka_unit_test(test_files__all_places_taken_by_who_does_not_read__told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

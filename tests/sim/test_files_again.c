@@ -28,8 +28,9 @@ static uint8_t byte_of(size_t at)
     return (uint8_t) (word >> (8 * (at % 8)));
 }
 
-static pg_err on_read(pg_mut_bytes space, size_t *out_len, void *user)
+static pg_err on_read(pg_mut_bytes space, pg_time deadline, size_t *out_len, void *user)
 {
+    (void) deadline;
     (void) user;
     if (from.ends_at != 0 && from.at >= from.ends_at) {
         PG_TRY(pg_sleep_until(pg_after(

@@ -111,7 +111,7 @@ static pg_err put_read(pg_files *files, const pg_put_options *options,
         if (total >= parked) {
             return park();
         }
-        PG_TRY(source->read(pg_mut_bytes_make(piece, PIECE_BYTES), &len, source->user));
+        PG_TRY(source->read(pg_mut_bytes_make(piece, PIECE_BYTES), PG_FOREVER, &len, source->user));
         files->counters.bytes_in += len;
         if (is_pattern && memcmp(piece, files->pattern + total % PERIOD, len) != 0) {
             return pg_fail(PG_ERR_CORRUPT, "not the pattern, from %llu on",
@@ -122,6 +122,25 @@ static pg_err put_read(pg_files *files, const pg_put_options *options,
     }
     *out_size = total;
     return PG_OK;
+}
+
+/** Read what comes within so many milliseconds at a time; *out_parts counts how often something did. */
+static pg_err put_read_parts(pg_files *files, uint64_t within_ms, const pg_files_source *source,
+                             pg_mut_bytes piece, uint64_t *out_size, uint64_t *out_parts)
+{
+    for (;;) {
+        size_t len = 0;
+        pg_err err = source->read(piece, pg_after(PG_MS((int64_t) within_ms)), &len, source->user);
+        if (err == PG_ERR_TIMEOUT) {
+            continue;
+        }
+        if (err != PG_OK || len == 0) {
+            return err;
+        }
+        files->counters.bytes_in += len;
+        *out_size += len;
+        *out_parts += 1;
+    }
 }
 
 static void peer_make(uint8_t number, pg_peer_id *out_peer)
@@ -179,10 +198,15 @@ pg_err pg_files_put(pg_files *files, const pg_put_options *options, const pg_fil
                     pg_file_entry *out_entry)
 {
     uint64_t size = 0;
+    uint64_t parts = 1;
+    uint64_t within_ms = word_find(options->name, "within", NEVER);
     uint8_t *piece = pg_malloc(PIECE_BYTES);
     must(piece != NULL);
     files->counters.puts_running++;
-    pg_err err = put_read(files, options, source, piece, &size);
+    pg_err err = within_ms == NEVER
+                     ? put_read(files, options, source, piece, &size)
+                     : put_read_parts(files, within_ms, source,
+                                      pg_mut_bytes_make(piece, PIECE_BYTES), &size, &parts);
     files->counters.puts_running--;
     pg_mfree(piece);
     end_count(files, err);
@@ -193,6 +217,7 @@ pg_err pg_files_put(pg_files *files, const pg_put_options *options, const pg_fil
     must(kept != NULL);
     files->puts++;
     entry_fill(files, options, size, kept);
+    kept->extents = parts;
     must(pg_map_add(&files->entries, pg_cid_bytes(&kept->link.root), kept) == PG_OK);
     entry_dup(kept, out_entry);
     return PG_OK;

@@ -5,6 +5,7 @@
 //      pattern          of a put: the content has to be the pattern below, else it fails with CORRUPT
 //      pending          of a put: the file waits on this node
 //      full:N, park:N   of a put: fails with FULL, or parks for ever, after N bytes
+//      within:MS        of a put: takes what comes within MS at a time; `extents` of the answer is 1 more than the times something did
 //      size:N           of a get: the file has N bytes of the pattern, whatever was put
 //      missing:N        of a get: fails with MISSING after N bytes
 //      stall:N          of a get: parks for ever after N bytes; 0: before the root is known

@@ -60,14 +60,11 @@ static bool must_fail(memory_store *store)
     return store->fail_after > 0 && --store->fail_after == 0;
 }
 
-static pg_err on_read(pg_mut_bytes space, size_t *out_len, void *user)
+static pg_err on_read(pg_mut_bytes space, pg_time deadline, size_t *out_len, void *user)
 {
+    (void) deadline;
     memory_store *store = user;
-    *out_len = pg_min_size(space.len, store->source.len);
-    if (*out_len > 0) {
-        memcpy(space.ptr, store->source.ptr, *out_len);
-    }
-    store->source = pg_bytes_slice(store->source, *out_len, store->source.len);
+    *out_len = pg_bytes_read(&store->source, space);
     if (*out_len < space.len && store->source_err != PG_OK) {
         return pg_fail(store->source_err, "the test's source fails");
     }

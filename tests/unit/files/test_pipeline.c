@@ -520,6 +520,104 @@ static void test_encode__placing_takes_long__several_at_once_and_all_before_thei
     trip_deinit(&placed.trip);
 }
 
+// ---- Going on
+
+/** Where an encoding stood after so many segments, when it was broken off. */
+typedef struct noting {
+    uint64_t after;
+    const pg_key *key;
+    pg_files_encoded totals;
+    pg_buf list;
+    pg_buf open;
+} noting;
+
+/** A file that is encoded in two runs. */
+typedef struct two_runs {
+    trip trip;
+    noting noted;
+    size_t first_len; // that the first run was given
+} two_runs;
+
+static noting *taking; // the sink's callbacks belong to the store
+
+static pg_err on_note(const pg_encode_state *state, void *user)
+{
+    uint8_t nonce[PG_AEAD_NONCE_BYTES];
+    (void) user;
+    if (state->totals->segments != taking->after || state->open == NULL) {
+        return PG_OK;
+    }
+    taking->totals = *state->totals;
+    test_random(PG_MUT_BYTES_OF(nonce));
+    PG_TRY(pg_buf_append(&taking->list, state->list));
+    PG_TRY(pg_descriptor_encode(state->open, taking->key, 0, nonce, &taking->open));
+    return PG_ERR_RESET; // and the run is broken off
+}
+
+static pg_err first_run(two_runs *self)
+{
+    pg_files_source source = memory_source(&self->trip.store);
+    pg_files_sink sink = memory_sink(&self->trip.store);
+    pg_files_encoded encoded;
+    sink.note = on_note;
+    taking = &self->noted;
+    self->trip.store.source = pg_bytes_make(self->trip.plain, self->first_len);
+    return pg_files_encode_stream(&self->trip.encoding, &source, &sink, &encoded);
+}
+
+static pg_err second_run(two_runs *self)
+{
+    pg_descriptor open;
+    pg_files_source source = memory_source(&self->trip.store);
+    pg_files_sink sink = memory_sink(&self->trip.store);
+    PG_TRY(pg_descriptor_decode(pg_buf_bytes(&self->noted.open), &open));
+    pg_err err = pg_descriptor_open(&open, &self->trip.key, 0);
+    const pg_encode_state state = {&self->noted.totals, pg_buf_bytes(&self->noted.list), &open};
+    self->trip.encoding.resume = &state;
+    self->trip.store.source =
+        pg_bytes_make(self->trip.plain + self->noted.totals.size_bytes,
+                      self->trip.len - (size_t) self->noted.totals.size_bytes);
+    if (err == PG_OK) {
+        err = pg_files_encode_stream(&self->trip.encoding, &source, &sink, &self->trip.encoded);
+    }
+    pg_descriptor_deinit(&open);
+    return err;
+}
+
+static pg_err two_run(void *arg)
+{
+    two_runs *self = arg;
+    self->trip.err = first_run(self);
+    if (self->trip.err == PG_ERR_RESET) {
+        self->trip.err = second_run(self);
+    }
+    return PG_OK;
+}
+
+// The last segment of the first run is full, or one that the time of its extent cut short: behind that no segment can follow.
+static void test_encode__resumed_behind_a_short_segment__in_the_next_extent(void **state)
+{
+    (void) state;
+    const size_t lengths[] = {18 * SEGMENT, 18 * SEGMENT - 700, 16 * SEGMENT + 1, 20 * SEGMENT - 1};
+    for (size_t i = 0; i < PG_ARRAY_LEN(lengths); i++) {
+        two_runs runs = {.first_len = lengths[i]};
+        trip_init(&runs.trip, PG_CODE_DEFAULT, lengths[i] + 5 * SEGMENT + 3, false);
+        runs.noted.key = &runs.trip.key;
+        runs.noted.after = (lengths[i] + SEGMENT - 1) / SEGMENT;
+        assert_int_equal(pg_runtime_run(NULL, two_run, &runs), PG_OK);
+        assert_int_equal(runs.trip.err, PG_OK);
+        assert_int_equal(runs.noted.totals.size_bytes, lengths[i]);
+        assert_int_equal(runs.trip.encoded.size_bytes, runs.trip.len);
+        assert_int_equal(runs.trip.encoded.extents, i == 0 ? 6 : 7);
+        memory_again(&runs.trip.store);
+        assert_int_equal(decode(&runs.trip), PG_OK);
+        assert_restored(&runs.trip);
+        pg_buf_deinit(&runs.noted.list);
+        pg_buf_deinit(&runs.noted.open);
+        trip_deinit(&runs.trip);
+    }
+}
+
 static void test_encode__lease_key__stands_in_the_descriptor(void **state)
 {
     (void) state;
@@ -588,6 +686,7 @@ int main(void)
         cmocka_unit_test(test_decode__descriptor_lost_or_corrupt__fails_with_its_extent),
         cmocka_unit_test(test_trip__callbacks_fail__error_comes_through),
         cmocka_unit_test(test_encode__no_compress__pads_to_full_segments),
+        cmocka_unit_test(test_encode__resumed_behind_a_short_segment__in_the_next_extent),
         cmocka_unit_test(test_encode__lease_key__stands_in_the_descriptor),
         cmocka_unit_test(
             test_encode__placing_takes_long__several_at_once_and_all_before_their_descriptor),
