@@ -67,6 +67,7 @@ static json_object *catalogue_make(const pg_files *files)
         [PG_CATALOGUE_PHASE_EMPTY] = "empty",
         [PG_CATALOGUE_PHASE_RESTORING] = "restoring",
         [PG_CATALOGUE_PHASE_BEHIND] = "behind",
+        [PG_CATALOGUE_PHASE_TOO_LARGE] = "too_large",
         [PG_CATALOGUE_PHASE_PUBLISHED] = "published",
     };
     if (files == NULL) {
@@ -79,6 +80,10 @@ static json_object *catalogue_make(const pg_files *files)
     pg_field_add_u64(object, "published_s", status.published_s);
     pg_field_add_u64(object, "peers", status.peers);
     pg_field_add_u64(object, "looks", status.looks);
+    pg_field_add_u64(object, "snapshots", status.snapshots);
+    if (status.reason != NULL) {
+        pg_field_add(object, "reason", json_object_new_string(status.reason));
+    }
     return object;
 }
 

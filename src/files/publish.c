@@ -125,9 +125,9 @@ static void buf_wipe(pg_buf *buf)
     pg_buf_deinit(buf);
 }
 
-static pg_err snapshot_make(pg_files *files, pg_buf *out, bool *out_empty)
+static pg_err snapshot_write(pg_files *files, pg_buf *out, bool *out_empty)
 {
-    pg_buf pins PG_CLEANUP(buf_wipe) = {.max_len = PG_SNAPSHOT_BYTES_MAX};
+    pg_buf pins PG_CLEANUP(buf_wipe) = {.max_len = files->publisher.bytes_max};
     uint64_t since_s = removed_since_s();
     PG_TRY(pg_pin_shared_write(files->config.db, since_s * 1000, &pins));
     *out_empty = pins.len == 0;
@@ -136,6 +136,47 @@ static pg_err snapshot_make(pg_files *files, pg_buf *out, bool *out_empty)
     PG_TRY(removed_snapshot(files, since_s, out, out_empty));
     PG_TRY(pg_buf_append(out, pg_buf_bytes(&pins)));
     return pg_snapshot_end(out);
+}
+
+static pg_err fail_too_large(const pg_publisher *self)
+{
+    return pg_fail(PG_ERR_LIMIT,
+                   "the list of files and pins has more than %zu bytes, which is what a restored "
+                   "node reads: no copy of it is made until some are removed",
+                   self->bytes_max);
+}
+
+/** Write the catalogue down as it is now, and note its digest. */
+static pg_err snapshot_make(pg_files *files, pg_buf *out)
+{
+    pg_publisher *self = &files->publisher;
+    self->is_dirty = false; // what changes from here on may be in it or not
+    self->is_too_large = false;
+    self->snapshots++;
+    pg_buf_clear(out);
+    pg_err err = snapshot_write(files, out, &self->is_empty);
+    if (err == PG_ERR_LIMIT) {
+        self->is_too_large = true;
+        err = fail_too_large(self);
+        pg_log(PG_LOG_LEVEL_WARN, "files.catalogue.too_large",
+               PG_LOG_U64("bytes_max", self->bytes_max));
+        return err;
+    }
+    self->is_dirty |= err != PG_OK;
+    if (err == PG_OK) {
+        pg_sha256(pg_buf_bytes(out), self->digest);
+    }
+    return err;
+}
+
+/** Have the digest of the catalogue as it is now; it is written down only if it changed. */
+static pg_err digest_renew(pg_files *files, pg_buf *out)
+{
+    const pg_publisher *self = &files->publisher;
+    if (self->is_dirty) {
+        return snapshot_make(files, out);
+    }
+    return self->is_too_large ? fail_too_large(self) : PG_OK;
 }
 
 // ---- Taking in what another device published
@@ -263,6 +304,7 @@ static pg_err foreign_take(pg_files *files, const pg_feed_record *record)
         return PG_OK;
     }
     pg_err err = foreign_get(files, record, &changed);
+    self->is_dirty |= changed > 0;
     if (err == PG_OK) {
         memcpy(self->seen, payload, sizeof(payload));
         self->seen_at = pg_now();
@@ -418,16 +460,19 @@ static pg_err announce(pg_files *files)
     return old_drop(files);
 }
 
-static pg_err version_publish(pg_files *files, pg_bytes snapshot, const uint8_t *digest)
+static pg_err version_publish(pg_files *files, pg_buf *snapshot)
 {
     pg_publisher *self = &files->publisher;
     pg_feed_own own = self->own;
-    PG_TRY(version_put(files, snapshot, &own.root));
+    if (snapshot->len == 0) { // not written in this round
+        PG_TRY(snapshot_make(files, snapshot));
+    }
+    memcpy(own.digest, self->digest, PG_HASH_BYTES);
+    PG_TRY(version_put(files, pg_buf_bytes(snapshot), &own.root));
     uint64_t last = own.sequence > self->newest ? own.sequence : self->newest;
     own.sequence = last + 1;
     own.published_s = (uint64_t) pg_wall_ms() / 1000;
     own.stands = false;
-    memcpy(own.digest, digest, PG_HASH_BYTES);
     PG_TRY(record_sign(files, &own));
     // Before anybody hears of it: after a crash this record is published again, and no other under its sequence.
     PG_TRY(pg_feed_own_save(files->config.db, &own));
@@ -442,21 +487,19 @@ static pg_err version_publish(pg_files *files, pg_bytes snapshot, const uint8_t 
 static pg_err publish(pg_files *files, bool is_foreign, pg_buf *snapshot)
 {
     pg_publisher *self = &files->publisher;
-    uint8_t digest[PG_HASH_BYTES];
-    PG_TRY(snapshot_make(files, snapshot, &self->is_empty));
-    pg_sha256(pg_buf_bytes(snapshot), digest);
+    PG_TRY(digest_renew(files, snapshot));
     bool has_own = self->own.record_len > 0;
-    if (is_foreign && has_own && memcmp(digest, self->seen_digest, sizeof(digest)) == 0) {
+    if (is_foreign && has_own && memcmp(self->digest, self->seen_digest, PG_HASH_BYTES) == 0) {
         return PG_OK; // another device's record stands and says all that we know
     }
-    bool is_same = has_own && memcmp(digest, self->own.digest, sizeof(digest)) == 0;
+    bool is_same = has_own && memcmp(self->digest, self->own.digest, PG_HASH_BYTES) == 0;
     if (is_same && !is_foreign && self->unread_since == 0) {
         return self->is_announced && self->own.stands ? PG_OK : announce(files);
     }
     if (self->is_empty && !has_own && !is_foreign) {
         return PG_OK;
     }
-    return version_publish(files, pg_buf_bytes(snapshot), digest);
+    return version_publish(files, snapshot);
 }
 
 // ---- The whole
@@ -464,7 +507,7 @@ static pg_err publish(pg_files *files, bool is_foreign, pg_buf *snapshot)
 static pg_err round_run(pg_files *files)
 {
     bool is_foreign = false;
-    pg_buf snapshot PG_CLEANUP(buf_wipe) = {.max_len = PG_SNAPSHOT_BYTES_MAX};
+    pg_buf snapshot PG_CLEANUP(buf_wipe) = {.max_len = files->publisher.bytes_max};
     if (pg_dht_pair_is_off(files->config.dht)) {
         return PG_ERR_UNREACHABLE; // they come later than we do
     }
@@ -477,12 +520,20 @@ static pg_err round_run(pg_files *files)
     return err;
 }
 
+static void reason_note(pg_publisher *self, const char *text)
+{
+    size_t len = pg_min_size(strlen(text), sizeof(self->reason) - 1);
+    memcpy(self->reason, text, len);
+    self->reason[len] = '\0';
+}
+
 static void round_note(pg_files *files, pg_err err)
 {
     pg_publisher *self = &files->publisher;
     if (err == PG_OK) {
         self->retry_ns = 0;
         self->is_behind = false;
+        self->reason[0] = '\0';
         self->is_current = true;
         self->look_at = pg_after(PG_MINUTES(PG_FEED_LOOK_MINUTES));
         return;
@@ -492,6 +543,7 @@ static void round_note(pg_files *files, pg_err err)
     self->retry_ns = self->retry_ns < most ? self->retry_ns : most;
     self->look_at = pg_after(self->retry_ns);
     self->is_behind = true;
+    reason_note(self, pg_error_detail(err));
     pg_log(PG_LOG_LEVEL_DEBUG, "files.catalogue.behind", PG_LOG_STR("error", pg_err_name(err)),
            PG_LOG_STR("detail", pg_error_detail(err)));
 }
@@ -534,9 +586,17 @@ pg_err pg_publish_run(void *arg)
     }
 }
 
+void pg_publisher_init(pg_publisher *self)
+{
+    *self = (pg_publisher){.is_dirty = true, .bytes_max = PG_SNAPSHOT_BYTES_MAX};
+    pg_waitq_init(&self->wake);
+    pg_waitq_init(&self->idle);
+}
+
 void pg_publish_changed(pg_files *files)
 {
     pg_publisher *self = &files->publisher;
+    self->is_dirty = true;
     self->changed_last = pg_now();
     self->changed_first = self->changed_first == 0 ? self->changed_last : self->changed_first;
     pg_waitq_wake_all(&self->wake);
@@ -578,6 +638,7 @@ pg_catalogue_status pg_files_catalogue_status(const pg_files *files)
         .published_s = self->own.published_s,
         .peers = self->stored,
         .looks = self->looks,
+        .snapshots = self->snapshots,
     };
     if (pg_dht_pair_is_off(files->config.dht)) {
         status.phase = PG_CATALOGUE_PHASE_OFF;
@@ -587,7 +648,9 @@ pg_catalogue_status pg_files_catalogue_status(const pg_files *files)
         status.phase = PG_CATALOGUE_PHASE_EMPTY;
     } else if (!(self->own.stands || self->is_current) || self->changed_first != 0 ||
                self->is_busy || self->is_behind) {
-        status.phase = PG_CATALOGUE_PHASE_BEHIND;
+        status.phase =
+            self->is_too_large ? PG_CATALOGUE_PHASE_TOO_LARGE : PG_CATALOGUE_PHASE_BEHIND;
+        status.reason = self->is_behind && self->reason[0] != '\0' ? self->reason : NULL;
     }
     return status;
 }

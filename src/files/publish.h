@@ -27,6 +27,8 @@ typedef struct pg_publisher {
     bool is_announced; // since the start: the DHTs publish it again from then on
     bool is_empty;     // there is nothing to publish
     bool is_behind;    // the last try failed
+    bool is_dirty;     // the catalogue changed since `digest`
+    bool is_too_large; // the last snapshot was, and nothing changed since
     bool is_current;   // what the standing record points to is what we have, whoever published it
     pg_time changed_first; // not published yet; 0 = nothing
     pg_time changed_last;
@@ -40,7 +42,14 @@ typedef struct pg_publisher {
     uint64_t newest;                    // the highest sequence met with
     uint64_t stored;                    // peers that took our record
     uint64_t looks;
+    uint64_t snapshots;                   // that were written since the start
+    size_t bytes_max;                     // of one
+    uint8_t digest[PG_HASH_BYTES];        // of the last
+    char reason[PG_ERROR_TEXT_BYTES_MAX]; // why the last try failed
 } pg_publisher;
+
+/** Begin: nothing is known to be published. */
+void pg_publisher_init(pg_publisher *self);
 
 /** Publish changes, look for those of others: for ever, until cancelled. */
 pg_err pg_publish_run(void *arg);

@@ -300,8 +300,7 @@ pg_err pg_files_new(const pg_files_config *config, pg_files **out_files)
     pg_waitq_init(&files->wake);
     pg_waitq_init(&files->unlocked);
     pg_waitq_init(&files->transfer_ended);
-    pg_waitq_init(&files->publisher.wake);
-    pg_waitq_init(&files->publisher.idle);
+    pg_publisher_init(&files->publisher);
     pg_list_init(&files->pinnings);
     pg_waitq_init(&files->pins_found);
     pg_list_init(&files->puts);

@@ -312,6 +312,7 @@ typedef enum pg_catalogue_phase {
     PG_CATALOGUE_PHASE_EMPTY,     // nothing was put
     PG_CATALOGUE_PHASE_RESTORING, // it is looked for, and was not found yet
     PG_CATALOGUE_PHASE_BEHIND,    // there are changes that are not published
+    PG_CATALOGUE_PHASE_TOO_LARGE, // likewise, and none is before something is removed
     PG_CATALOGUE_PHASE_PUBLISHED,
     PG_CATALOGUE_PHASE_COUNT,
 } pg_catalogue_phase;
@@ -323,6 +324,8 @@ typedef struct pg_catalogue_status {
     uint64_t published_s; // wall clock
     uint64_t peers;       // that took it
     uint64_t looks;       // how often it was looked for since the start
+    uint64_t snapshots;   // how often the catalogue was written down for it since the start
+    const char *reason;   // why it is behind, or too large; NULL where there is none; borrowed
 } pg_catalogue_status;
 
 /** Return where the copy stands. */

@@ -130,6 +130,7 @@ static pg_err extent_tend(pg_files *files, int64_t file, bool is_kept, pg_catalo
     }
     if (behind != 0 && is_kept) {
         PG_TRY(grants_send(files, extent, behind));
+        pg_publish_changed(files); // a later grant
     }
     PG_TRY(pg_catalogue_extent_write(files->config.db, file, extent));
     if (is_lost) {

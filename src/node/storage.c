@@ -44,8 +44,7 @@ static pg_err database_open(pg_storage *storage, const char *data, const pg_keys
 {
     const char *const steps[] = {
         pg_place_schema_1,    pg_files_schema_1, pg_peer_store_schema_1, pg_files_schema_2,
-        pg_dht_keep_schema_1, pg_files_schema_3, pg_files_schema_4,
-        pg_files_schema_5,
+        pg_dht_keep_schema_1, pg_files_schema_3, pg_files_schema_4,      pg_files_schema_5,
     };
     const pg_db_schema schema = {steps, PG_ARRAY_LEN(steps)};
     pg_buf path = {0};

@@ -230,7 +230,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             {
                 "store": {"blocks": 17, "used_bytes": 5 << 20, "quota_bytes": 1 << 40, "lost_total": 0},
                 "files": {"files": len(self.node.files), "cache_bytes": 1234},
-                "catalogue": {"state": "published", "sequence": 2, "published_s": 1700000000, "peers": 4, "looks": 9},
+                "catalogue": {"state": "published", "sequence": 2, "published_s": 1700000000, "peers": 4, "looks": 9, "snapshots": 2},
                 "peers": 13,
                 "uptime_ms": 7300000,
             }

@@ -4,6 +4,7 @@
 // Method: whole nodes with their DHTs on simulated machines; another machine gets the same person's secret and a device of its own. The owner
 //       crashes at times drawn by the seed, so in every step of publishing over the seeds.
 #include "base/mem.h"
+#include "files/service_priv.h"
 #include "files_world.h"
 #include "runtime/random.h"
 
@@ -224,6 +225,73 @@ static void test_restore__owner_dies_at_any_moment__what_is_found_is_there(void 
     sim_files_seeds(moment_script, 12);
 }
 
+// Nothing changes for hours: the owner looks each hour whether another device did something, but neither writes its catalogue down nor puts it.
+static pg_err idle_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_node *owner = &world->nodes[OWNER];
+    sim_file file = {.content = 1, .size = 40000};
+    sim_nodes_make_of(world, NODES - 1, &(sim_world){.has_dht = true});
+    sim_nodes_meet(world);
+    sim_run(owner, sim_put, &file);
+    wait_for_phase(owner, PG_CATALOGUE_PHASE_PUBLISHED, PG_MINUTES(10));
+    CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(10))));
+    pg_catalogue_status before = status_of(owner);
+    uint64_t leases = sim_leases(world);
+    CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(4))));
+    pg_catalogue_status after = status_of(owner);
+    CHECK(after.phase == PG_CATALOGUE_PHASE_PUBLISHED);
+    CHECK(after.looks >= before.looks + 3);
+    CHECK(after.snapshots == before.snapshots && after.sequence == before.sequence);
+    CHECK(sim_leases(world) == leases); // a version that was put again would have some
+    sim_run(owner, sim_remove, &file);
+    wait_for_phase(owner, PG_CATALOGUE_PHASE_PUBLISHED, PG_MINUTES(10));
+    CHECK(status_of(owner).sequence == after.sequence + 1);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
+static void test_restore__nothing_changes_for_hours__nothing_is_written_nor_put(void **state)
+{
+    (void) state;
+    sim_files_seeds(idle_script, 1);
+}
+
+// The catalogue outgrows what a restored node reads: the owner is told, nothing is tried in vain, and after a removal it goes on.
+static pg_err large_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_node *owner = &world->nodes[OWNER];
+    sim_file files[] = {{.content = 1, .size = 40000}, {.content = 2, .size = 40000}};
+    sim_nodes_make_of(world, NODES - 1, &(sim_world){.has_dht = true});
+    sim_nodes_meet(world);
+    owner->storage->files->publisher.bytes_max = 1000; // one of them on ten hosts has 800
+    sim_run(owner, sim_put, &files[0]);
+    wait_for_phase(owner, PG_CATALOGUE_PHASE_PUBLISHED, PG_MINUTES(10));
+    uint64_t sequence = status_of(owner).sequence;
+    sim_run(owner, sim_put, &files[1]);
+    wait_for_phase(owner, PG_CATALOGUE_PHASE_TOO_LARGE, PG_MINUTES(10));
+    CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(1))));
+    CHECK(strstr(status_of(owner).reason, "1000 bytes") != NULL);
+    uint64_t snapshots = status_of(owner).snapshots;
+    CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(2))));
+    CHECK(status_of(owner).snapshots == snapshots && status_of(owner).sequence == sequence);
+    sim_run(owner, sim_remove, &files[0]);
+    wait_for_phase(owner, PG_CATALOGUE_PHASE_PUBLISHED, PG_MINUTES(10));
+    CHECK(status_of(owner).sequence == sequence + 1 && status_of(owner).reason == NULL);
+    sim_node *again = restored_start(world);
+    wait_for_count(again, 1, PG_MINUTES(10));
+    all_got(again, &files[1], 1);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
+static void test_restore__catalogue_too_large__owner_is_told_and_it_goes_on(void **state)
+{
+    (void) state;
+    sim_files_seeds(large_script, 1);
+}
+
 // Nobody has anything: it goes on asking, and what is put meanwhile stays.
 static pg_err nothing_script(void *arg)
 {
@@ -256,6 +324,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_restore__owner_dies_with_two_hosts__all_is_found_and_can_be_dropped),
         cmocka_unit_test(test_restore__owner_with_pins_dies__they_are_known_and_kept_again),
         cmocka_unit_test(test_restore__owner_dies_at_any_moment__what_is_found_is_there),
+        cmocka_unit_test(test_restore__nothing_changes_for_hours__nothing_is_written_nor_put),
+        cmocka_unit_test(test_restore__catalogue_too_large__owner_is_told_and_it_goes_on),
         cmocka_unit_test(test_restore__nothing_to_be_found__asks_again_and_works),
     };
     if (getenv("PG_TEST_ONLY") != NULL) {
