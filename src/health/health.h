@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// The health book of a node: what was seen of each peer, the score that follows from it, and whether the peer may be given shards. Whoever
+// deals with a peer notes what it saw here; whoever chooses peers asks here. Kept in the node's database. Not for: audits and repair
+// themselves (exchange, files), connections (net).
+//
+// Layer: health.  Thread: loop thread only.  Spec: docs/protocols/health.md
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/bytes.h"
+#include "base/err.h"
+#include "crypto/peer_id.h"
+#include "health/history.h"
+#include "health/limits.h"
+#include "health/score.h"
+#include "store/db.h"
+
+typedef struct pg_health pg_health;
+
+/** The tables of this room, a step of the database's pg_db_schema. */
+extern const char *const pg_health_schema_1;
+
+/** What it stands on; all outlive it. */
+typedef struct pg_health_config {
+    pg_db *db; // has the tables
+} pg_health_config;
+
+/** Load the book and begin. Parks: yes. Errors: PG_ERR_NOMEM, those of pg_db_read. */
+PG_NODISCARD pg_err pg_health_open(const pg_health_config *config, pg_health **out_health);
+
+/** Something that was seen of a peer. */
+typedef struct pg_health_observation {
+    const pg_peer_id *peer;
+    pg_health_kind kind;
+    int64_t rtt_ns;  // of PG_HEALTH_PING_OK
+    uint64_t time_s; // Unix time; 0 = now
+    /** What proves it, for others to check: the signed answers of a failed audit, say. It is kept with the peer's evidence, cut at
+     *  PG_HEALTH_EVIDENCE_BYTES_MAX; borrowed for the call. Empty = nothing */
+    pg_bytes evidence;
+} pg_health_observation;
+
+/** Note what was seen. Cannot fail: without memory, or where the book is full of peers seen later, it is not noted. Parks: no.
+ *  health   NULL is fine: nothing happens */
+void pg_health_note(pg_health *health, const pg_health_observation *observation);
+
+/** What is told of a peer. */
+typedef struct pg_health_report {
+    pg_peer_id peer;
+    double score; // 0..100
+    pg_health_parts parts;
+    pg_health_judgement judgement;
+    uint64_t first_s; // first and last observation, and when it last answered, Unix time; 0 = never
+    uint64_t last_s;
+    uint64_t seen_s;
+    int64_t rtt_ns; // 0 = not known
+    uint32_t known_hours;
+    uint32_t counts[PG_HEALTH_KIND_COUNT];
+} pg_health_report;
+
+/** Tell of one peer; false when nothing is known of it. Parks: no. */
+bool pg_health_get(const pg_health *health, const pg_peer_id *peer, pg_health_report *out_report);
+
+/** Call `each` for every peer of the book, the longest known first. It must not park. */
+void pg_health_each(const pg_health *health,
+                    void (*each)(const pg_health_report *report, void *user), void *user);
+
+/** Return true when a peer may be given new shards: all but the barred. NULL allows all. Parks: no. */
+bool pg_health_allows(const pg_health *health, const pg_peer_id *peer);
+
+/** Turn a peer's rendezvous number into its rank: of many extents each peer comes first in as large a part as it is fit, and a peer that gets
+ *  fitter loses nothing it had. Higher is better. NULL gives the number back.
+ *  number   uniform; follows from the extent and the peer */
+uint64_t pg_health_rank(const pg_health *health, const pg_peer_id *peer, uint64_t number);
+
+/** One piece of evidence. Borrowed for the call. */
+typedef struct pg_health_evidence {
+    uint64_t time_s;
+    pg_health_kind kind;   // or, when state != NEW, not read
+    pg_health_state state; // the peer came to this state; NEW: an observation
+    pg_health_reason reason;
+    double score;   // then
+    pg_bytes proof; // may be empty
+} pg_health_evidence;
+
+/** Call `each` for the evidence kept of a peer, the newest first. It must not park. Parks: yes. Errors of the database. */
+PG_NODISCARD pg_err pg_health_evidence_each(pg_health *health, const pg_peer_id *peer,
+                                            void (*each)(const pg_health_evidence *evidence,
+                                                         void *user),
+                                            void *user);
+
+/** What the room holds and did. */
+typedef struct pg_health_stats {
+    uint64_t peers;
+    uint64_t barred;
+    uint64_t observations_total;
+    uint64_t barred_total; // judgements
+} pg_health_stats;
+
+/** Return what the room holds and did. NULL: all zero. */
+pg_health_stats pg_health_get_stats(const pg_health *health);
+
+/** Write what is not on disk yet. Parks: yes. Errors of the database. */
+PG_NODISCARD pg_err pg_health_save(pg_health *health);
+
+/** Save a last time, free, and set *health to NULL. NULL is fine. Parks: yes. */
+void pg_health_close(pg_health **health);

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inside of the health book, shared by the files of this room that run.
+//
+// Layer: health, private.  Thread: loop thread only.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "health/health.h"
+#include "health/rows.h"
+#include "runtime/fiber.h"
+
+/** One peer of the book. */
+typedef struct pg_health_peer {
+    pg_health_row row;
+    double score; // when it was last judged
+    bool is_changed;
+} pg_health_peer;
+
+struct pg_health {
+    pg_health_config config;
+    pg_map peers; // PeerId -> pg_health_peer
+    pg_health_clue clues[PG_HEALTH_EVIDENCE_WAITING_MAX];
+    size_t clue_count;
+    pg_peer_id gone[PG_HEALTH_GONE_MAX]; // forgotten, and still in the database
+    size_t gone_count;
+    bool is_saving;
+    bool is_failing; // the last save failed, which was told
+    uint64_t observations_total;
+    uint64_t barred_total;
+    pg_scope scope;
+};
+
+/** Return the wall clock in Unix seconds. */
+uint64_t pg_health_now_s(void);
+
+/** Find a peer; NULL when nothing is known of it. */
+pg_health_peer *pg_health_find(const pg_health *health, const pg_peer_id *peer);
+
+/** Judge a peer anew, and note a change. */
+void pg_health_rejudge(pg_health *health, pg_health_peer *peer, uint64_t now_s);

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// All limits of the room, each with unit and reason.
+//
+// Layer: health.  Thread: any.
+#pragma once
+
+// What is remembered
+
+/** Peers with a history. A history takes 1.5 KiB, in memory and in the database. */
+#define PG_HEALTH_PEERS_MAX 1024U
+
+/** Hours of a history: 30 days, which is four times each hour of the week. */
+#define PG_HEALTH_HOURS 720U
+
+/** Pieces of evidence kept of one peer, the newest, and bytes of what proves one: 10 signed answers to an audit fit. */
+#define PG_HEALTH_EVIDENCE_MAX 16U
+#define PG_HEALTH_EVIDENCE_BYTES_MAX 8192U
+
+/** Pieces of evidence that wait to be written; more at once are dropped, the oldest first. */
+#define PG_HEALTH_EVIDENCE_WAITING_MAX 64U
+
+/** Between two writes of what changed, milliseconds: a crash forgets so much of the observations. */
+#define PG_HEALTH_SAVE_MS 60000
+
+// Scores (score.h), in points of 0..100
+
+/** Parts of the score. */
+#define PG_HEALTH_SHARE_UPTIME 0.4
+#define PG_HEALTH_SHARE_LATENCY 0.3
+#define PG_HEALTH_SHARE_AVAILABILITY 0.3
+
+/** What a part is of a peer nothing is known of, and how much that weighs: hours of uptime. */
+#define PG_HEALTH_UNKNOWN 50.0
+#define PG_HEALTH_UNKNOWN_HOURS 6.0
+
+/** An hour of uptime weighs half after so many hours: a week. */
+#define PG_HEALTH_HALF_LIFE_HOURS 168.0
+
+/** The round trip that halves the latency part, nanoseconds: 200 ms, across the world and back. */
+#define PG_HEALTH_RTT_HALF_NS INT64_C(200000000)
+
+/** How many answers the means of latency and availability go back: two days of pings. */
+#define PG_HEALTH_MEMORY 576.0
+
+/** What an audit or a transfer weighs, in pings; and one that proved a loss. */
+#define PG_HEALTH_WEIGHT_USE 4U
+#define PG_HEALTH_WEIGHT_LOSS 48U
+
+/** Below the first a peer takes no new shards, above the second it does again; below the third its operator is warned. */
+#define PG_HEALTH_BAR_SCORE 30.0
+#define PG_HEALTH_RETURN_SCORE 40.0
+#define PG_HEALTH_WARN_SCORE 40.0
+
+/** Observations before a peer is judged at all: an hour of pings. */
+#define PG_HEALTH_JUDGE_AFTER 12U
+
+/** A peer that was barred stays so for six hours at least; one that lost shards for a week, seconds. */
+#define PG_HEALTH_BAR_S 21600
+#define PG_HEALTH_BAR_LOSS_S 604800
+
+/** Proven losses since the last audit that was passed, which bar a peer whatever its score. */
+#define PG_HEALTH_LOSSES_MAX 2U
+
+/** Peers forgotten between two writes; with so many the book takes no new ones until it was written. */
+#define PG_HEALTH_GONE_MAX 64U
