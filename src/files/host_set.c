@@ -27,7 +27,7 @@ void pg_network_of(pg_bytes addr, uint8_t out_network[PG_NETWORK_BYTES])
 }
 
 /** A candidate's number for one extent. */
-static uint64_t rank_of(const pg_host_candidate *candidate, pg_bytes extent_id)
+static uint64_t number_of(const pg_host_candidate *candidate, pg_bytes extent_id)
 {
     uint8_t digest[PG_HASH_BYTES];
     pg_blake3_stream stream;
@@ -63,10 +63,12 @@ static bool is_known_network(const pg_host_candidate *chosen, size_t count,
     return false;
 }
 
-void pg_host_set_order(pg_host_candidate *candidates, size_t count, pg_bytes extent_id)
+void pg_host_set_order(pg_host_candidate *candidates, size_t count, pg_bytes extent_id,
+                       const pg_health *health)
 {
     for (size_t i = 0; i < count; i++) {
-        candidates[i].rank = rank_of(&candidates[i], extent_id);
+        candidates[i].rank =
+            pg_health_rank(health, &candidates[i].peer, number_of(&candidates[i], extent_id));
     }
     sort_by_rank(candidates, count);
     // The first of each network come first, in their order; so do the others behind them.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which hosts keep an extent, and which slots each of them gets. By rendezvous: every candidate has a number that follows from the
-// extent and its name, so extents spread evenly and two who know the same candidates choose alike. Hosts of one network come
-// after those of networks not chosen yet. Pure.
+// extent and its name, and comes first in as many extents as it is fit (health/health.h), so extents spread evenly over hosts that are
+// alike, and two who know the same of the candidates choose alike. Hosts of one network come after those of networks not chosen yet. Pure.
 //
 // Layer: files.  Thread: any.  Spec: docs/protocols/files.md, section "Host sets"
 #pragma once
@@ -13,6 +13,7 @@
 #include "crypto/peer_id.h"
 #include "exchange/lease.h"
 #include "files/code.h"
+#include "health/health.h"
 
 #define PG_NETWORK_BYTES 7
 
@@ -28,8 +29,10 @@ void pg_network_of(pg_bytes addr, uint8_t out_network[PG_NETWORK_BYTES]);
 
 /** Put the candidates in the order in which an extent prefers them, best first.
  *  candidates   candidates[count], sorted in place
- *  extent_id    any bytes that name the extent */
-void pg_host_set_order(pg_host_candidate *candidates, size_t count, pg_bytes extent_id);
+ *  extent_id    any bytes that name the extent
+ *  health       how fit the candidates are; NULL = all alike */
+void pg_host_set_order(pg_host_candidate *candidates, size_t count, pg_bytes extent_id,
+                       const pg_health *health);
 
 /** Deal n slots to `hosts` hosts, 1..n of them, as evenly as can be: host i gets the slots s with s mod hosts = i.
  *  out_slots   out_slots[hosts] */

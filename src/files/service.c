@@ -40,13 +40,20 @@ static bool is_excluded(const listing *list, const pg_peer_id *peer)
     return false;
 }
 
+/** Return true when a peer takes placements, and may be given any. */
+static bool is_host(const listing *list, const pg_book_peer *peer)
+{
+    return pg_book_peer_has_protocol(peer, PG_PLACE_ID) &&
+           pg_health_allows(list->files->config.health, &peer->id);
+}
+
 static void on_conn(const pg_host_conn *conn, void *user)
 {
     listing *list = user;
     const pg_peer_id *peer = conn->info.peer;
     const pg_book_peer *known = pg_peer_book_get(pg_host_book(list->files->config.host), peer);
-    if (list->count == PG_FILES_CANDIDATES_MAX || known == NULL ||
-        !pg_book_peer_has_protocol(known, PG_PLACE_ID) || is_excluded(list, peer)) {
+    if (list->count == PG_FILES_CANDIDATES_MAX || known == NULL || !is_host(list, known) ||
+        is_excluded(list, peer)) {
         return;
     }
     pg_host_candidate *candidate = &list->candidates[list->count++];
@@ -62,8 +69,7 @@ static void book_list(listing *list)
     for (const pg_book_peer *peer = pg_peer_book_next(book, &cursor);
          peer != NULL && list->count < PG_FILES_CANDIDATES_MAX;
          peer = pg_peer_book_next(book, &cursor)) {
-        if (peer->addr_count > 0 && pg_book_peer_has_protocol(peer, PG_PLACE_ID) &&
-            !is_excluded(list, &peer->id)) {
+        if (peer->addr_count > 0 && is_host(list, peer) && !is_excluded(list, &peer->id)) {
             pg_host_candidate *candidate = &list->candidates[list->count++];
             candidate->peer = peer->id;
             pg_network_of(pg_multiaddr_bytes(&peer->addrs[0].addr), candidate->network);

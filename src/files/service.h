@@ -28,6 +28,7 @@
 #include "files/encode.h"
 #include "files/limits.h"
 #include "files/link.h"
+#include "health/health.h"
 #include "net/host.h"
 #include "store/blocks.h"
 #include "store/db.h"
@@ -46,10 +47,11 @@ typedef struct pg_files_config {
     pg_host *host;
     pg_bitswap *bitswap;
     pg_block_store *blocks;
-    pg_db *db;                 // has the tables
-    pg_place_server *place;    // of this node; NULL where it keeps nothing for others
-    const pg_secret *owner;    // lease keys derive from it
-    const pg_dht_pair *dht;    // NULL = none: only connected peers and hints are asked
+    pg_db *db;              // has the tables
+    pg_health *health;      // who may be given shards, and what was seen of hosts; NULL = all may
+    pg_place_server *place; // of this node; NULL where it keeps nothing for others
+    const pg_secret *owner; // lease keys derive from it
+    const pg_dht_pair *dht; // NULL = none: only connected peers and hints are asked
     const pg_identity *person; // signs the feed of the catalogue; NULL = none is published
     bool is_restored; // the identity was made from its secret: there is a catalogue to be found
     uint64_t cache_bytes_max; // of blocks kept because they passed through

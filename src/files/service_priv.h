@@ -70,7 +70,7 @@ PG_NODISCARD pg_err pg_files_pins_load(pg_files *files);
 /** Get what the pins keep that were found in the catalogue of another device: for ever, until cancelled. */
 pg_err pg_files_pin_again_run(void *arg);
 
-/** List peers that take placements, those that are connected first, then others that were met, without ourselves, and not those of `exclude[exclude_count]`.
+/** List peers that take placements and are not barred, those that are connected first, then others that were met, without ourselves, and not those of `exclude[exclude_count]`.
  *  out_candidates   out_candidates[PG_FILES_CANDIDATES_MAX]
  *  out_connected    how many of them are connected */
 size_t pg_files_candidates(pg_files *files, const pg_peer_id *exclude, size_t exclude_count,

@@ -145,9 +145,10 @@ static pg_err spares_find(pg_upload *upload, const pg_peer_id *exclude, size_t e
     size_t connected = 0;
     upload->spare_count =
         pg_files_candidates(upload->files, exclude, exclude_count, upload->spares, &connected);
-    pg_host_set_order(upload->spares, connected, PG_BYTES_OF(upload->spec.extent_id));
+    pg_host_set_order(upload->spares, connected, PG_BYTES_OF(upload->spec.extent_id),
+                      upload->files->config.health);
     pg_host_set_order(upload->spares + connected, upload->spare_count - connected,
-                      PG_BYTES_OF(upload->spec.extent_id));
+                      PG_BYTES_OF(upload->spec.extent_id), upload->files->config.health);
     return PG_OK;
 }
 

@@ -45,6 +45,7 @@ static pg_err database_open(pg_storage *storage, const char *data, const pg_keys
     const char *const steps[] = {
         pg_place_schema_1,    pg_files_schema_1, pg_peer_store_schema_1, pg_files_schema_2,
         pg_dht_keep_schema_1, pg_files_schema_3, pg_files_schema_4,      pg_files_schema_5,
+        pg_health_schema_1,
     };
     const pg_db_schema schema = {steps, PG_ARRAY_LEN(steps)};
     pg_buf path = {0};
@@ -88,6 +89,8 @@ static pg_err newest_grant(const uint8_t lease_key[PG_ED25519_PUBLIC_BYTES], pg_
 static pg_err services_start(pg_storage *storage, const pg_storage_parts *parts,
                              const pg_config *config)
 {
+    const pg_health_config health = {.db = storage->db};
+    PG_TRY(pg_error_wrap(pg_health_open(&health, &storage->health), "health"));
     PG_TRY(pg_bitswap_new(parts->host, storage->blocks, &storage->bitswap));
     const pg_files_config files = {
         .host = parts->host,
@@ -95,6 +98,7 @@ static pg_err services_start(pg_storage *storage, const pg_storage_parts *parts,
         .bitswap = storage->bitswap,
         .blocks = storage->blocks,
         .db = storage->db,
+        .health = storage->health,
         .owner = &parts->identity->owner,
         .person = &parts->identity->person,
         .is_restored = parts->is_restored,
@@ -143,6 +147,7 @@ void pg_storage_close(pg_storage *storage)
     pg_place_server_free(&storage->place);
     pg_files_free(&storage->files);
     pg_bitswap_free(&storage->bitswap);
+    pg_health_close(&storage->health);
     pg_db_close(&storage->db);
     pg_block_store_close(&storage->blocks);
 }

@@ -14,6 +14,7 @@
 #include "exchange/bitswap.h"
 #include "exchange/place_server.h"
 #include "files/service.h"
+#include "health/health.h"
 #include "net/host.h"
 #include "node/config.h"
 #include "node/losses.h"
@@ -24,6 +25,7 @@
 typedef struct pg_storage {
     pg_block_store *blocks;
     pg_db *db;
+    pg_health *health;
     pg_bitswap *bitswap;
     pg_files *files;
     pg_place_server *place;

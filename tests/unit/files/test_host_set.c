@@ -44,8 +44,8 @@ static void test_order__other_order_of_candidates__same_result(void **state)
     for (size_t i = 0; i < count; i++) {
         b[i] = a[count - 1 - i];
     }
-    pg_host_set_order(a, count, extent_id(1));
-    pg_host_set_order(b, count, extent_id(1));
+    pg_host_set_order(a, count, extent_id(1), NULL);
+    pg_host_set_order(b, count, extent_id(1), NULL);
     for (size_t i = 0; i < count; i++) {
         assert_true(pg_peer_id_equal(&a[i].peer, &b[i].peer));
     }
@@ -58,7 +58,7 @@ static void test_order__many_extents__each_host_is_first_about_as_often(void **s
     for (unsigned e = 0; e < 250; e++) {
         pg_host_candidate hosts[10];
         candidates_make(hosts, 10, 10);
-        pg_host_set_order(hosts, 10, extent_id((uint8_t) e));
+        pg_host_set_order(hosts, 10, extent_id((uint8_t) e), NULL);
         first[hosts[0].peer.bytes[0] - 1]++;
     }
     for (size_t i = 0; i < 10; i++) {
@@ -71,7 +71,7 @@ static void test_order__few_networks__each_comes_once_before_any_comes_twice(voi
     (void) state;
     pg_host_candidate hosts[12];
     candidates_make(hosts, 12, 4);
-    pg_host_set_order(hosts, 12, extent_id(3));
+    pg_host_set_order(hosts, 12, extent_id(3), NULL);
     unsigned seen = 0;
     for (size_t i = 0; i < 4; i++) {
         seen |= 1U << hosts[i].network[1];
