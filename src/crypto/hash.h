@@ -67,3 +67,6 @@ pg_cid pg_cid_of_sha256(pg_bytes data);
 /** Verify that `data` is what a CID names, by the hash function its multihash names.
  *  Errors: PG_ERR_CORRUPT, PG_ERR_UNSUPPORTED (a hash we do not compute). */
 PG_NODISCARD pg_err pg_cid_verify(const pg_cid *cid, pg_bytes data);
+
+/** Return the version of the OpenSSL underneath. Static. */
+const char *pg_crypto_library_version(void);

@@ -7,6 +7,7 @@
 #include <openssl/rand.h>
 #include <sodium.h>
 
+#include "crypto/hash.h"
 #include "crypto/setup_priv.h"
 #include "runtime/random.h"
 
@@ -72,4 +73,9 @@ pg_err pg_crypto_fail(pg_err code, const char *text)
 {
     ERR_clear_error();
     return pg_fail(code, "%s", text);
+}
+
+const char *pg_crypto_library_version(void)
+{
+    return OpenSSL_version(OPENSSL_VERSION_STRING);
 }

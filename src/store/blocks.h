@@ -85,6 +85,21 @@ PG_NODISCARD pg_err pg_block_store_walk(pg_block_store *store,
                                         pg_err (*each)(const pg_cid *cid, uint32_t len, void *user),
                                         void *user);
 
+/** What a look at the blocks found. */
+typedef struct pg_block_check {
+    uint64_t ledger_bytes; // what the store counts
+    uint64_t disk_bytes;   // what the disk says that the pack files take
+    uint64_t checked;      // blocks looked at
+    uint64_t damaged;      // of these: header or content is not what it was
+    pg_cid first_damaged;  // when there are any
+} pg_block_check;
+
+/** Look at blocks and change nothing, damaged ones stay. What comes or goes meanwhile may be looked at or not.
+ *  sample   how many, spread over all; of these the headers are read. 0 = all, and their content is hashed
+ *  Errors: PG_ERR_IO, PG_ERR_NOMEM, PG_ERR_CANCELLED. Parks: yes. */
+PG_NODISCARD pg_err pg_block_store_check(pg_block_store *store, uint64_t sample,
+                                         pg_block_check *out_check);
+
 /** Have `fn` called for every block that is found damaged and dropped, in the fiber that found it. It must not park. NULL: no more. */
 void pg_block_store_on_lost(pg_block_store *store, void (*fn)(const pg_cid *cid, void *user),
                             void *user);

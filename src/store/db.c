@@ -49,14 +49,22 @@ static pg_err migrate(pg_db *db, const pg_db_schema *schema)
 {
     int64_t version = 0;
     PG_TRY(pg_db_query_i64(&db->conn, "PRAGMA user_version", &version));
-    if (version < 0 || version > schema->count) {
+    if (version < 0) {
+        return pg_fail(PG_ERR_CORRUPT, "%s has version %lld", db->path, (long long) version);
+    }
+    db->version_before = (uint32_t) version;
+    db->version = (uint32_t) version;
+    if (schema == NULL) {
+        return PG_OK;
+    }
+    if (version > schema->count) {
         return pg_fail(PG_ERR_UNSUPPORTED,
                        "%s has version %lld; this program knows versions up to %u", db->path,
                        (long long) version, schema->count);
     }
-    db->version_before = (uint32_t) version;
     for (uint32_t i = db->version_before; i < schema->count; i++) {
         PG_TRY(step_run(&db->conn, schema, i));
+        db->version = i + 1;
     }
     return PG_OK;
 }
@@ -128,6 +136,16 @@ void pg_db_close(pg_db **db)
 uint32_t pg_db_version_before(const pg_db *db)
 {
     return db->version_before;
+}
+
+uint32_t pg_db_version(const pg_db *db)
+{
+    return db->version;
+}
+
+const char *pg_db_library_version(void)
+{
+    return sqlite3_libversion();
 }
 
 // ---- Transactions

@@ -31,7 +31,8 @@ typedef struct pg_db_schema {
 /** What runs inside a transaction, on the database's thread. It must not park, and must touch only what it is handed. */
 typedef pg_err (*pg_db_fn)(pg_db_conn *conn, void *arg);
 
-/** Open a database, make it when it is not there, and bring it to the version of `schema`. Parks: yes, as all here.
+/** Open a database, make it when it is not there, and bring it to the version of `schema`; NULL: open it as it is, whatever its
+ *  version, to be looked at. Parks: yes, as all here.
  *  Errors: PG_ERR_KEY (another key), PG_ERR_CORRUPT, PG_ERR_UNSUPPORTED (a newer program wrote it; the versions are named), PG_ERR_BUSY (another
  *  process has it open), PG_ERR_ACCESS, PG_ERR_FULL, PG_ERR_IO, PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_db_open(const char *path, const pg_key *key, const pg_db_schema *schema,
@@ -55,5 +56,11 @@ PG_NODISCARD pg_err pg_db_check(pg_db *db);
  *  Errors: PG_ERR_EXISTS, PG_ERR_FULL, PG_ERR_IO, PG_ERR_CORRUPT, PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_db_backup(pg_db *db, const char *path, const pg_key *key);
 
+/** Return the version of the schema that the database has now. */
+uint32_t pg_db_version(const pg_db *db);
+
 /** Return the version of the schema that the database had when it was opened; 0 for a new one. */
 uint32_t pg_db_version_before(const pg_db *db);
+
+/** Return the version of the SQLite underneath. Static. */
+const char *pg_db_library_version(void);

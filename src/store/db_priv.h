@@ -27,6 +27,7 @@ struct pg_db {
     pg_db_conn conn;
     char *path;
     uint32_t version_before;
+    uint32_t version;
 };
 
 /** Turn a code of SQLite into one of ours, with what SQLite says of it as detail. `code` is not SQLITE_OK. */

@@ -386,6 +386,43 @@ static void test_blocks__damaged__are_found_dropped_and_written_anew(void **stat
 }
 
 // A block whose content is, unit by unit, the headers of other blocks of this very store, as a copy of its file has them.
+static pg_err body_check(void *arg)
+{
+    (void) arg;
+    pg_block_store *store = store_open();
+    pg_block_check check;
+    CHECK_OK(pg_block_store_check(store, 0, &check));
+    CHECK(check.checked == 0 && check.disk_bytes == 0 && check.ledger_bytes == 0);
+    pg_cid cids[6];
+    for (uint8_t i = 0; i < 6; i++) {
+        cids[i] = put_one(store, i, 5000);
+    }
+    CHECK_OK(pg_block_store_check(store, 0, &check));
+    CHECK(check.checked == 6 && check.damaged == 0 && check.ledger_bytes == 6ULL * 8192);
+    CHECK(du_is(check.disk_bytes));
+    CHECK_OK(pg_block_store_check(store, 3, &check));
+    CHECK(check.checked == 3 && check.damaged == 0);
+    // Content that changed shows only where it is hashed, a header also else; neither is touched.
+    overwrite("pack-00000000", 2 * 4096 + 200, "damage", 6);
+    CHECK_OK(pg_block_store_check(store, 100, &check));
+    CHECK(check.checked == 6 && check.damaged == 0);
+    overwrite("pack-00000000", 6 * 4096 + 20, "damage", 6);
+    CHECK_OK(pg_block_store_check(store, 100, &check));
+    CHECK(check.damaged == 1 && pg_cid_equal(&check.first_damaged, &cids[3]));
+    CHECK_OK(pg_block_store_check(store, 0, &check));
+    CHECK(check.checked == 6 && check.damaged == 2 && pg_cid_equal(&check.first_damaged, &cids[1]));
+    CHECK(pg_block_store_has(store, &cids[1], NULL) && pg_block_store_has(store, &cids[3], NULL));
+    CHECK(pg_block_store_stats_get(store).lost_total == 0);
+    pg_block_store_close(&store);
+    return PG_OK;
+}
+
+static void test_blocks__check__tells_of_damage_and_changes_nothing(void **state)
+{
+    (void) state;
+    in_fiber(body_check, NULL);
+}
+
 static pg_err body_hostile(void *arg)
 {
     (void) arg;
@@ -617,6 +654,7 @@ int main(void)
         IN_FOLDER(test_blocks__put_as_verified__is_hashed_when_it_is_read),
         IN_FOLDER(test_blocks__many_puts_at_once__share_syncs_and_keep_one_of_each),
         IN_FOLDER(test_blocks__damaged__are_found_dropped_and_written_anew),
+        IN_FOLDER(test_blocks__check__tells_of_damage_and_changes_nothing),
         IN_FOLDER(test_blocks__content_that_looks_like_headers__is_not_taken_for_them),
         IN_FOLDER(test_blocks__opened_twice__is_refused),
         IN_FOLDER(test_blocks__wrong_key_version_or_name__are_told_apart),

@@ -242,6 +242,10 @@ static pg_err body_schema(void *arg)
     db = db_open(&schema_2);
     CHECK(pg_db_version_before(db) == 1 && count(db) == 1);
     pg_db_close(&db);
+    db = db_open(NULL); // as it is
+    CHECK(pg_db_version_before(db) == 2 && count(db) == 1);
+    CHECK_OK(pg_db_check(db));
+    pg_db_close(&db);
     CHECK_ERR(pg_db_open(path, &key, &schema_1, &db), PG_ERR_UNSUPPORTED);
     CHECK(strstr(pg_error_detail(PG_ERR_UNSUPPORTED), "version 2") != NULL);
     // A step that fails leaves the version before it, whole.
