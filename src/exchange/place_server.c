@@ -297,6 +297,7 @@ pg_place_stats pg_place_server_get_stats(const pg_place_server *server)
     stats.lease_bytes = server->held.lease_bytes;
     stats.session_bytes = server->held.stray_bytes;
     stats.quota_bytes = server->config.rules.quota_bytes;
+    stats.quiet_s = (uint64_t) pg_place_clock_quiet_s(&server->clock, pg_now_with_suspend());
     return stats;
 }
 

@@ -72,6 +72,7 @@ typedef struct pg_place_stats {
     uint64_t refused_total;   // of requests, by rule
     uint64_t expired_total;   // leases dropped after their time
     uint64_t caught_up_total; // leases that a missed grant was found for
+    uint64_t quiet_s;         // nothing is deleted for so long, since the clock stepped
 } pg_place_stats;
 
 /** One lease, for listings. */

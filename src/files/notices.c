@@ -61,6 +61,10 @@ static pg_err notice_send(pg_notice *self)
     } else {
         err = pg_place_commit_send(session, &commit, deadline, &receipt, NULL, &known);
     }
+    if (err == PG_OK && self->release.len == 0 && receipt.slots != 0) {
+        pg_peer_clock_note(&self->files->peer_clock, &receipt.host, receipt.time_s,
+                           (uint64_t) pg_wall_ms() / 1000);
+    }
     pg_place_session_free(&session);
     // What a host does not have, or was told by a later grant, is as good as done.
     self->is_done = err == PG_OK || err == PG_ERR_NOT_FOUND || err == PG_ERR_CHANGED;

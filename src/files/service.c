@@ -494,5 +494,7 @@ pg_files_stats pg_files_get_stats(const pg_files *files)
     pg_files_stats stats = files->totals;
     stats.cache_bytes = files->keep.cache_bytes;
     stats.cache_bytes_max = files->keep.cache_bytes_max;
+    stats.clock_hosts = files->peer_clock.count;
+    stats.clock_ahead_s = pg_peer_clock_ahead_s(&files->peer_clock);
     return stats;
 }

@@ -348,6 +348,8 @@ typedef struct pg_files_stats {
     uint64_t gets_total;
     uint64_t bytes_put_total;
     uint64_t bytes_got_total;
+    uint64_t clock_hosts;  // that signed the time since the start
+    int64_t clock_ahead_s; // the median of their clocks is ahead of ours
 } pg_files_stats;
 
 /** Return what the room does. */

@@ -12,6 +12,7 @@
 #include "files/grants.h"
 #include "files/host_set.h"
 #include "files/keep.h"
+#include "files/peer_clock.h"
 #include "files/publish.h"
 #include "files/reliance.h"
 #include "files/service.h"
@@ -23,6 +24,7 @@ struct pg_files {
     pg_keep keep;
     pg_grants grants;
     pg_reliance reliance;
+    pg_peer_clock peer_clock;
     pg_scope scope; // the fiber that spreads and drops
     pg_waitq wake;  // it, when a host appears or something is to be dropped
     bool is_woken;

@@ -160,6 +160,8 @@ static pg_err grant_send(telling *self)
         pg_buf_deinit(&encoded);
         return err;
     }
+    pg_peer_clock_note(&self->upload->files->peer_clock, &receipt.host, receipt.time_s,
+                       (uint64_t) pg_wall_ms() / 1000);
     pg_buf_deinit(&self->host->receipt);
     self->host->receipt = encoded;
     self->is_told = true;
