@@ -108,5 +108,8 @@
 /** A lookup in the DHTs asked for over the API. */
 #define PG_API_DHT_TIMEOUT_MS_MAX (10 * 60 * 1000)
 
+/** Blocks whose headers a quick look at the store reads. */
+#define PG_API_DOCTOR_SAMPLE 256
+
 /** Providers in one answer. */
 #define PG_API_DHT_PROVIDERS_MAX 1000

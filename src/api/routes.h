@@ -16,6 +16,7 @@
 //                        POST /api/v1/links/inspect    who holds what of a file
 //      routes_blocks.c   POST /api/v1/blocks, GET /api/v1/blocks/{cid}
 //      routes_stat.c     GET  /api/v1/stat             what the parts of the node hold and did
+//      doctor.c          GET  /api/v1/doctor           facts of the node's health
 //      routes_dht.c      /api/v1/dht, /api/v1/dht/...  peers, records and providers of the DHTs
 //      routes_invite.c   POST /api/v1/invite, join     invite others to the network of the node; come to a node that invites
 //
@@ -41,6 +42,7 @@
 #include "net/mdns.h"
 #include "runtime/socket.h"
 #include "store/blocks.h"
+#include "store/db.h"
 
 /** How the node comes to its peers. */
 typedef struct pg_api_finding {
@@ -66,6 +68,7 @@ typedef struct pg_api_context {
     pg_bitswap *bitswap;
     pg_place_server *place;
     pg_block_store *blocks;
+    pg_db *db;
 
     // Must not park; NULL in a node that does not look for peers.
     void (*finding)(const void *finder, pg_api_finding *out_finding);
@@ -94,6 +97,7 @@ extern const pg_api_route pg_api_block_routes[];
 extern const pg_api_route pg_api_stat_routes[];
 extern const pg_api_route pg_api_dht_routes[];
 extern const pg_api_route pg_api_invite_routes[];
+extern const pg_api_route pg_api_doctor_routes[];
 
 /** Give the files of the node that a request is to. Errors: PG_ERR_UNSUPPORTED (it keeps none). */
 PG_NODISCARD pg_err pg_api_files_of(const pg_api_request *request, pg_files **out_files);

@@ -52,7 +52,8 @@ typedef enum pg_err_class {
     X(PG_ERR_CHANGED, -25, "changed", LOCAL, "changed while in use")                               \
     X(PG_ERR_BUG, -26, "bug", BUG, "internal error")                                               \
     X(PG_ERR_NO_NODE, -27, "no_node", LOCAL, "no node is running")                                 \
-    X(PG_ERR_PENDING, -28, "pending", RETRY, "kept on this node until others can be reached")
+    X(PG_ERR_PENDING, -28, "pending", RETRY, "kept on this node until others can be reached")      \
+    X(PG_ERR_UNFIT, -29, "unfit", LOCAL, "something does not work as it should")
 
 typedef enum pg_err {
 #define PG_ERR_ENUM(symbol, number, name, class, text) symbol = (number),

@@ -49,6 +49,7 @@ const pg_command *const pg_commands[] = {
     &pg_command_invite,
     &pg_command_join,
     &pg_command_stat,
+    &pg_command_doctor,
     &pg_command_config_get,
     &pg_command_config_set,
     &pg_command_config_unset,

@@ -36,6 +36,7 @@
     X(PG_ERR_CHANGED, 35, "the source changed while it was read")                                  \
     X(PG_ERR_NO_NODE, 36, "no node is running on the data directory")                              \
     X(PG_ERR_PENDING, 37, "the file is on this node only: no host could be reached yet")           \
+    X(PG_ERR_UNFIT, 38, "pangea doctor found something that fails")                                \
     X(PG_ERR_BUG, 70, "a fault of this program; please report it")                                 \
     X(PG_ERR_CANCELLED, 130, "interrupted")
 

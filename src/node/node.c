@@ -222,6 +222,7 @@ static pg_err api_start(node *self)
         .bitswap = self->storage.bitswap,
         .place = self->storage.place,
         .blocks = self->storage.blocks,
+        .db = self->storage.db,
         .finding = on_finding,
         .finder = self->finder,
     };

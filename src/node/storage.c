@@ -40,21 +40,33 @@ static pg_err blocks_open(pg_storage *storage, const char *data, const pg_keysto
 }
 
 // The steps of all rooms, in the order in which they were released. A step is never moved; new ones are appended.
-static pg_err database_open(pg_storage *storage, const char *data, const pg_keystore *identity)
+static const char *const *const schema_steps[] = {
+    &pg_place_schema_1, &pg_files_schema_1,    &pg_peer_store_schema_1,
+    &pg_files_schema_2, &pg_dht_keep_schema_1, &pg_files_schema_3,
+    &pg_files_schema_4, &pg_files_schema_5,    &pg_health_schema_1,
+};
+
+uint32_t pg_storage_schema_version(void)
 {
-    const char *const steps[] = {
-        pg_place_schema_1,    pg_files_schema_1, pg_peer_store_schema_1, pg_files_schema_2,
-        pg_dht_keep_schema_1, pg_files_schema_3, pg_files_schema_4,      pg_files_schema_5,
-        pg_health_schema_1,
-    };
+    return PG_ARRAY_LEN(schema_steps);
+}
+
+static pg_err database_open(pg_storage *storage, const char *data, const pg_keystore *identity,
+                            bool as_it_is)
+{
+    const char *steps[PG_ARRAY_LEN(schema_steps)];
+    for (size_t i = 0; i < PG_ARRAY_LEN(steps); i++) {
+        steps[i] = *schema_steps[i];
+    }
     const pg_db_schema schema = {steps, PG_ARRAY_LEN(steps)};
     pg_buf path = {0};
     pg_key key PG_CLEANUP(pg_key_wipe) = {0};
     key_derive(identity, "pangea database v1", &key);
     pg_err err = pg_data_name(data, DATABASE_NAME, &path);
     if (err == PG_OK) {
-        err = pg_error_wrap(pg_db_open((const char *) path.ptr, &key, &schema, &storage->db),
-                            "database");
+        err = pg_error_wrap(
+            pg_db_open((const char *) path.ptr, &key, as_it_is ? NULL : &schema, &storage->db),
+            "database");
     }
     pg_buf_deinit(&path);
     return err;
@@ -127,8 +139,34 @@ pg_err pg_storage_open(pg_storage *storage, const char *data, const pg_storage_p
                        const pg_config *config)
 {
     PG_TRY(blocks_open(storage, data, parts->identity, config));
-    PG_TRY(database_open(storage, data, parts->identity));
+    PG_TRY(database_open(storage, data, parts->identity, false));
     return services_start(storage, parts, config);
+}
+
+static pg_err is_there(const char *data, const char *name, bool *out_there)
+{
+    pg_buf path = {0};
+    pg_file_info info;
+    pg_err err = pg_data_name(data, name, &path);
+    if (err == PG_OK) {
+        err = pg_path_stat((const char *) path.ptr, &info);
+        *out_there = err == PG_OK;
+    }
+    pg_buf_deinit(&path);
+    return err == PG_ERR_NOT_FOUND ? PG_OK : err;
+}
+
+pg_err pg_storage_inspect(pg_storage *storage, const char *data, const pg_keystore *identity,
+                          const pg_config *config)
+{
+    bool has_database = false;
+    bool has_blocks = false;
+    PG_TRY(is_there(data, DATABASE_NAME, &has_database));
+    PG_TRY(is_there(data, BLOCKS_NAME, &has_blocks));
+    if (has_database) {
+        PG_TRY(database_open(storage, data, identity, true));
+    }
+    return has_blocks ? blocks_open(storage, data, identity, config) : PG_OK;
 }
 
 void pg_storage_reload(pg_storage *storage, const pg_config *config)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 #include "base/err.h"
@@ -45,6 +46,15 @@ typedef struct pg_storage_parts {
  *  Parks: yes. Errors: those of the parts; the detail names the part. */
 PG_NODISCARD pg_err pg_storage_open(pg_storage *storage, const char *data,
                                     const pg_storage_parts *parts, const pg_config *config);
+
+/** Open block store and database, those that are there, for somebody who only looks: nothing is made, no schema changes, nothing is
+ *  served. End it with pg_storage_close, also after a failure. The directory is open (node/data.h). Parks: yes.
+ *  Errors: as pg_block_store_open and pg_db_open; what was opened before stays open. */
+PG_NODISCARD pg_err pg_storage_inspect(pg_storage *storage, const char *data,
+                                       const pg_keystore *identity, const pg_config *config);
+
+/** Return the version of the database's schema that this program writes. */
+uint32_t pg_storage_schema_version(void);
 
 /** Take over what of the configuration may change at run time. */
 void pg_storage_reload(pg_storage *storage, const pg_config *config);

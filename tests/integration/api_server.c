@@ -39,6 +39,7 @@ typedef struct fixture {
     pg_identity identities[2];
     pg_host *hosts[2];
     pg_block_store *blocks;
+    pg_db *db;
     pg_dht_validators validators;
     pg_dht_pair dhts[2]; // of each host: a local one
     pg_api_context context;
@@ -152,6 +153,18 @@ static pg_err blocks_open(void)
     return err;
 }
 
+static pg_err database_open(void)
+{
+    static const pg_key key;
+    static const char *const steps[] = {"CREATE TABLE note (id INTEGER PRIMARY KEY)"};
+    static const pg_db_schema schema = {steps, 1};
+    pg_buf path = {0};
+    PG_TRY(pg_buf_printf(&path, "%s/db", self.folder));
+    pg_err err = pg_db_open((const char *) path.ptr, &key, &schema, &self.db);
+    pg_buf_deinit(&path);
+    return err;
+}
+
 static void on_finding(const void *finder, pg_api_finding *out_finding)
 {
     (void) finder;
@@ -180,11 +193,13 @@ static pg_err api_start(void)
     };
     if (!self.is_bare) {
         PG_TRY(blocks_open());
+        PG_TRY(database_open());
         PG_TRY(dhts_start());
         self.context.files = fake_files_new();
         self.context.bitswap = fake_bitswap();
         self.context.place = fake_place();
         self.context.blocks = self.blocks;
+        self.context.db = self.db;
         self.context.finding = on_finding;
     }
     PG_TRY(pg_api_context_open(&self.context));
@@ -270,6 +285,7 @@ static pg_err run(void *arg)
         fake_files_free(&self.context.files);
     }
     pg_block_store_close(&self.blocks);
+    pg_db_close(&self.db);
     for (int i = 0; i < 2; i++) {
         pg_dht_pair_free(&self.dhts[i]);
         pg_host_free(&self.hosts[i]);

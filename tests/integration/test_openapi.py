@@ -241,12 +241,20 @@ class Answers(unittest.TestCase):
         stat = self.ask("GET", "/api/v1/stat", 200)
         self.assertNotIn(None, stat.values())
         self.ask("GET", "/api/v1/stat", 400, path="/api/v1/stat?x")
+        for query in ("", "?deep=true"):
+            facts = self.ask("GET", "/api/v1/doctor", 200, path="/api/v1/doctor" + query)
+            self.assertNotIn(None, facts.values())
+            self.assertEqual(facts["store"]["damaged"], 0)
+            self.assertEqual(facts["database"]["checked"], query != "")
+        self.ask("GET", "/api/v1/doctor", 400, path="/api/v1/doctor?deep=perhaps")
         bare = Server(PROGRAM, "bare")
         self.addCleanup(bare.stop)
         self.server, full = bare, self.server
         stat = self.ask("GET", "/api/v1/stat", 200)
         lacking = {name for name, value in stat.items() if value is None}
         self.assertEqual(lacking, set(stat) - {"peers", "uptime_ms"})
+        facts = self.ask("GET", "/api/v1/doctor", 200)
+        self.assertEqual({name for name, value in facts.items() if value is None}, {"store", "database"})
         self.server = full
 
     def dhts(self):
