@@ -15,6 +15,7 @@
 //                        POST, GET /api/v1/pins, DELETE /api/v1/pins/{root}
 //                        POST /api/v1/links/inspect    who holds what of a file
 //      routes_blocks.c   POST /api/v1/blocks, GET /api/v1/blocks/{cid}
+//      routes_service.c  POST /api/v1/reload         reread the settings; GET, POST /api/v1/log: the level of the log
 //      routes_stat.c     GET  /api/v1/stat             what the parts of the node hold and did
 //      doctor.c          GET  /api/v1/doctor           facts of the node's health
 //      routes_dht.c      /api/v1/dht, /api/v1/dht/...  peers, records and providers of the DHTs
@@ -53,6 +54,9 @@ typedef struct pg_api_finding {
     size_t remembered;      // known from earlier runs
 } pg_api_finding;
 
+/** Is told of a setting that differs after a reload: its name, static, and whether it was taken over or wants a restart. */
+typedef void (*pg_api_setting_fn)(const char *key, bool is_taken, void *user);
+
 /** What the routes speak for. Lives as long as the server. */
 typedef struct pg_api_context {
     pg_host *host;
@@ -74,6 +78,10 @@ typedef struct pg_api_context {
     void (*finding)(const void *finder, pg_api_finding *out_finding);
     const void *finder;
 
+    // Rereads the settings; may park. NULL in a node that has no file of them.
+    pg_err (*reload)(void *reloader, pg_api_setting_fn each, void *user);
+    void *reloader;
+
     // Of pg_api_context_open.
     pg_events *events;
     pg_transfers transfers;
@@ -94,6 +102,7 @@ extern const pg_api_route pg_api_node_routes[];
 extern const pg_api_route pg_api_event_routes[];
 extern const pg_api_route pg_api_file_routes[];
 extern const pg_api_route pg_api_block_routes[];
+extern const pg_api_route pg_api_service_routes[];
 extern const pg_api_route pg_api_stat_routes[];
 extern const pg_api_route pg_api_dht_routes[];
 extern const pg_api_route pg_api_invite_routes[];

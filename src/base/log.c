@@ -26,6 +26,17 @@ void pg_log_set_level(pg_log_level level)
     }
 }
 
+pg_log_level pg_log_get_level(void)
+{
+    int level = atomic_load(&sink_level);
+    return level < 0 ? PG_LOG_LEVEL_COUNT : (pg_log_level) level;
+}
+
+const char *pg_log_level_name(pg_log_level level)
+{
+    return level < PG_LOG_LEVEL_COUNT ? level_names[level] : "off";
+}
+
 bool pg_log_is_on(pg_log_level level)
 {
     return (int) level <= atomic_load_explicit(&sink_level, memory_order_relaxed);

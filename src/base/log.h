@@ -65,6 +65,12 @@ void pg_log_set_sink(pg_log_sink_fn sink, void *user, pg_log_level level);
 /** Change the level alone; any thread, any time. */
 void pg_log_set_level(pg_log_level level);
 
+/** Return the level in force; PG_LOG_LEVEL_COUNT when nothing is on. */
+pg_log_level pg_log_get_level(void);
+
+/** Return the name of a level ("error" .. "trace"), "off" for PG_LOG_LEVEL_COUNT. Static storage. */
+const char *pg_log_level_name(pg_log_level level);
+
 /** Return true when a line of this level would reach the sink. */
 bool pg_log_is_on(pg_log_level level);
 

@@ -11,6 +11,7 @@ const pg_option pg_common_options[] = {
 
 const pg_command_group pg_command_groups[] = {
     {"config", "the settings of a node"},
+    {"log", "what the running node logs"},
     {"block", "single public blocks, as IPFS has them"},
     {"link", "what links tell"},
     {"pin", "files that this node keeps"},
@@ -49,6 +50,8 @@ const pg_command *const pg_commands[] = {
     &pg_command_invite,
     &pg_command_join,
     &pg_command_stat,
+    &pg_command_reload,
+    &pg_command_log_level,
     &pg_command_doctor,
     &pg_command_config_get,
     &pg_command_config_set,

@@ -178,7 +178,7 @@ static void change_tell(const pg_invocation *invocation, const config_file *file
         pg_output_note(&invocation->output, "%s stood so already", key->name);
     } else if (key->reloads) {
         pg_output_note(&invocation->output,
-                       "a running node takes %s when it rereads its settings (SIGHUP)",
+                       "a running node takes %s when it rereads its settings: `pangea reload`",
                        key->name);
     } else {
         pg_output_note(&invocation->output, "a running node takes %s when it is started again",
@@ -324,7 +324,7 @@ const pg_command pg_command_config_get = {
     .summary = "show the settings of the configuration file, or one",
     .description = "What the file says, and the default where it says nothing. With KEY only the\n"
                    "value, those of a list a line each. With --json what each is for, too, and\n"
-                   "whether a change takes effect when a node rereads the file, or wants a restart.",
+                   "whether a change takes effect by `pangea reload` or wants a restart.",
     .example = "pangea config get storage.quota",
     .arguments = get_arguments,
     .options = config_options,

@@ -19,12 +19,13 @@ typedef struct node_start {
     pg_secret passphrase;
     char *settings[PG_REPEATED_MAX];
     size_t setting_count;
+    pg_pseudonyms pseudonyms;
 } node_start;
 
-static void on_config(const pg_config *config, void *user)
+static pg_err on_config(const pg_config *config, void *user)
 {
-    (void) user;
-    pg_log_sink_start(config);
+    node_start *self = user;
+    return pg_log_sink_start(config, (const char *) self->data.ptr, &self->pseudonyms);
 }
 
 static void on_identity_made(const char *data, void *user)
@@ -73,6 +74,7 @@ static pg_err node_fiber(void *arg)
         .ready_file = pg_invocation_option(self->invocation, "ready-file"),
         .passphrase = pg_secret_bytes(&self->passphrase),
         .version = PANGEA_VERSION,
+        .pseudonyms = &self->pseudonyms,
         .on_config = on_config,
         .on_ready = on_ready,
         .on_identity_made = on_identity_made,
@@ -91,6 +93,8 @@ static pg_err run_run(pg_invocation *invocation)
     if (err == PG_OK) {
         err = pg_runtime_run(NULL, node_fiber, &self);
     }
+    pg_log_sink_stop();
+    pg_pseudonyms_deinit(&self.pseudonyms);
     pg_secret_deinit(&self.passphrase);
     for (size_t i = 0; i < self.setting_count; i++) {
         pg_mfree(self.settings[i]);

@@ -37,6 +37,7 @@ pg_err pg_host_new(const pg_host_config *config, pg_host **out_host)
         return PG_ERR_NOMEM;
     }
     host->config = *config;
+    host->pseudonyms = config->pseudonyms != NULL ? config->pseudonyms : &host->own_pseudonyms;
     host->admission.limits = config->limits;
     host->memory.max_bytes = config->memory_max_bytes;
     host->record.max_len = PG_NET_RECORD_BYTES_MAX;
@@ -91,14 +92,14 @@ const pg_peer_id *pg_host_id(const pg_host *host)
 void pg_host_peer_pseudonym(pg_host *host, const pg_peer_id *peer,
                             char out_text[PG_PSEUDONYM_TEXT_BYTES])
 {
-    pg_pseudonym_make(&host->pseudonyms, pg_peer_id_bytes(peer), out_text);
+    pg_pseudonym_make(host->pseudonyms, pg_peer_id_bytes(peer), out_text);
 }
 
 void pg_host_pseudonym(pg_host *host, const pg_endpoint *endpoint,
                        char out_text[PG_PSEUDONYM_TEXT_BYTES])
 {
     size_t len = endpoint->family == PG_IP_FAMILY_V4 ? 4 : sizeof(endpoint->ip);
-    pg_pseudonym_make(&host->pseudonyms, pg_bytes_make(endpoint->ip, len), out_text);
+    pg_pseudonym_make(host->pseudonyms, pg_bytes_make(endpoint->ip, len), out_text);
 }
 
 // ---- addresses ----
@@ -426,7 +427,7 @@ void pg_host_free(pg_host **host)
     pg_peer_book_deinit(&dead->book);
     pg_admission_deinit(&dead->admission);
     pg_key_wipe(&dead->noise_static);
-    pg_pseudonyms_deinit(&dead->pseudonyms);
+    pg_pseudonyms_deinit(&dead->own_pseudonyms);
     pg_mfree(dead);
     *host = NULL;
 }

@@ -42,6 +42,7 @@ typedef struct pg_host_config {
     size_t book_peers_max;
     int64_t dial_timeout_ns;
     int64_t handshake_timeout_ns; // inbound
+    pg_pseudonyms *pseudonyms;    // names in log lines, outlive the host; NULL = ones of its own
 } pg_host_config;
 
 /** Return the defaults, with `identity`. */

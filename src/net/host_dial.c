@@ -75,7 +75,7 @@ static pg_err name_dial(attempt *self, const pg_multiaddr_hop *hop, pg_conn **ou
     }
     pg_err err = pg_resolve(name, family, self->race->deadline, found, &count);
     if (err == PG_OK) {
-        err = pg_fail(PG_ERR_NOT_FOUND, "%s has no address", name);
+        err = pg_fail(PG_ERR_NOT_FOUND, "/dns/%s has no address", name);
     }
     pg_mfree(name);
     for (size_t i = 0; i < count && *out_conn == NULL; i++) {

@@ -82,7 +82,8 @@ struct pg_host {
     pg_quic_endpoint *quic_dialers[2]; // for IPv4 and IPv6, where no listening socket will do
     pg_admission admission;
     pg_peer_book book;
-    pg_pseudonyms pseudonyms;
+    pg_pseudonyms own_pseudonyms;
+    pg_pseudonyms *pseudonyms; // those of the configuration, or these
     pg_slots entries;
     pg_list conns; // pg_host_entry, oldest first
     pg_waitq gone; // woken when a connection or one of its streams has ended

@@ -395,24 +395,19 @@ static void value_swap(pg_config *a, pg_config *b, const pg_config_key *key)
     memcpy(member_of(b, key), &kept, sizes[key->type]);
 }
 
-size_t pg_config_reload(pg_config *config, pg_config *from, const char **out_fixed)
+void pg_config_reload(pg_config *config, pg_config *from, pg_config_change_fn each, void *user)
 {
     size_t count = 0;
-    size_t changed = 0;
     const pg_config_key *keys = pg_config_keys(&count);
-    *out_fixed = NULL;
     for (size_t i = 0; i < count; i++) {
         if (value_equal(config, from, &keys[i])) {
             continue;
         }
         if (keys[i].reloads) {
             value_swap(config, from, &keys[i]);
-            changed++;
-        } else {
-            *out_fixed = keys[i].name;
         }
+        each(&keys[i], keys[i].reloads, user);
     }
-    return changed;
 }
 
 void pg_config_deinit(pg_config *config)

@@ -81,6 +81,9 @@ typedef struct pg_config {
     uint64_t limits_memory_bytes;
     uint64_t limits_book_peers;
     char *log_level;
+    char *log_file;
+    uint64_t log_file_bytes;
+    uint64_t log_file_count;
     char *log_format;
     uint8_t layers[96]; // [key of the table]: the pg_config_layer that last set it
 } pg_config;
@@ -132,9 +135,12 @@ PG_NODISCARD pg_err pg_config_format(const pg_config *config, const pg_config_ke
 /** Return the layer that last set a key. */
 pg_config_layer pg_config_layer_of(const pg_config *config, const pg_config_key *key);
 
-/** Take over from `from` the values of those keys that may change at run time, and return how many differed. `from` gets the old
- *  ones; free it as usual. *out_fixed is the name of a key that differs but needs a restart, or NULL. */
-size_t pg_config_reload(pg_config *config, pg_config *from, const char **out_fixed);
+/** Is told of a key that differs: whether it was taken over, or wants a restart. */
+typedef void (*pg_config_change_fn)(const pg_config_key *key, bool is_taken, void *user);
+
+/** Take over from `from` the values of those keys that may change at run time, and tell `each` of all that differ. `from` gets the old
+ *  values; free it as usual. */
+void pg_config_reload(pg_config *config, pg_config *from, pg_config_change_fn each, void *user);
 
 /** Free what the configuration owns; it is all-zero then. All-zero is fine. */
 void pg_config_deinit(pg_config *config);

@@ -82,6 +82,13 @@ static const pg_config_key keys[] = {
            "inbound streams being served at once"),
     NUMBER("limits.streams_per_peer", limits_streams_per_peer, "1024", 8, 100000, true,
            "inbound streams of one peer being served at once"),
+    TEXT("log.file", log_file, "", true,
+         "file for the log, in the data directory unless it begins with a slash; empty: standard "
+         "error"),
+    BYTES("log.file_bytes", log_file_bytes, "16MiB", 4 * KIB, TIB, true,
+          "size at which the next file is begun; the one before becomes NAME.1, and so on"),
+    NUMBER("log.file_count", log_file_count, "5", 1, 100, true,
+           "files of the log in all; the oldest goes"),
     CHOICE("log.format", log_format, "text", "text json", true, "how log lines look"),
     CHOICE("log.level", log_level, "info", "error warn info debug trace", true,
            "the least important lines that are written"),

@@ -20,7 +20,8 @@
 #include "runtime/process.h"
 
 #define SOCKET_NAME "api.sock"
-#define FLUSH_SECONDS 10 // for what changed lately to be published
+#define FLUSH_SECONDS 10  // for what changed lately to be published
+#define RELOAD_SECONDS 30 // for another reload to end
 
 /** All that runs, in the order it is built. */
 typedef struct node {
@@ -38,6 +39,8 @@ typedef struct node {
     pg_buf socket_path;
     char api_token[PG_API_TOKEN_CHARS + 1]; // of the TCP door
     pg_api *api;
+    bool is_reloading;
+    pg_waitq reloaded; // for who wants to reload meanwhile
 } node;
 
 // ---- configuration ----
@@ -92,6 +95,7 @@ static pg_host_config host_config_make(const node *self)
     const pg_config *config = &self->config;
     pg_host_config made = pg_host_config_default(&self->identity.device);
     made.agent = self->agent;
+    made.pseudonyms = self->options->pseudonyms;
     made.require_pq = config->security_require_pq;
     made.network_key = config->net_swarm_key[0] != '\0' ? &self->network_key : NULL;
     made.limits = (pg_admission_limits){
@@ -207,6 +211,8 @@ static void on_finding(const void *finder, pg_api_finding *out_finding)
     pg_finder_tell(finder, out_finding);
 }
 
+static pg_err on_api_reload(void *user, pg_api_setting_fn each, void *each_user);
+
 static pg_err api_start(node *self)
 {
     PG_TRY(pg_data_name(self->options->data, SOCKET_NAME, &self->socket_path));
@@ -225,6 +231,8 @@ static pg_err api_start(node *self)
         .db = self->storage.db,
         .finding = on_finding,
         .finder = self->finder,
+        .reload = on_api_reload,
+        .reloader = self,
     };
     PG_TRY(pg_api_context_open(&self->context));
     const char *path = (const char *) self->socket_path.ptr;
@@ -263,7 +271,7 @@ static pg_err node_start(node *self)
     pg_ignore(pg_signal_wait(pg_now(), &none), "there is none yet");
     PG_TRY(pg_data_open(self->options->data, &self->data));
     PG_TRY(pg_node_configure(self->options, &self->config));
-    self->options->on_config(&self->config, self->options->user);
+    PG_TRY(self->options->on_config(&self->config, self->options->user));
     PG_TRY(identity_open(self));
     PG_TRY(host_start(self));
     const pg_storage_parts parts = {
@@ -284,32 +292,75 @@ static pg_err node_start(node *self)
 
 // ---- running ----
 
-// A bad file changes nothing: it is told, and the node goes on as it was. What may fail comes first.
-static pg_err config_reload(node *self)
+// What a reload did, for the log and for who asked.
+typedef struct change_list {
+    pg_api_setting_fn each; // NULL: nobody asked
+    void *user;
+    size_t taken;
+    pg_buf fixed; // names, with commas between
+} change_list;
+
+static void on_change(const pg_config_key *key, bool is_taken, void *user)
 {
-    pg_config fresh;
-    const char *fixed = NULL;
-    PG_TRY(pg_node_configure(self->options, &fresh));
-    pg_err err = pg_finder_reload(self->finder, &fresh);
-    if (err == PG_OK) {
-        err = announce_set(self, &fresh);
+    change_list *list = user;
+    list->taken += is_taken;
+    if (!is_taken) {
+        pg_ignore(pg_buf_printf(&list->fixed, "%s%s", list->fixed.len == 0 ? "" : ",", key->name),
+                  "the log names fewer, then");
     }
-    if (err == PG_OK) {
-        err = pg_discovery_reload(&self->discovery, &fresh);
+    if (list->each != NULL) {
+        list->each(key->name, is_taken, list->user);
     }
-    if (err != PG_OK) {
-        pg_config_deinit(&fresh);
-        return err;
-    }
-    size_t changed = pg_config_reload(&self->config, &fresh, &fixed);
-    pg_config_deinit(&fresh);
+}
+
+// A bad file changes nothing. What may fail comes first, and what the owner may have written wrong before all.
+static pg_err config_take(node *self, pg_config *fresh, change_list *list)
+{
+    PG_TRY(self->options->on_config(fresh, self->options->user));
+    PG_TRY(pg_finder_reload(self->finder, fresh));
+    PG_TRY(announce_set(self, fresh));
+    PG_TRY(pg_discovery_reload(&self->discovery, fresh));
+    pg_config_reload(&self->config, fresh, on_change, list);
     const pg_host_config config = host_config_make(self);
     pg_host_set_limits(self->host, &config);
     pg_storage_reload(&self->storage, &self->config);
-    self->options->on_config(&self->config, self->options->user);
-    pg_log(PG_LOG_LEVEL_INFO, "node.config.reread", PG_LOG_U64("changed", changed),
-           PG_LOG_STR("needs_restart", fixed));
     return PG_OK;
+}
+
+static pg_err config_reread(node *self, change_list *list)
+{
+    pg_config fresh;
+    PG_TRY(pg_node_configure(self->options, &fresh));
+    pg_err err = config_take(self, &fresh, list);
+    pg_config_deinit(&fresh);
+    return err;
+}
+
+// One at a time: a signal and requests may come together.
+static pg_err config_reload(node *self, pg_api_setting_fn each, void *user)
+{
+    change_list list = {.each = each, .user = user};
+    while (self->is_reloading) {
+        PG_TRY(pg_waitq_wait(&self->reloaded, pg_after(PG_SECONDS(RELOAD_SECONDS))));
+    }
+    self->is_reloading = true;
+    pg_err err = config_reread(self, &list);
+    if (err == PG_OK) {
+        pg_log(PG_LOG_LEVEL_INFO, "node.config.reread", PG_LOG_U64("changed", list.taken),
+               PG_LOG_STR("needs_restart", (const char *) list.fixed.ptr));
+    } else {
+        pg_log(PG_LOG_LEVEL_ERROR, "node.config.refused", PG_LOG_STR("error", pg_err_name(err)),
+               PG_LOG_STR("detail", pg_error_detail(err)));
+    }
+    pg_buf_deinit(&list.fixed);
+    self->is_reloading = false;
+    pg_waitq_wake_all(&self->reloaded);
+    return err;
+}
+
+static pg_err on_api_reload(void *user, pg_api_setting_fn each, void *each_user)
+{
+    return config_reload(user, each, each_user);
 }
 
 static pg_err node_serve(node *self)
@@ -320,11 +371,7 @@ static pg_err node_serve(node *self)
         if (signal_number != PG_SIGNAL_HANGUP) {
             return PG_OK;
         }
-        pg_err err = config_reload(self);
-        if (err != PG_OK) {
-            pg_log(PG_LOG_LEVEL_ERROR, "node.config.refused", PG_LOG_STR("error", pg_err_name(err)),
-                   PG_LOG_STR("detail", pg_error_detail(err)));
-        }
+        pg_ignore(config_reload(self, NULL, NULL), "the log says why; the node goes on as it was");
     }
 }
 
@@ -406,6 +453,7 @@ pg_err pg_node_run(const pg_node_options *options)
         return PG_ERR_NOMEM;
     }
     self->options = options;
+    pg_waitq_init(&self->reloaded);
     pg_err err = node_start(self);
     if (err == PG_OK) {
         pg_log(PG_LOG_LEVEL_INFO, "node.ready", PG_LOG_STR("version", options->version));

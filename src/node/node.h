@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "net/pseudonym.h"
 #include "node/config.h"
 
 /** Name of the configuration in the data directory. */
@@ -26,8 +27,10 @@ typedef struct pg_node_options {
     pg_bytes passphrase;    // of the identity; empty: none
     const char *version;    // of the program
 
-    /** Called before anything else of the configuration counts, and after each reload. */
-    void (*on_config)(const pg_config *config, void *user);
+    pg_pseudonyms *pseudonyms; // of addresses in log lines
+
+    /** Called before anything else of a configuration counts, at the start and at each reload. An error means that it does not count. */
+    pg_err (*on_config)(const pg_config *config, void *user);
     /** Called once the node accepts connections, with the ready document (a JSON object and a newline). */
     void (*on_ready)(pg_str document, void *user);
     /** Called when a new identity was made. */

@@ -78,11 +78,12 @@ static pg_err err_of_status(int status, const char *name)
     case EAI_NONAME:
     case EAI_NODATA:
     case EAI_ADDRFAMILY:
-        return pg_fail(PG_ERR_NOT_FOUND, "no address of %s", name);
+        return pg_fail(PG_ERR_NOT_FOUND, "no address of /dns/%s", name);
     case EAI_MEMORY:
-        return pg_fail(PG_ERR_NOMEM, "cannot resolve %s", name);
+        return pg_fail(PG_ERR_NOMEM, "cannot resolve /dns/%s", name);
     default:
-        return pg_fail(PG_ERR_UNREACHABLE, "cannot resolve %s: %s", name, gai_strerror(status));
+        return pg_fail(PG_ERR_UNREACHABLE, "cannot resolve /dns/%s: %s", name,
+                       gai_strerror(status));
     }
 }
 
@@ -94,7 +95,7 @@ static pg_err question_new(pg_real *real, const char *name, pg_ip_family family,
     if (question == NULL || own_name == NULL) {
         pg_mfree(question);
         pg_mfree(own_name);
-        return pg_fail(PG_ERR_NOMEM, "cannot resolve %s", name);
+        return pg_fail(PG_ERR_NOMEM, "cannot resolve /dns/%s", name);
     }
     question->real = real;
     question->fiber = pg_fiber_self();

@@ -20,6 +20,7 @@
 #include "api/door.h"
 #include "api/fields.h"
 #include "api/routes.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "codec/multiaddr.h"
 #include "crypto/identity.h"
@@ -109,6 +110,29 @@ static const pg_api_route test_routes[] = {
     {.method = "POST", .path = "/test/short", .handler = short_post, .streams = true},
     {.path = NULL},
 };
+
+// ---- What a node would have
+
+// Settings that changed the first time, and a file with a mistake afterwards.
+static pg_err on_reload(void *reloader, pg_api_setting_fn each, void *user)
+{
+    bool *has_reloaded = reloader;
+    if (*has_reloaded) {
+        return pg_fail(PG_ERR_INVALID, "pangea.conf: line 3: a mistake");
+    }
+    *has_reloaded = true;
+    each("log.level", true, user);
+    each("net.listen", false, user);
+    return PG_OK;
+}
+
+static bool has_reloaded;
+
+static void on_log_line(const pg_log_line *line, void *user)
+{
+    (void) line;
+    (void) user;
+}
 
 // ---- Beginning and end
 
@@ -201,6 +225,8 @@ static pg_err api_start(void)
         self.context.blocks = self.blocks;
         self.context.db = self.db;
         self.context.finding = on_finding;
+        self.context.reload = on_reload;
+        self.context.reloader = &has_reloaded;
     }
     PG_TRY(pg_api_context_open(&self.context));
     PG_TRY(pg_buf_printf(&self.socket_path, "%s/api.sock", self.folder));
@@ -267,6 +293,7 @@ static pg_err ready_tell(void)
 static pg_err serve(void)
 {
     int number = 0;
+    pg_log_set_sink(on_log_line, NULL, PG_LOG_LEVEL_INFO);
     pg_ignore(pg_signal_wait(pg_now(), &number), "there is none yet");
     PG_TRY(host_start(0));
     PG_TRY(host_start(1));

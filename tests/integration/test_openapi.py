@@ -257,6 +257,15 @@ class Answers(unittest.TestCase):
         self.assertEqual({name for name, value in facts.items() if value is None}, {"store", "database"})
         self.server = full
 
+    def service(self):
+        told = self.ask("POST", "/api/v1/reload", 200)
+        self.assertEqual(told, {"changed": ["log.level"], "needs_restart": ["net.listen"]})
+        self.ask("POST", "/api/v1/reload", 400)
+        self.assertEqual(self.ask("GET", "/api/v1/log", 200), {"level": "info"})
+        self.ask("GET", "/api/v1/log", 400, path="/api/v1/log?x=1")
+        self.assertEqual(self.ask("POST", "/api/v1/log", 200, body={"level": "debug"}), {"level": "debug"})
+        self.ask("POST", "/api/v1/log", 400, body={"level": "loud"})
+
     def dhts(self):
         """With the one peer that nodes_and_peers is connected to."""
         self.ask("GET", "/api/v1/dht", 200)
@@ -301,6 +310,7 @@ class Answers(unittest.TestCase):
         self.invitations()
         self.files()
         self.blocks_and_stat()
+        self.service()
         self.dhts()
         self.events()  # of all that was done before
         documented = {

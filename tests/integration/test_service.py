@@ -5,11 +5,12 @@ usage: test_service.py PANGEA
 """
 
 import json
+import signal
 import stat
 import sys
 import unittest
 
-from nodes import NOT_FOUND, USAGE, NodeTest, run
+from nodes import NO_NODE, NOT_FOUND, USAGE, NodeTest, run
 
 
 class Settings(NodeTest):
@@ -93,6 +94,113 @@ class Settings(NodeTest):
         self.assertEqual(result.returncode, USAGE)
         self.assertEqual([mistake["line"] for mistake in json.loads(result.stdout)["mistakes"]], [2, 5])
         self.fails(self.config("check", self.work / "none"), NOT_FOUND)
+
+
+class Reload(NodeTest):
+    def test_reload_tells_what_changed(self):
+        a = self.node("a")
+        self.assertEqual(a.answer("reload"), {"changed": [], "needs_restart": []})
+        self.assertIn("nothing changed", run("reload", "--data", a.folder).stderr)
+        for key, value in (("log.format", "json"), ("storage.quota", "1GiB"), ("net.echo", "true"), ("dht.enabled", "false")):
+            a.answer("config", "set", key, value)
+        told = a.answer("reload")
+        self.assertEqual(told, {"changed": ["log.format", "storage.quota"], "needs_restart": ["dht.enabled", "net.echo"]})
+        self.assertEqual(a.stat()["store"]["quota_bytes"], 1 << 30)
+        last = json.loads(a.log().splitlines()[-1])
+        self.assertEqual((last["event"], last["changed"], last["needs_restart"]), ("node.config.reread", 2, "dht.enabled,net.echo"))
+        again = run("reload", "--data", a.folder)
+        self.assertEqual(again.stdout, "dht.enabled wants a restart\nnet.echo wants a restart\n")
+        self.fails(run("reload", "--data", self.work / "none"), NO_NODE)
+
+    def test_a_mistake_changes_nothing_and_says_why(self):
+        a = self.node("a")
+        conf = a.folder / "pangea.conf"
+        conf.write_text("[log]\nformat = json\nfile = x.log\n[storage]\nquota = 1GiB\ncache = much\n")
+        self.fails(a.command("reload"), USAGE, "pangea.conf: line 6: storage.cache")
+        conf.write_text("[log]\nformat = json\nfile = no/such/folder.log\n[storage]\nquota = 1GiB\n")
+        self.fails(a.command("reload"), NOT_FOUND, "log.file", "no/such/folder.log")
+        self.assertNotIn("{", a.log())
+        self.assertNotEqual(a.stat()["store"]["quota_bytes"], 1 << 30)
+        self.assertEqual(a.log().count("node.config.refused"), 2)
+        self.assertEqual([path.name for path in a.folder.glob("*.log*")], [])
+
+    def test_many_at_once(self):
+        a = self.node("a")
+        conf = a.folder / "pangea.conf"
+        commands = []
+        for i in range(8):
+            conf.write_text(f"[limits]\nstreams = {100 + i}\n")
+            commands.append(a.begin("reload"))
+            a.process.send_signal(signal.SIGHUP)
+        for command in commands:
+            out, err = command.communicate(timeout=60)
+            self.assertEqual(command.returncode, 0, out + err)
+        self.assertNotIn("node.config.refused", a.log())
+        self.assertEqual(a.answer("reload")["changed"], [])
+
+
+class Log(NodeTest):
+    def test_level_changes_while_it_runs(self):
+        a, b = self.node("a"), self.node("b")
+        self.assertEqual(a.answer("log", "level"), {"level": "info"})
+        b.answer("dial", a.addr)
+        self.assertNotIn("net.conn.opened", a.log())
+        self.assertEqual(run("log", "level", "debug", "--data", a.folder).stdout, "debug\n")
+        b.answer("dial", a.addr, "--fresh")
+        self.wait_for(lambda: "net.conn.opened" in a.log(), "lines of the level debug")
+        self.assertEqual(a.answer("log", "level"), {"level": "debug"})
+        a.answer("reload")  # what the settings say
+        self.assertEqual(a.answer("log", "level"), {"level": "info"})
+        self.fails(a.command("log", "level", "loud"), USAGE, "trace")
+        self.fails(run("log", "level", "--data", self.work / "none"), NO_NODE)
+
+    def test_no_addresses_and_no_peers_in_any_line(self):
+        a, b = self.node("a", "log.level=trace"), self.node("b", "log.level=trace", "log.format=json")
+        b.answer("dial", a.addr)
+        nobody = "12D3KooWRBhwfeP2Y4TCx1SM6s9rUoHhR5STiGwxBhgFRcw3UERE"
+        gone = "/dns4/home.example.invalid/tcp/4417"
+        for target in ("/ip4/127.0.0.1/tcp/1", "/ip6/::1/tcp/1", gone, f"/ip4/127.0.0.1/tcp/1/p2p/{nobody}"):
+            self.assertNotEqual(b.command("dial", target).returncode, 0)
+        (a.folder / "pangea.conf").write_text("[net]\nannounce = /ip4/192.0.2.77/none/1\n")
+        self.assertEqual(a.command("reload").returncode, USAGE)
+        a.stop()
+        self.wait_for(lambda: "net.conn.ended" in b.log(), "b sees that a is gone")
+        self.assertIn("node.config.refused", a.log())
+        for node in (a, b):
+            for secret in ("127.0.0.1", "::1", "home.example", "192.0.2.77", nobody, a.peer_id, b.peer_id):
+                self.assertNotIn(secret, node.log())
+
+    def lines(self, a, name="node.log", count=5):
+        """All lines of a log in files, oldest first."""
+        files = [a.folder / f"{name}.{i}" for i in range(count, 0, -1)] + [a.folder / name]
+        return [json.loads(line) for file in files if file.exists() for line in file.read_text().splitlines()]
+
+    def test_file(self):
+        settings = ("log.file=node.log", "log.file_bytes=4KiB", "log.file_count=3", "log.format=json", "log.level=debug")
+        a = self.node("a", *settings)
+        file = a.folder / "node.log"
+        self.assertEqual(stat.S_IMODE(file.stat().st_mode), 0o600)
+        self.wait_for(lambda: a.get("GET /livez")[0] == 200 and (a.folder / "node.log.2").exists(), "two turns of the log")
+        a.stop()
+        self.assertNotIn("node.ready", a.log())
+        files = sorted(path.name for path in a.folder.glob("node.log*"))
+        self.assertEqual(files, ["node.log", "node.log.1", "node.log.2"])
+        self.assertTrue(all((a.folder / name).stat().st_size <= 4096 for name in files))
+        lines = self.lines(a)
+        self.assertIn("node.stopping", [line["event"] for line in lines])
+        self.assertEqual([line["time_ms"] for line in lines], sorted(line["time_ms"] for line in lines))
+
+    def test_file_that_was_moved_away(self):
+        a = self.node("a", "log.format=json", "log.file=node.log")
+        (a.folder / "node.log").rename(a.folder / "away.log")
+        a.answer("reload")
+        self.assertEqual([line["event"] for line in self.lines(a)], ["node.config.reread"])
+        self.assertEqual(self.lines(a, "away.log")[-1]["event"], "node.ready")
+
+    def test_file_that_cannot_be(self):
+        a = self.node("a")
+        a.stop()
+        self.fails(run("run", "--data", a.folder, "--set", "log.file=no/such.log"), NOT_FOUND, "log.file", "no/such.log")
 
 
 if __name__ == "__main__":

@@ -138,7 +138,8 @@ static void test_complete__arguments__as_their_kinds(void **state)
 static void test_complete__settings__keys_and_words(void **state)
 {
     (void) state;
-    assert_words("run --set log.", "log.format= log.level= ");
+    assert_words("run --set log.", "log.file= log.file_bytes= log.file_count= log.format= "
+                                   "log.level= ");
     assert_words("run --set log.format=", "log.format=text log.format=json ");
     assert_words("run --set=log.format=j", "--set=log.format=json ");
     assert_words("run --set net.mdns=t", "net.mdns=true ");

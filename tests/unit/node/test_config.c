@@ -196,23 +196,37 @@ static void test_config__bad_address__is_named_by_line_and_key(void **state)
                     "pangea.conf: line 2: net.bootstrap: '" ID "' needs an address before /p2p/ID");
 }
 
+typedef struct told_changes {
+    size_t taken;
+    const char *fixed;
+} told_changes;
+
+static void on_change(const pg_config_key *key, bool is_taken, void *user)
+{
+    told_changes *told = user;
+    told->taken += is_taken;
+    told->fixed = is_taken ? told->fixed : key->name;
+}
+
 static void test_config__reload__takes_what_may_change(void **state)
 {
     (void) state;
     pg_config config;
     pg_config fresh;
-    const char *fixed = NULL;
+    told_changes told = {0};
     assert_int_equal(pg_config_init(&config), PG_OK);
     assert_int_equal(pg_config_init(&fresh), PG_OK);
-    assert_int_equal(pg_config_reload(&config, &fresh, &fixed), 0);
-    assert_null(fixed);
+    pg_config_reload(&config, &fresh, on_change, &told);
+    assert_int_equal(told.taken, 0);
+    assert_null(told.fixed);
     assert_int_equal(
         config_read(&fresh,
                     "[log]\nlevel = warn\n[net]\necho = true\nannounce = /ip4/192.0.2.1/tcp/1\n"
                     "[limits]\nstreams = 100\n"),
         PG_OK);
-    assert_int_equal(pg_config_reload(&config, &fresh, &fixed), 3);
-    assert_string_equal(fixed, "net.echo");
+    pg_config_reload(&config, &fresh, on_change, &told);
+    assert_int_equal(told.taken, 3);
+    assert_string_equal(told.fixed, "net.echo");
     assert_string_equal(config.log_level, "warn");
     assert_int_equal(config.limits_streams, 100);
     assert_int_equal(config.net_announce.count, 1);
