@@ -7,7 +7,7 @@
 //                        GET  /api/v1/peers            the connections, and what is known of their peers
 //                        POST /api/v1/dial, ping, perf be connected to a target; round trips; throughput
 //      routes_events.c   GET  /api/v1/events           what happens, as server-sent events
-//                        GET  /api/v1/transfers/{id}   how a put or get goes on
+//                        GET  /api/v1/transfers, /api/v1/transfers/{id}   how puts, gets and pins go on
 //      routes_files.c    POST /api/v1/files            put a file; GET: all that were put here
 //                        POST /api/v1/files/start      where a put that was broken off goes on
 //                        POST /api/v1/files/get        get a file

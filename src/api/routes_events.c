@@ -103,6 +103,21 @@ static pg_err events_get(const pg_api_request *request, json_object **out_body)
     return err;
 }
 
+static void on_transfer(const pg_transfer *transfer, void *user)
+{
+    (void) json_object_array_add(user, pg_transfer_document(transfer));
+}
+
+static pg_err transfers_get(const pg_api_request *request, json_object **out_body)
+{
+    pg_api_context *context = request->user;
+    json_object *list = json_object_new_array();
+    pg_transfers_each(&context->transfers, pg_now(), on_transfer, list);
+    *out_body = json_object_new_object();
+    pg_field_add(*out_body, "transfers", list);
+    return PG_OK;
+}
+
 static pg_err transfer_get(const pg_api_request *request, json_object **out_body)
 {
     pg_api_context *context = request->user;
@@ -117,6 +132,7 @@ static pg_err transfer_get(const pg_api_request *request, json_object **out_body
 
 const pg_api_route pg_api_event_routes[] = {
     {.method = "GET", .path = "/api/v1/events", .handler = events_get},
+    {.method = "GET", .path = "/api/v1/transfers", .handler = transfers_get},
     {.method = "GET", .path = "/api/v1/transfers/{id}", .handler = transfer_get},
     {.path = NULL},
 };

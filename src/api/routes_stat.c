@@ -50,6 +50,7 @@ static json_object *files_make(const pg_files *files)
     pg_field_add_u64(object, "files", stats.files);
     pg_field_add_u64(object, "files_pending", stats.files_pending);
     pg_field_add_u64(object, "files_partial", stats.files_partial);
+    pg_field_add_u64(object, "files_bytes", stats.files_bytes);
     pg_field_add_u64(object, "cache_bytes", stats.cache_bytes);
     pg_field_add_u64(object, "cache_bytes_max", stats.cache_bytes_max);
     pg_field_add_u64(object, "pinned_blocks", stats.pinned_blocks);

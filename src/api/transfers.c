@@ -137,6 +137,16 @@ const pg_transfer *pg_transfers_find(pg_transfers *transfers, const char *id, pg
     return pg_map_get(&transfers->map, pg_bytes_cstr(id));
 }
 
+void pg_transfers_each(pg_transfers *transfers, pg_time now,
+                       void (*each)(const pg_transfer *transfer, void *user), void *user)
+{
+    pg_map_cursor cursor = {0};
+    old_forget(transfers, now);
+    while (pg_map_next(&transfers->map, &cursor)) {
+        each(cursor.value, user);
+    }
+}
+
 static json_object *faulty_make(const pg_get_report *report)
 {
     static const char *const names[PG_HOST_FAULT_COUNT] = {"late", "absent", "corrupt"};

@@ -71,6 +71,10 @@ void pg_transfer_end(pg_transfer *transfer, pg_err err, const char *detail,
 /** Find one that runs, or ended no longer than PG_API_TRANSFER_KEEP_MS ago; NULL = there is none. Borrowed until the next begin. */
 const pg_transfer *pg_transfers_find(pg_transfers *transfers, const char *id, pg_time now);
 
+/** Call `each` with all that run, and with those that ended no longer than PG_API_TRANSFER_KEEP_MS ago; it may not begin one. */
+void pg_transfers_each(pg_transfers *transfers, pg_time now,
+                       void (*each)(const pg_transfer *transfer, void *user), void *user);
+
 /** Make its JSON object, as GET /api/v1/transfers/{id} gives it. Owned by the caller. */
 json_object *pg_transfer_document(const pg_transfer *transfer);
 

@@ -108,6 +108,9 @@ typedef struct pg_download_head {
     uint64_t size_bytes; // when is_sized
 } pg_download_head;
 
+/** Take in what comes of a stream for a while, to be read later. Errors: PG_ERR_CANCELLED. */
+PG_NODISCARD pg_err pg_client_rest(pg_client *client, int64_t rest_ms);
+
 /** Ask for a stream and wait for its first byte, or its end. `body` as for pg_client_call. Errors as pg_client_call. */
 PG_NODISCARD pg_err pg_client_download_begin(pg_client *client, const char *method,
                                              const char *path, const pg_buf *body,

@@ -295,6 +295,18 @@ static pg_err inbox_fill(pg_client *client)
     }
 }
 
+pg_err pg_client_rest(pg_client *client, int64_t rest_ms)
+{
+    pg_time end = pg_after(PG_MS(rest_ms));
+    int64_t left_ms = rest_ms;
+    while (left_ms > 0) {
+        PG_TRY(pg_client_wait(client, -1, false, (int) left_ms));
+        PG_TRY(pg_client_turn(client));
+        left_ms = (end - pg_now()) / PG_MS(1);
+    }
+    return PG_OK;
+}
+
 pg_err pg_client_download_begin(pg_client *client, const char *method, const char *path,
                                 const pg_buf *body, pg_download_head *out_head)
 {

@@ -49,6 +49,7 @@ typedef struct pg_argument {
 /** One command. All text is static. */
 typedef struct pg_command {
     const char *name;        // its words: "shards encode"
+    const char *alias;       // another name, of one word; NULL = none
     const char *summary;     // one line, no full stop
     const char *description; // paragraphs, wrapped at 80; NULL = the summary says it all
     const char *example;     // lines a person could type; NULL = none
@@ -61,7 +62,7 @@ typedef struct pg_command {
 /** The most options a command has, those of every command included. */
 #define PG_OPTIONS_MAX 32
 
-/** The options of every command: --help, --json, --quiet, --data. */
+/** The options of every command: --help, --json, --quiet, --color, --data. */
 extern const pg_option pg_common_options[];
 
 /** All commands, in the order of the help, which shows those of groups last; ends with NULL. */
@@ -94,7 +95,7 @@ extern const pg_command pg_command_unpin;
 extern const pg_command pg_command_link_info;
 extern const pg_command pg_command_block_put;
 extern const pg_command pg_command_block_get;
-extern const pg_command pg_command_stat;
+extern const pg_command pg_command_status;
 extern const pg_command pg_command_doctor;
 extern const pg_command pg_command_devnet;
 extern const pg_command pg_command_dht_status;

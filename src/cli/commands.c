@@ -5,6 +5,8 @@ const pg_option pg_common_options[] = {
     {"help", 'h', PG_VALUE_KIND_NONE, NULL, "show this help"},
     {"json", 0, PG_VALUE_KIND_NONE, NULL, "print the result, or the error, as one JSON object"},
     {"quiet", 'q', PG_VALUE_KIND_NONE, NULL, "print nothing but the result and errors"},
+    {"color", 0, PG_VALUE_KIND_CHOICE, "auto|always|never",
+     "when to use colours (auto: on a terminal)"},
     {"data", 0, PG_VALUE_KIND_FOLDER, "DIR", "the node's data directory (~/.local/share/pangea)"},
     {NULL, 0, PG_VALUE_KIND_NONE, NULL, NULL},
 };
@@ -49,7 +51,7 @@ const pg_command *const pg_commands[] = {
     &pg_command_peers,
     &pg_command_invite,
     &pg_command_join,
-    &pg_command_stat,
+    &pg_command_status,
     &pg_command_reload,
     &pg_command_log_level,
     &pg_command_doctor,

@@ -186,14 +186,15 @@ static void tell(const get_run *run)
     json_object *report = pg_answer_object(run->transfer, "report");
     char size[PG_SIZE_TEXT_BYTES];
     double seconds = pg_progress_seconds(&run->progress);
+    char speed[PG_SPEED_TEXT_BYTES];
     pg_size_format(run->size_bytes, size);
     shards_tell(run, report);
     if (run->sum.entries > 0) {
         pg_output_note(output, "unpacked %llu files, folders and links",
                        (unsigned long long) run->sum.entries);
     }
-    pg_output_note(output, "%s in %.1f s, %.0f MB/s; first byte after %.0f ms", size, seconds,
-                   (double) (run->size_bytes - run->resumed_bytes) / seconds / 1e6,
+    pg_speed_format((double) (run->size_bytes - run->resumed_bytes) / seconds, speed);
+    pg_output_note(output, "%s in %.1f s, %s; first byte after %.0f ms", size, seconds, speed,
                    run->first_byte_ms);
     if (!to_stdout(run)) {
         pg_output_line(output, "%s", place);

@@ -95,6 +95,9 @@ void pg_help_command(FILE *to, const pg_command *command)
 {
     (void) fprintf(to, "pangea %s: %s\n\n", command->name, command->summary);
     put_usage(to, command);
+    if (command->alias != NULL) {
+        (void) fprintf(to, "       pangea %s is the same\n", command->alias);
+    }
     if (command->description != NULL) {
         (void) fprintf(to, "\n%s\n", command->description);
     }

@@ -5,6 +5,8 @@
 
 #include "base/str.h"
 
+#define COLOR_IS "--color="
+
 bool pg_command_is_group(const char *word)
 {
     for (const pg_command_group *group = pg_command_groups; group->name != NULL; group++) {
@@ -37,6 +39,9 @@ const pg_command *pg_command_find(const char *const *words, size_t count, size_t
     *out_words = 0;
     for (const pg_command *const *command = pg_commands; *command != NULL; command++) {
         size_t taken = name_words((*command)->name, words, count);
+        if (taken == 0 && (*command)->alias != NULL) {
+            taken = name_words((*command)->alias, words, count);
+        }
         if (taken > *out_words) {
             *out_words = taken;
             found = *command;
@@ -187,10 +192,17 @@ static pg_err read_words(pg_invocation *invocation, int argc, char **argv, int p
 /** Find out early in what form the person wants to be told, errors of the command line itself included. */
 static void read_output(pg_invocation *invocation, int argc, char **argv)
 {
+    const char *color = NULL;
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
         invocation->output.json |= strcmp(argv[i], "--json") == 0;
         invocation->output.quiet |= strcmp(argv[i], "--quiet") == 0 || strcmp(argv[i], "-q") == 0;
+        if (strcmp(argv[i], "--color") == 0 && i + 1 < argc) {
+            color = argv[i + 1];
+        } else if (strncmp(argv[i], COLOR_IS, strlen(COLOR_IS)) == 0) {
+            color = argv[i] + strlen(COLOR_IS);
+        }
     }
+    pg_output_color(&invocation->output, color);
 }
 
 pg_err pg_invocation_read(int argc, char **argv, pg_invocation *out_invocation)

@@ -6,12 +6,14 @@
 #include "cli/answer.h"
 #include "cli/client.h"
 #include "cli/command.h"
+#include "cli/file_row.h"
 #include "cli/invocation.h"
 #include "cli/link_text.h"
 #include "cli/span.h"
 #include "runtime/time.h"
 
 #define PATH_BYTES 256
+#define BEFORE_ID 51 // columns of `ls` before the root
 
 // The stored name; empty when there is none.
 static const char *name_of(json_object *file)
@@ -25,18 +27,16 @@ static void file_tell(const pg_output *output, json_object *file, bool with_link
     char size[PG_SIZE_TEXT_BYTES];
     char age[PG_SPAN_TEXT_BYTES];
     char left[PG_SPAN_TEXT_BYTES];
+    pg_file_row row;
     int64_t now_s = pg_wall_ms() / 1000;
-    bool is_folder = strcmp(pg_answer_text(file, "kind"), "folder") == 0;
     uint64_t expiry_s = pg_answer_u64(file, "expiry_s");
     pg_size_format(pg_answer_u64(file, "size_bytes"), size);
     pg_span_format(now_s - (int64_t) pg_answer_u64(file, "put_ms") / 1000, age);
     pg_span_format((int64_t) expiry_s - now_s, left);
-    char shown[PG_ERROR_TEXT_BYTES_MAX];
-    pg_text_printable(name_of(file), shown, sizeof(shown));
-    pg_output_line(output, "%-9s %10s  %8s ago  %8s left  %s  %s%s", pg_answer_text(file, "state"),
-                   size, age, expiry_s == 0 ? "-" : left,
-                   pg_answer_text(file, with_link ? "link" : "root"),
-                   shown[0] == '\0' ? "(no name)" : shown, is_folder ? "/" : "");
+    pg_file_row_make(output, file, with_link, BEFORE_ID, &row);
+    pg_output_line(output, "%s%-9s%s %10s  %8s ago  %8s left  %s  %s%s", row.style,
+                   pg_answer_text(file, "state"), row.style_end, size, age,
+                   expiry_s == 0 ? "-" : left, row.id, row.name, row.after);
 }
 
 // Who restores an identity sees here how far its files are.
@@ -64,9 +64,14 @@ static pg_err ls_run(pg_invocation *invocation)
     PG_TRY(pg_client_ask(invocation, "GET", "/api/v1/files", NULL, &answer));
     json_object *files = pg_answer_object(answer, "files");
     size_t count = pg_answer_count(files);
+    bool with_links = pg_invocation_has(invocation, "links");
+    if (count > 0 && !with_links) {
+        pg_output_head(&invocation->output, "%-9s %10s  %12s  %13s  %-*s  %s", "STATE", "SIZE",
+                       "PUT", "KEPT", (int) pg_file_row_id_chars(&invocation->output, BEFORE_ID),
+                       "ROOT", "NAME");
+    }
     for (size_t i = 0; i < count; i++) {
-        file_tell(&invocation->output, json_object_array_get_idx(files, i),
-                  pg_invocation_has(invocation, "links"));
+        file_tell(&invocation->output, json_object_array_get_idx(files, i), with_links);
     }
     if (count == 0 && !is_restoring) {
         pg_output_note(&invocation->output, "nothing was put through this node");

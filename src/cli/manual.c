@@ -99,6 +99,9 @@ static void put_command(FILE *to, const pg_command *command)
                        argument->optional ? "]" : "", argument->repeats ? "..." : "");
     }
     (void) fputc('\n', to);
+    if (command->alias != NULL) {
+        (void) fprintf(to, ".PP\n\\fBpangea %s\\fR is the same.\n", command->alias);
+    }
     if (command->description != NULL) {
         (void) fputs(".PP\n", to);
         put_lines(to, command->description);

@@ -2,15 +2,52 @@
 #include "cli/output.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "base/str.h"
 #include "cli/exit_codes.h"
 #include "crypto/secret.h"
 
+#define HEAD_BYTES 256
+
 void pg_output_init(pg_output *output)
 {
     *output = (pg_output){.result = stdout};
+    pg_output_color(output, NULL);
+}
+
+void pg_output_color(pg_output *output, const char *when)
+{
+    const char *refused = getenv("NO_COLOR");
+    const char *terminal = getenv("TERM");
+    bool may = (refused == NULL || refused[0] == '\0') &&
+               (terminal == NULL || strcmp(terminal, "dumb") != 0);
+    if (when != NULL && strcmp(when, "auto") != 0) {
+        output->has_color = output->has_error_color = strcmp(when, "always") == 0;
+    } else {
+        output->has_color = may && isatty(fileno(output->result)) == 1;
+        output->has_error_color = may && isatty(STDERR_FILENO) == 1;
+    }
+    output->has_color = output->has_color && !output->json;
+    output->has_error_color = output->has_error_color && !output->json;
+}
+
+const char *pg_style_code(bool has_color, pg_style style)
+{
+    static const char *const codes[PG_STYLE_COUNT] = {
+        [PG_STYLE_PLAIN] = "\033[0m", [PG_STYLE_BOLD] = "\033[1m",  [PG_STYLE_DIM] = "\033[2m",
+        [PG_STYLE_GOOD] = "\033[32m", [PG_STYLE_CARE] = "\033[33m", [PG_STYLE_BAD] = "\033[31m",
+    };
+    return has_color ? codes[style] : "";
+}
+
+unsigned pg_output_columns(const pg_output *output)
+{
+    struct winsize size = {0};
+    return ioctl(fileno(output->result), TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
 void pg_output_keep_stdout(pg_output *output)
@@ -19,10 +56,9 @@ void pg_output_keep_stdout(pg_output *output)
 }
 
 /** Write what cannot be told otherwise: a terminal that is gone is no reason to fail. */
-PG_PRINTF(3, 0)
-static void put(FILE *stream, const char *before, const char *format, va_list args)
+PG_PRINTF(2, 0)
+static void put(FILE *stream, const char *format, va_list args)
 {
-    (void) fputs(before, stream);
     (void) vfprintf(stream, format, args);
     (void) fputc('\n', stream);
 }
@@ -32,8 +68,22 @@ void pg_output_line(const pg_output *output, const char *format, ...)
     if (!output->json) {
         va_list args;
         va_start(args, format);
-        put(output->result, "", format, args);
+        put(output->result, format, args);
         va_end(args);
+    }
+}
+
+void pg_output_head(const pg_output *output, const char *format, ...)
+{
+    unsigned columns = pg_output_columns(output);
+    if (!output->json && !output->quiet && columns > 0) {
+        char head[HEAD_BYTES];
+        va_list args;
+        va_start(args, format);
+        (void) vsnprintf(head, sizeof(head), format, args);
+        va_end(args);
+        (void) fprintf(output->result, "%s%.*s%s\n", pg_style_code(output->has_color, PG_STYLE_DIM),
+                       (int) columns, head, pg_style_code(output->has_color, PG_STYLE_PLAIN));
     }
 }
 
@@ -56,7 +106,7 @@ void pg_output_note(const pg_output *output, const char *format, ...)
     if (!output->json && !output->quiet) {
         va_list args;
         va_start(args, format);
-        put(stderr, "", format, args);
+        put(stderr, format, args);
         va_end(args);
     }
 }
@@ -64,9 +114,12 @@ void pg_output_note(const pg_output *output, const char *format, ...)
 void pg_output_warn(const pg_output *output, const char *format, ...)
 {
     if (!output->quiet) {
+        const char *on = pg_style_code(output->has_error_color, PG_STYLE_CARE);
+        const char *off = pg_style_code(output->has_error_color, PG_STYLE_PLAIN);
         va_list args;
+        (void) fprintf(stderr, "%spangea: warning:%s ", on, off);
         va_start(args, format);
-        put(stderr, "pangea: warning: ", format, args);
+        put(stderr, format, args);
         va_end(args);
     }
 }
@@ -80,8 +133,10 @@ void pg_output_error(const pg_output *output, const char *command, pg_err err)
 {
     const char *detail = pg_error_detail(err);
     if (!output->json) {
-        (void) fprintf(stderr, "pangea%s%s: %s\n", command == NULL ? "" : " ",
-                       command == NULL ? "" : command, detail);
+        (void) fprintf(stderr, "%spangea%s%s:%s %s\n",
+                       pg_style_code(output->has_error_color, PG_STYLE_BAD),
+                       command == NULL ? "" : " ", command == NULL ? "" : command,
+                       pg_style_code(output->has_error_color, PG_STYLE_PLAIN), detail);
         return;
     }
     if (output->told) {
@@ -108,6 +163,27 @@ void pg_size_format(uint64_t bytes, char out_text[PG_SIZE_TEXT_BYTES])
     }
     (void) snprintf(out_text, PG_SIZE_TEXT_BYTES, unit == 0 ? "%.0f %s" : "%.1f %s", value,
                     units[unit]);
+}
+
+void pg_speed_format(double bytes_per_second, char out_text[PG_SPEED_TEXT_BYTES])
+{
+    double mega = bytes_per_second / 1e6;
+    bool is_small = mega < 1;
+    (void) snprintf(out_text, PG_SPEED_TEXT_BYTES,
+                    mega >= 10 || is_small ? "%.0f %cB/s" : "%.1f %cB/s",
+                    is_small ? bytes_per_second / 1e3 : mega, is_small ? 'k' : 'M');
+}
+
+void pg_text_shorten(const char *text, size_t chars, char *out_text, size_t space)
+{
+    size_t len = strlen(text);
+    size_t end = (chars - 2) / 2;
+    if (len <= chars) {
+        (void) snprintf(out_text, space, "%s", text);
+    } else {
+        (void) snprintf(out_text, space, "%.*s..%s", (int) (chars - 2 - end), text,
+                        text + len - end);
+    }
 }
 
 void pg_text_printable(const char *text, char *out_text, size_t space)

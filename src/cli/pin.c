@@ -7,12 +7,14 @@
 #include "cli/answer.h"
 #include "cli/client.h"
 #include "cli/command.h"
+#include "cli/file_row.h"
 #include "cli/link_text.h"
 #include "cli/progress.h"
 #include "cli/span.h"
 #include "runtime/time.h"
 
 #define PATH_BYTES 256
+#define BEFORE_ID 54 // columns of `pin ls` before the root
 
 /** One run of `pin`. */
 typedef struct pin_run {
@@ -104,18 +106,14 @@ static void row_tell(const pg_output *output, json_object *pin, bool with_link)
     char size[PG_SIZE_TEXT_BYTES];
     char kept[PG_SIZE_TEXT_BYTES];
     char age[PG_SPAN_TEXT_BYTES];
-    char shown[PG_ERROR_TEXT_BYTES_MAX] = "";
-    json_object *name = pg_answer_object(pin, "name");
-    bool is_folder = strcmp(pg_answer_text(pin, "kind"), "folder") == 0;
+    pg_file_row row;
     pg_size_format(pg_answer_u64(pin, "size_bytes"), size);
     pg_size_format(pg_answer_u64(pin, "kept_bytes"), kept);
     pg_span_format(pg_wall_ms() / 1000 - (int64_t) pg_answer_u64(pin, "pinned_ms") / 1000, age);
-    if (name != NULL) {
-        pg_text_printable(json_object_get_string(name), shown, sizeof(shown));
-    }
-    pg_output_line(output, "%-10s %10s  %10s here  %8s ago  %s  %s%s", pg_answer_text(pin, "state"),
-                   size, kept, age, pg_answer_text(pin, with_link ? "link" : "root"),
-                   shown[0] == '\0' ? "(no name)" : shown, is_folder ? "/" : "");
+    pg_file_row_make(output, pin, with_link, BEFORE_ID, &row);
+    pg_output_line(output, "%s%-10s%s %10s  %10s here  %8s ago  %s  %s%s", row.style,
+                   pg_answer_text(pin, "state"), row.style_end, size, kept, age, row.id, row.name,
+                   row.after);
 }
 
 static pg_err pin_ls_run(pg_invocation *invocation)
@@ -123,9 +121,14 @@ static pg_err pin_ls_run(pg_invocation *invocation)
     json_object *answer = NULL;
     PG_TRY(pg_client_ask(invocation, "GET", "/api/v1/pins", NULL, &answer));
     json_object *pins = pg_answer_object(answer, "pins");
+    bool with_links = pg_invocation_has(invocation, "links");
+    if (pg_answer_count(pins) > 0 && !with_links) {
+        pg_output_head(&invocation->output, "%-10s %10s  %15s  %12s  %-*s  %s", "STATE", "SIZE",
+                       "KEPT", "PINNED", (int) pg_file_row_id_chars(&invocation->output, BEFORE_ID),
+                       "ROOT", "NAME");
+    }
     for (size_t i = 0; i < pg_answer_count(pins); i++) {
-        row_tell(&invocation->output, json_object_array_get_idx(pins, i),
-                 pg_invocation_has(invocation, "links"));
+        row_tell(&invocation->output, json_object_array_get_idx(pins, i), with_links);
     }
     if (pg_answer_count(pins) == 0) {
         pg_output_note(&invocation->output, "nothing is pinned on this node");

@@ -36,11 +36,13 @@ static void put_numbers(const pg_progress *progress)
 {
     char done[PG_SIZE_TEXT_BYTES];
     char total[PG_SIZE_TEXT_BYTES];
+    char speed_text[PG_SPEED_TEXT_BYTES];
     double speed = (double) (progress->done - progress->first) / pg_progress_seconds(progress);
     pg_size_format(progress->done, done);
     pg_size_format(progress->total, total);
-    (void) fprintf(stderr, "%s%s%s, %.0f MB/s", done, progress->total == 0 ? "" : " of ",
-                   progress->total == 0 ? "" : total, speed / 1e6);
+    pg_speed_format(speed, speed_text);
+    (void) fprintf(stderr, "%s%s%s, %s", done, progress->total == 0 ? "" : " of ",
+                   progress->total == 0 ? "" : total, speed_text);
     if (progress->total > progress->done && speed > 0) {
         uint64_t left = (uint64_t) ((double) (progress->total - progress->done) / speed);
         (void) fprintf(stderr, ", %llu:%02llu left", (unsigned long long) left / 60,

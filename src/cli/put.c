@@ -262,13 +262,14 @@ static void tell(const put_run *run)
     double seconds = pg_progress_seconds(&run->progress);
     double size_bytes = pg_answer_number(run->answer, "size_bytes");
     double packed_bytes = pg_answer_number(run->answer, "packed_bytes");
+    char speed[PG_SPEED_TEXT_BYTES];
     pg_size_format(pg_answer_u64(run->answer, "size_bytes"), size);
     if (run->source.is_folder) {
         pg_output_note(output, "%llu files, folders and links as one archive",
                        (unsigned long long) pg_packer_sum(run->source.packer).entries);
     }
-    pg_output_note(output, "%s in %.1f s, %.0f MB/s; compressed %.2f times", size, seconds,
-                   (size_bytes - (double) run->start) / seconds / 1e6,
+    pg_speed_format((size_bytes - (double) run->start) / seconds, speed);
+    pg_output_note(output, "%s in %.1f s, %s; compressed %.2f times", size, seconds, speed,
                    packed_bytes > 0 ? size_bytes / packed_bytes : 1.0);
     if (!run->is_pending) {
         hosts_tell(run);

@@ -185,14 +185,15 @@ static void tell(const decode_run *run)
     const char *path = (const char *) run->target.path.ptr;
     char size[PG_SIZE_TEXT_BYTES];
     double seconds = pg_progress_seconds(&run->progress);
+    char speed[PG_SPEED_TEXT_BYTES];
     pg_size_format(run->size_bytes, size);
     if (run->absent + run->corrupt > 0) {
         pg_output_note(run->output,
                        "%llu shards were missing and %llu corrupt; others made up for them",
                        (unsigned long long) run->absent, (unsigned long long) run->corrupt);
     }
-    pg_output_note(run->output, "%s in %.1f s, %.0f MB/s", size, seconds,
-                   (double) run->size_bytes / seconds / 1e6);
+    pg_speed_format((double) run->size_bytes / seconds, speed);
+    pg_output_note(run->output, "%s in %.1f s, %s", size, seconds, speed);
     pg_output_line(run->output, "%s", path);
 
     json_object *object = json_object_new_object();

@@ -66,13 +66,14 @@ static void tell(const encode_run *run, const pg_files_encoded *encoded, pg_code
     double seconds = pg_progress_seconds(&run->progress);
     pg_size_format(encoded->size_bytes, size);
     pg_size_format(total, stored);
+    char speed[PG_SPEED_TEXT_BYTES];
     double packed = encoded->packed_bytes == 0
                         ? 1
                         : (double) encoded->size_bytes / (double) encoded->packed_bytes;
-    pg_output_note(run->output,
-                   "%s in %.1f s, %.0f MB/s; compressed %.2f times; %s in %u folder%s, code %u+%u",
-                   size, seconds, (double) encoded->size_bytes / seconds / 1e6, packed, stored,
-                   folders, folders == 1 ? "" : "s", code.data, code.parity);
+    pg_speed_format((double) encoded->size_bytes / seconds, speed);
+    pg_output_note(
+        run->output, "%s in %.1f s, %s; compressed %.2f times; %s in %u folder%s, code %u+%u", size,
+        seconds, speed, packed, stored, folders, folders == 1 ? "" : "s", code.data, code.parity);
     pg_output_note(run->output, "any %u of the %u folders may be lost", survives, folders);
     pg_output_line(run->output, "%s", link);
 

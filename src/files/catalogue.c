@@ -301,26 +301,28 @@ static pg_err state_job(pg_db_conn *conn, void *arg)
 
 static pg_err counts_job(pg_db_conn *conn, void *arg)
 {
-    uint64_t *counts = arg;
+    pg_catalogue_sums *sums = arg;
     pg_stmt *stmt = NULL;
     pg_err err = PG_OK;
-    PG_TRY(pg_db_prepare(conn,
-                         "SELECT state, count(*) FROM file WHERE state >= 0 AND id NOT IN"
-                         " (SELECT file FROM catalogue_version) GROUP BY state",
-                         &stmt));
+    PG_TRY(
+        pg_db_prepare(conn,
+                      "SELECT state, count(*), sum(size) FROM file WHERE state >= 0 AND id NOT IN"
+                      " (SELECT file FROM catalogue_version) GROUP BY state",
+                      &stmt));
     while (pg_stmt_next(stmt, &err)) {
         int64_t state = pg_stmt_i64(stmt, 0);
         if (state < PG_FILE_STATE_COUNT) {
-            counts[state] = u64_read(stmt, 1);
+            sums->files[state] = u64_read(stmt, 1);
+            sums->bytes += u64_read(stmt, 2);
         }
     }
     return err;
 }
 
-pg_err pg_catalogue_counts(pg_db *db, uint64_t out_counts[PG_FILE_STATE_COUNT])
+pg_err pg_catalogue_counts(pg_db *db, pg_catalogue_sums *out_sums)
 {
-    memset(out_counts, 0, PG_FILE_STATE_COUNT * sizeof(*out_counts));
-    return pg_db_read(db, counts_job, out_counts);
+    *out_sums = (pg_catalogue_sums){0};
+    return pg_db_read(db, counts_job, out_sums);
 }
 
 pg_err pg_catalogue_state(pg_db *db, int64_t file, pg_file_state state)

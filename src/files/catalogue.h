@@ -97,8 +97,14 @@ pg_slot_set pg_catalogue_missing(const pg_catalogue_extent *extent);
 /** Note what state a file is in now. Errors of the database. */
 PG_NODISCARD pg_err pg_catalogue_state(pg_db *db, int64_t file, pg_file_state state);
 
-/** Count the finished files of each state. Errors of the database. */
-PG_NODISCARD pg_err pg_catalogue_counts(pg_db *db, uint64_t out_counts[PG_FILE_STATE_COUNT]);
+/** What was put, summed. */
+typedef struct pg_catalogue_sums {
+    uint64_t files[PG_FILE_STATE_COUNT];
+    uint64_t bytes; // as they were put
+} pg_catalogue_sums;
+
+/** Count the finished files of each state, and sum their sizes. Errors of the database. */
+PG_NODISCARD pg_err pg_catalogue_counts(pg_db *db, pg_catalogue_sums *out_sums);
 
 /** Pin a public block. Errors of the database; PG_ERR_EXISTS (it is pinned). */
 PG_NODISCARD pg_err pg_catalogue_pin(pg_db *db, const pg_cid *cid, uint32_t len);

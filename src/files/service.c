@@ -116,12 +116,13 @@ void pg_files_unlock(pg_files *files)
 
 void pg_files_recount(pg_files *files)
 {
-    uint64_t counts[PG_FILE_STATE_COUNT] = {0};
-    if (pg_catalogue_counts(files->config.db, counts) == PG_OK) {
-        files->totals.files_pending = counts[PG_FILE_STATE_PENDING];
-        files->totals.files_partial = counts[PG_FILE_STATE_PARTIAL];
-        files->totals.files = counts[PG_FILE_STATE_COMPLETE] + files->totals.files_pending +
+    pg_catalogue_sums sums;
+    if (pg_catalogue_counts(files->config.db, &sums) == PG_OK) {
+        files->totals.files_pending = sums.files[PG_FILE_STATE_PENDING];
+        files->totals.files_partial = sums.files[PG_FILE_STATE_PARTIAL];
+        files->totals.files = sums.files[PG_FILE_STATE_COMPLETE] + files->totals.files_pending +
                               files->totals.files_partial;
+        files->totals.files_bytes = sums.bytes;
     }
 }
 

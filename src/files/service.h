@@ -341,6 +341,7 @@ typedef struct pg_files_stats {
     uint64_t files;
     uint64_t files_pending;
     uint64_t files_partial;
+    uint64_t files_bytes; // of the files as they were put
     uint64_t cache_bytes;
     uint64_t cache_bytes_max;
     uint64_t pinned_blocks;

@@ -4,6 +4,7 @@ told to misbehave. For tests of the commands alone."""
 import http.server
 import json
 import os
+import queue
 import re
 import socketserver
 import threading
@@ -234,7 +235,35 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 "peers": 13,
                 "uptime_ms": 7300000,
             }
+            | self.node.stat
         )
+
+    def node_get(self, _query):
+        self.answer(
+            {
+                "version": "0.6.0",
+                "peer_id": PEERS[0],
+                "person_id": PEERS[1],
+                "addrs": self.node.addrs,
+                "stats": {"accepted_total": 5},
+            }
+        )
+
+    def dht_get(self, _query):
+        self.answer({"dhts": [{"realm": "local", "server": True, "peers": 9, "records": 3}]})
+
+    def transfers_get(self, _query):
+        self.answer({"transfers": list(self.node.transfers.values())})
+
+    def events_get(self, _query):
+        """Events as long as the node is there: what the test puts into the queue, None to end."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        self.wfile.write(b": here\n\n")
+        self.close_connection = True
+        while (event := self.node.events.get()) is not None:
+            self.wfile.write(f"event: transfer\ndata: {json.dumps(event)}\n\n".encode())
 
 
 ROUTES = [
@@ -250,6 +279,10 @@ ROUTES = [
     ("GET /api/v1/blocks/([a-zA-Z0-9]+)", Handler.block_get),
     ("GET /api/v1/peers", Handler.peers_get),
     ("GET /api/v1/stat", Handler.stat_get),
+    ("GET /api/v1/node", Handler.node_get),
+    ("GET /api/v1/dht", Handler.dht_get),
+    ("GET /api/v1/transfers", Handler.transfers_get),
+    ("GET /api/v1/events", Handler.events_get),
 ]
 
 
@@ -272,6 +305,7 @@ class FakeNode:
         self.requests, self.queries, self.links, self.starts = [], [], [], []
         self.block_cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
         self.gone = False
+        self.stat, self.addrs, self.events = {}, ["/ip4/8.8.4.4/tcp/4417"], queue.Queue()
         self.put_state = "complete"
         self.put_problem, self.put_fails_at, self.put_gate, self.put_answer = None, 0, None, None
         self.put_delay = 0

@@ -225,7 +225,7 @@ class Files(NodeTest):
             self.assertGreaterEqual(stat["place"]["leases"], 1)
             self.assertEqual(stat["store"]["used_bytes"], stat["place"]["lease_bytes"])
             self.assertLess(abs(stat["store"]["used_bytes"] - node.disk_bytes()), 65536)
-        self.assertIn("lost_total", run("stat", "--data", self.reader.folder).stdout)
+        self.assertIn("lost_total", self.reader.answer("stat")["store"])
         self.assertEqual(self.uploader.stat()["files"]["files"], 2)
 
     def test_remove_with_an_absent_host(self):

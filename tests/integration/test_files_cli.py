@@ -1116,15 +1116,8 @@ class Catalogue(Case):
         self.fails(self.run_here("block", "get", cid, "-o", "new"), NOT_FOUND, "nobody has")
         self.nothing_left("source", "x")
 
-    def test_stat(self):
-        done = self.works(self.run_here("stat"))
-        text = done.stdout.decode()
-        self.assertIn("up for 2 h, 13 peers\n", text)
-        self.assertRegex(text, r"store\n  blocks +17\n  used_bytes +5\.0 MiB\n")
-        self.assertEqual(json.loads(self.works(self.run_here("stat", "--json")).stdout)["store"]["blocks"], 17)
-
     def test_no_node__and_help(self):
-        commands = (["ls"], ["rm", "x"], ["stat"], ["link", "info", LINKS[0]], ["put", "-"], ["get", LINKS[0]])
+        commands = (["ls"], ["rm", "x"], ["status"], ["link", "info", LINKS[0]], ["put", "-"], ["get", LINKS[0]])
         commands += (["block", "put", "-"], ["block", "get", self.node.block_cid])
         for words in commands:
             done = subprocess.run([PANGEA, *words, "--data", "none"], capture_output=True, check=False, cwd=self.here, input=b"")

@@ -99,7 +99,9 @@ class Commands(NodeTest):
         self.assertGreater(peer["rtt_ms"], 0)
         (told,) = b.get("GET /api/v1/peers")[1]["peers"]
         self.assertEqual((told["transport"], told["security"]), ("quic-v1", "tls/X25519MLKEM768"))
-        plain = run("peers", "--data", b.folder).stdout
+        plain = run("peers", "--long", "--data", b.folder).stdout
+        row = rf"^{a.peer_id}  out  quic-v1 +[0-9.]+ ms +[0-9]+ s  /ip4/127.0.0.1/udp/[0-9]+/quic-v1  pangea/[^ ]+$"
+        self.assertRegex(run("peers", "--data", b.folder).stdout, row)
         self.assertRegex(plain, r"outbound by quic-v1, tls/X25519MLKEM768, round trip [0-9.]+ ms")
 
     def test_dial_ping_perf_peers(self):

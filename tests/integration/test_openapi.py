@@ -231,6 +231,9 @@ class Answers(unittest.TestCase):
             path = f"/api/v1/transfers/transfer-{number}"
             found = self.ask("GET", "/api/v1/transfers/{id}", 200, path=path)
             self.assertEqual((found["state"], found["report"] is None), (state, number != 3))
+        listed = self.ask("GET", "/api/v1/transfers", 200)["transfers"]
+        self.assertLessEqual({"transfer-1", "transfer-2"}, {transfer["id"] for transfer in listed})
+        self.ask("GET", "/api/v1/transfers", 400, path="/api/v1/transfers?x")
         self.ask("GET", "/api/v1/transfers/{id}", 404, path="/api/v1/transfers/unknown-id")
 
     def blocks_and_stat(self):

@@ -214,15 +214,16 @@ static pg_err unfinished_run(void *arg)
 static pg_err states_run(void *arg)
 {
     (void) arg;
-    uint64_t counts[PG_FILE_STATE_COUNT];
+    pg_catalogue_sums sums;
     pg_db *db = db_open();
     int64_t file = file_make(db, "one", 10);
     (void) file_make(db, "two", 10);
     CHECK(files_count(db, true) == 0 && files_count(db, false) == 2);
     CHECK_OK(pg_catalogue_state(db, file, PG_FILE_STATE_PARTIAL));
     CHECK(files_count(db, true) == 1);
-    CHECK_OK(pg_catalogue_counts(db, counts));
-    CHECK(counts[PG_FILE_STATE_COMPLETE] == 1 && counts[PG_FILE_STATE_PARTIAL] == 1);
+    CHECK_OK(pg_catalogue_counts(db, &sums));
+    CHECK(sums.files[PG_FILE_STATE_COMPLETE] == 1 && sums.files[PG_FILE_STATE_PARTIAL] == 1);
+    CHECK(sums.bytes == UINT64_C(2) << 40);
 
     pg_catalogue_extent extents[3] = {extent_make("a", 10), extent_make("b", 4),
                                       extent_make("c", 0)};
@@ -293,7 +294,7 @@ static int64_t version_make(pg_db *db, const char *root)
 static pg_err versions_run(void *arg)
 {
     (void) arg;
-    uint64_t counts[PG_FILE_STATE_COUNT];
+    pg_catalogue_sums sums;
     uint64_t removed = 0;
     int64_t begun = 0;
     pg_snapshot_removed *gone = NULL;
@@ -304,8 +305,8 @@ static pg_err versions_run(void *arg)
     (void) version_make(db, "second");
     CHECK(which_count(db, PG_CATALOGUE_ALL) == 3 && which_count(db, PG_CATALOGUE_LISTED) == 1 &&
           which_count(db, PG_CATALOGUE_BY_ROOT) == 1);
-    CHECK_OK(pg_catalogue_counts(db, counts));
-    CHECK(counts[PG_FILE_STATE_COMPLETE] == 1);
+    CHECK_OK(pg_catalogue_counts(db, &sums));
+    CHECK(sums.files[PG_FILE_STATE_COMPLETE] == 1);
     const pg_cid second = cid_of("second");
     CHECK_OK(pg_catalogue_versions_remove(db, &second, &removed));
     CHECK(removed == 1 && which_count(db, PG_CATALOGUE_ALL) == 2 && doomed_count(db) == 1);
