@@ -20,6 +20,10 @@ pg_err pg_host_upgrade(pg_host *host, pg_stream **raw, const pg_upgrade_request 
     pg_endpoint local;
     pg_endpoint remote;
     pg_tcp_endpoints(*raw, &local, &remote);
+    if (local.family == PG_IP_FAMILY_NONE || remote.family == PG_IP_FAMILY_NONE) {
+        pg_stream_free(raw);
+        return pg_fail(PG_ERR_RESET, "the peer went away before the handshake began");
+    }
     const pg_multiaddr local_addr = endpoint_addr(&local, PG_MULTIADDR_TRANSPORT_TCP);
     const pg_multiaddr remote_addr = endpoint_addr(&remote, PG_MULTIADDR_TRANSPORT_TCP);
     pg_upgrade_request full = *request;

@@ -10,6 +10,7 @@ import os
 import pathlib
 import signal
 import socket
+import struct
 import stat
 import subprocess
 import sys
@@ -477,6 +478,18 @@ class Hostile(NodeTest):
         self.served(a, b)
         self.assertIn("net.inbound.failed", a.log())
         self.assertNotIn("127.0.0.1", a.log())
+
+    def test_gone_before_it_is_accepted(self):
+        """Connections that were reset while the node did something else: the kernel knows no peer of theirs any more."""
+        a, b = self.node("a"), self.node("b")
+        a.process.send_signal(signal.SIGSTOP)
+        for _ in range(5):
+            stranger = self.connect(a)
+            stranger.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            stranger.close()
+        a.process.send_signal(signal.SIGCONT)
+        self.served(a, b)
+        self.wait_for(lambda: a.stats()["handshakes_failed_total"] >= 5, "they are given up")
 
     def test_one_byte_at_a_time(self):
         a, b = self.node("a", "net.handshake_timeout=500ms"), self.node("b")
