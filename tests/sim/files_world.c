@@ -277,6 +277,7 @@ pg_err sim_put(sim_node *self)
     const pg_put_options options = {
         .name = PG_BYTES_LIT("a file"),
         .code = self->file->code.data == 0 ? PG_CODE_DEFAULT : self->file->code,
+        .ttl_s = self->file->ttl_s,
         .total_bytes = self->file->size,
     };
     pg_file_entry *entry = PG_NEW(pg_file_entry);

@@ -29,7 +29,8 @@ typedef struct sim_node sim_node;
 typedef struct sim_file {
     uint64_t content; // seed of the bytes
     size_t size;
-    pg_code code; // all-zero: the default
+    pg_code code;   // all-zero: the default
+    uint64_t ttl_s; // 0: kept until it is removed
     pg_link link;
     pg_file_state state;
     uint32_t survives;

@@ -247,6 +247,59 @@ static pg_err repair_script(void *arg)
     return PG_OK;
 }
 
+static void on_lease(const pg_place_lease *lease, void *user)
+{
+    uint64_t *first_end_s = user;
+    *first_end_s = lease->expiry_s < *first_end_s ? lease->expiry_s : *first_end_s;
+}
+
+static uint64_t first_end_s; // of the leases that the node asked last keeps; UINT64_MAX = none
+
+static pg_err leases_task(sim_node *self)
+{
+    first_end_s = UINT64_MAX;
+    return pg_place_server_leases(self->storage->place, on_lease, &first_end_s);
+}
+
+// One file is put for eight hours, another until it is removed: the one is there for so long and then gone, here and at its hosts; the leases
+// of the other are renewed, at its hosts too.
+static pg_err ttl_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_node *owner = &world->nodes[0];
+    sim_file brief = {.content = 33, .size = 300000, .ttl_s = UINT64_C(8) * 3600};
+    sim_file kept = {.content = 34, .size = 300000};
+    sim_nodes_make_with(world, NODES, (uint64_t) 12 * 3600 * 1000);
+    sim_nodes_meet(world);
+    sim_run(owner, sim_put, &brief);
+    sim_run(owner, sim_put, &kept);
+    const uint64_t end_s = (uint64_t) pg_wall_ms() / 1000 + brief.ttl_s;
+    sim_run(owner, sim_find, &brief);
+    CHECK(brief.expiry_s <= end_s && brief.expiry_s > end_s - 60);
+    uint64_t leases = sim_leases(world);
+    world->is_long = true;
+    CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(7))));
+    sim_run(owner, sim_find, &brief);
+    CHECK(brief.expiry_s <= end_s && sim_leases(world) == leases);
+    sim_run(&world->nodes[READER], sim_get, &brief);
+    CHECK_OK(
+        pg_sleep_until(pg_after(PG_HOURS(9)))); // a look an hour finds its end, and tells its hosts
+    sim_run(owner, sim_list, NULL);
+    CHECK(owner->list_count == 1);
+    CHECK(sim_leases(world) == leases / 2);
+    for (size_t i = 1; i < NODES; i++) {
+        sim_run(&world->nodes[i], leases_task, NULL); // of `kept` only, as hosts know them
+        CHECK(first_end_s > (uint64_t) pg_wall_ms() / 1000 + (uint64_t) 5 * 3600);
+    }
+    sim_run(owner, sim_find, &kept);
+    CHECK(kept.expiry_s > (uint64_t) pg_wall_ms() / 1000 + (uint64_t) 5 * 3600);
+    world->is_long = false;
+    sim_node_crash(owner);
+    sim_run(&world->nodes[READER], sim_get, &kept);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
 // Nobody comes for longer than the leases would last: what waits is prolonged, and goes out when hosts appear.
 static pg_err waiting_script(void *arg)
 {
@@ -372,6 +425,12 @@ static void test_files__all_hosts_gone__given_back_by_who_read_it(void **state)
     sim_files_seeds(seeds_script, 2);
 }
 
+static void test_files__put_for_hours__gone_then_and_another_is_renewed(void **state)
+{
+    (void) state;
+    sim_files_seeds(ttl_script, 1);
+}
+
 static void test_files__host_gone_and_disk_lost__rebuilt_elsewhere_and_renewed(void **state)
 {
     (void) state;
@@ -387,6 +446,9 @@ static void test_files__all_places_taken_by_who_does_not_read__told(void **state
 int main(int argc, char **argv)
 {
     sim_arguments(argc, argv);
+    if (getenv("PG_TEST_ONLY") != NULL) {
+        cmocka_set_test_filter(getenv("PG_TEST_ONLY"));
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_files__hosts_and_uploader_die__given_back),
         cmocka_unit_test(test_files__hosts_crash_while_put__put_all_the_same),
@@ -397,6 +459,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_files__bad_disks_of_two_hosts__given_back),
         cmocka_unit_test(test_files__cut_off_from_two_hosts__given_back_in_time),
         cmocka_unit_test(test_files__all_hosts_gone__given_back_by_who_read_it),
+        cmocka_unit_test(test_files__put_for_hours__gone_then_and_another_is_renewed),
         cmocka_unit_test(test_files__host_gone_and_disk_lost__rebuilt_elsewhere_and_renewed),
         cmocka_unit_test(test_files__all_places_taken_by_who_does_not_read__told),
     };
