@@ -26,6 +26,10 @@ const char *const pg_files_schema_1 =
     "CREATE TABLE file_pin (cid BLOB PRIMARY KEY, len INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE file_cache (place INTEGER PRIMARY KEY, cid BLOB NOT NULL, len INTEGER NOT NULL)";
 
+const char *const pg_files_schema_6 =
+    "ALTER TABLE file_extent ADD COLUMN strays INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE file_extent ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0";
+
 // Versions of the catalogue itself are files that nobody put.
 #define NO_VERSION " AND id NOT IN (SELECT file FROM catalogue_version)"
 
@@ -419,6 +423,8 @@ static pg_err extent_read(pg_stmt *stmt, pg_catalogue_extent *extent)
     extent->sequence = u64_read(stmt, 8);
     extent->expiry_s = u64_read(stmt, 9);
     extent->local = (pg_slot_set) pg_stmt_i64(stmt, 10);
+    extent->has_strays = pg_stmt_i64(stmt, 11) != 0;
+    extent->is_dropped = pg_stmt_i64(stmt, 12) != 0;
     return PG_OK;
 }
 
@@ -447,7 +453,8 @@ static pg_err extents_job(pg_db_conn *conn, void *arg)
     pg_err err = PG_OK;
     PG_TRY(pg_db_prepare(conn,
                          "SELECT id, descriptor, extent_id, root, whole, data, parity, slot_bytes,"
-                         " sequence, expiry_s, local FROM file_extent WHERE file = ?1 ORDER BY id",
+                         " sequence, expiry_s, local, strays, dropped FROM file_extent"
+                         " WHERE file = ?1 ORDER BY id",
                          &stmt));
     pg_stmt_bind_i64(stmt, 1, list->file);
     while (pg_stmt_next(stmt, &err)) {
@@ -505,8 +512,9 @@ pg_err pg_catalogue_extent_put(pg_db_conn *conn, int64_t file, const pg_catalogu
     PG_TRY(
         pg_db_prepare(conn,
                       "INSERT OR REPLACE INTO file_extent (id, file, descriptor, extent_id, root,"
-                      " whole, data, parity, slot_bytes, sequence, expiry_s, local)"
-                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                      " whole, data, parity, slot_bytes, sequence, expiry_s, local, strays,"
+                      " dropped) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
+                      " ?14)",
                       &stmt));
     if (extent->id != 0) {
         pg_stmt_bind_i64(stmt, 1, extent->id);
@@ -524,6 +532,8 @@ pg_err pg_catalogue_extent_put(pg_db_conn *conn, int64_t file, const pg_catalogu
     pg_stmt_bind_i64(stmt, 10, (int64_t) extent->sequence);
     pg_stmt_bind_i64(stmt, 11, (int64_t) extent->expiry_s);
     pg_stmt_bind_i64(stmt, 12, extent->local);
+    pg_stmt_bind_i64(stmt, 13, extent->has_strays);
+    pg_stmt_bind_i64(stmt, 14, extent->is_dropped);
     PG_TRY(pg_stmt_run(stmt));
     *out_id = extent->id != 0 ? extent->id : pg_db_last_id(conn);
     return pg_catalogue_holders_put(conn, extent, *out_id);

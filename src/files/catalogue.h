@@ -40,6 +40,8 @@ typedef struct pg_catalogue_extent {
     uint64_t sequence;   // the highest that was signed
     uint64_t expiry_s;
     pg_slot_set local; // slots that are on this node only
+    bool has_strays;   // a host that is no holder any more may still keep some of it
+    bool is_dropped;   // its hosts are to drop it, by a grant of `sequence`
     size_t holder_count;
     pg_catalogue_holder holders[PG_PLACE_SLOTS_MAX];
 } pg_catalogue_extent;

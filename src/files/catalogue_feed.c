@@ -224,8 +224,9 @@ static pg_err extent_import(pg_db_conn *conn, int64_t file, const pg_catalogue_e
     }
     int64_t id = pg_stmt_i64(stmt, 0);
     int64_t local = pg_stmt_i64(stmt, 1);
-    PG_TRY(pg_db_prepare(conn, "UPDATE file_extent SET sequence = ?2, expiry_s = ?3 WHERE id = ?1",
-                         &stmt));
+    PG_TRY(pg_db_prepare(
+        conn, "UPDATE file_extent SET sequence = ?2, expiry_s = ?3, strays = 1 WHERE id = ?1",
+        &stmt));
     pg_stmt_bind_i64(stmt, 1, id);
     pg_stmt_bind_i64(stmt, 2, (int64_t) extent->sequence);
     pg_stmt_bind_i64(stmt, 3, (int64_t) extent->expiry_s);

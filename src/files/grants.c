@@ -83,23 +83,58 @@ static pg_err publish(const pg_files *files, const uint8_t lease_key[PG_ED25519_
 
 // ---- At the start
 
-// Signing is deterministic: the same fields give the grant that the hosts have.
-static pg_err extent_publish(const pg_files *files, const pg_catalogue_extent *extent)
+static pg_err grant_encode(const pg_identity *lease, const pg_catalogue_extent *extent, pg_buf *out)
 {
-    pg_identity lease = {.peer_id = {.len = 0}};
-    pg_buf encoded PG_CLEANUP(pg_buf_deinit) = {0};
     const pg_lease_grant grant = {
         .descriptor = extent->descriptor,
         .is_whole = extent->is_whole,
         .root = extent->root,
-        .expiry_s = extent->expiry_s,
+        .expiry_s = extent->is_dropped ? 0 : extent->expiry_s,
         .sequence = extent->sequence,
     };
-    if (extent->holder_count == 0 || extent->sequence == 0) {
-        return PG_OK;
-    }
+    return pg_lease_grant_encode(lease, &grant, out);
+}
+
+pg_err pg_grants_again(const pg_files *files, const pg_catalogue_extent *extent, pg_buf *out)
+{
+    pg_identity lease = {.peer_id = {.len = 0}};
     PG_TRY(pg_files_lease_key(files->config.owner, extent->extent_id, &lease));
-    pg_err err = pg_lease_grant_encode(&lease, &grant, &encoded);
+    pg_err err = grant_encode(&lease, extent, out);
+    pg_identity_deinit(&lease);
+    return err;
+}
+
+pg_err pg_grants_end(pg_files *files, const pg_catalogue_extent *extent)
+{
+    pg_identity lease = {.peer_id = {.len = 0}};
+    pg_buf key PG_CLEANUP(pg_buf_deinit) = {0};
+    PG_TRY(pg_files_lease_key(files->config.owner, extent->extent_id, &lease));
+    waiting *next = pg_map_get(&files->grants.by_key, PG_BYTES_OF(lease.public_key));
+    if (next != NULL) {
+        waiting_drop(&files->grants, next);
+    }
+    pg_err err = pg_lease_record_key(lease.public_key, &key);
+    pg_identity_deinit(&lease);
+    PG_TRY(err);
+    if (!pg_dht_pair_is_off(files->config.dht)) {
+        pg_dht_pair_unpublish(files->config.dht, pg_buf_bytes(&key));
+    }
+    return PG_OK;
+}
+
+// An extent of no file is published when its drop is signed, which the hosts may have missed.
+static bool is_published(int64_t file, const pg_catalogue_extent *extent)
+{
+    return extent->sequence != 0 &&
+           (file == 0 ? extent->is_dropped : extent->holder_count > 0 || extent->has_strays);
+}
+
+static pg_err extent_publish(const pg_files *files, const pg_catalogue_extent *extent)
+{
+    pg_identity lease = {.peer_id = {.len = 0}};
+    pg_buf encoded PG_CLEANUP(pg_buf_deinit) = {0};
+    PG_TRY(pg_files_lease_key(files->config.owner, extent->extent_id, &lease));
+    pg_err err = grant_encode(&lease, extent, &encoded);
     if (err == PG_OK && pg_map_get(&files->grants.by_key, PG_BYTES_OF(lease.public_key)) == NULL) {
         err = publish(files, lease.public_key, pg_buf_bytes(&encoded));
     }
@@ -114,7 +149,7 @@ static pg_err file_publish(const pg_files *files, int64_t file)
     PG_TRY(pg_catalogue_extents(files->config.db, file, &extents, &count));
     pg_err err = PG_OK;
     for (size_t i = 0; i < count && err == PG_OK; i++) {
-        err = extent_publish(files, &extents[i]);
+        err = is_published(file, &extents[i]) ? extent_publish(files, &extents[i]) : PG_OK;
     }
     pg_mfree(extents);
     return err;
@@ -130,7 +165,7 @@ static pg_err catalogue_publish(const pg_files *files)
         err = file_publish(files, ids[i]);
     }
     pg_mfree(ids);
-    return err;
+    return err == PG_OK ? file_publish(files, 0) : err;
 }
 
 // ---- The fiber

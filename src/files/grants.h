@@ -13,9 +13,8 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "crypto/public_key.h"
+#include "files/catalogue.h"
 #include "runtime/fiber.h"
-
-struct pg_files;
 
 /** Grants to be published. Own in place. */
 typedef struct pg_grants {
@@ -34,6 +33,13 @@ void pg_grants_note(pg_grants *grants, const uint8_t lease_key[PG_ED25519_PUBLIC
 
 /** Publish the grants of the catalogue, then what is noted: for ever, until cancelled. `arg` is the files service. */
 pg_err pg_files_grants_run(void *arg);
+
+/** Append the grant that was signed last for an extent: signing is deterministic. Errors: PG_ERR_NOMEM */
+PG_NODISCARD pg_err pg_grants_again(const pg_files *files, const pg_catalogue_extent *extent,
+                                    pg_buf *out);
+
+/** Publish the grant of an extent no more: nobody has it. Parks: no. Errors: PG_ERR_NOMEM */
+PG_NODISCARD pg_err pg_grants_end(pg_files *files, const pg_catalogue_extent *extent);
 
 /** Free. */
 void pg_grants_deinit(pg_grants *grants);

@@ -41,6 +41,7 @@ extern const char *const pg_files_schema_2;
 extern const char *const pg_files_schema_3;
 extern const char *const pg_files_schema_4;
 extern const char *const pg_files_schema_5;
+extern const char *const pg_files_schema_6;
 
 /** What it stands on; all outlive it. */
 typedef struct pg_files_config {

@@ -43,26 +43,45 @@ static pg_err drop_tell(pg_files *files, pg_catalogue_extent *extent, pg_bytes g
     return PG_OK;
 }
 
+/** Append the grant that drops an extent: signed and noted once, and the same ever after. */
+static pg_err drop_sign(pg_files *files, pg_catalogue_extent *extent, pg_buf *out)
+{
+    if (extent->is_dropped) {
+        return pg_grants_again(files, extent, out);
+    }
+    PG_TRY(pg_files_grant(files, extent, 0, out));
+    extent->is_dropped = true;
+    return pg_catalogue_extent_write(files->config.db, 0, extent);
+}
+
+static pg_err drop_try(pg_files *files, pg_catalogue_extent *extent, uint32_t *out_dropped)
+{
+    pg_buf grant PG_CLEANUP(pg_buf_deinit) = {0};
+    *out_dropped = 0;
+    if (extent->is_dropped && extent->holder_count == 0) {
+        return PG_OK; // whoever may still have it finds the grant in the DHTs
+    }
+    PG_TRY(drop_sign(files, extent, &grant));
+    PG_TRY(drop_tell(files, extent, pg_buf_bytes(&grant), out_dropped));
+    return *out_dropped == 0 ? PG_OK : pg_catalogue_extent_write(files->config.db, 0, extent);
+}
+
 pg_err pg_files_drop_extent(pg_files *files, pg_catalogue_extent *extent, uint32_t *out_dropped)
 {
-    pg_buf grant = {0};
-    *out_dropped = 0;
-    pg_err err = pg_files_grant(files, extent, 0, &grant);
-    if (err == PG_OK) {
-        err = drop_tell(files, extent, pg_buf_bytes(&grant), out_dropped);
-    }
-    pg_buf_deinit(&grant);
-    PG_TRY(err);
+    PG_TRY(drop_try(files, extent, out_dropped));
     if (extent->local != 0) {
         pg_ignore(pg_files_local_need(files, extent, extent->local, false),
                   "a descriptor that is gone leaves strays, which go by themselves");
         extent->local = 0;
+        PG_TRY(pg_catalogue_extent_write(files->config.db, 0, extent));
     }
     uint64_t gone_s = extent->expiry_s + PG_PLACE_GRACE_S;
-    if (extent->holder_count == 0 || (uint64_t) pg_wall_ms() / 1000 > gone_s) {
-        return pg_catalogue_extent_forget(files->config.db, extent->id);
+    bool have_all = extent->holder_count == 0 && !extent->has_strays;
+    if (!have_all && (uint64_t) pg_wall_ms() / 1000 <= gone_s) {
+        return PG_OK;
     }
-    return pg_catalogue_extent_write(files->config.db, 0, extent);
+    PG_TRY(pg_catalogue_extent_forget(files->config.db, extent->id));
+    return pg_grants_end(files, extent);
 }
 
 /** Let those who wait to move or drop something have their turn. */
@@ -149,7 +168,9 @@ static pg_err release_moved(pg_files *files, const pg_catalogue_extent *before,
     if (err == PG_OK) {
         err = pg_notices_send(notices, count);
     }
+    after->has_strays = before->has_strays;
     for (size_t i = 0; i < count; i++) {
+        after->has_strays |= err != PG_OK || !notices[i].is_done;
         pg_buf_deinit(&notices[i].release);
     }
     return err;
@@ -183,6 +204,7 @@ static pg_err extent_move(pg_files *files, int64_t file, pg_upload *upload,
     }
     if (err == PG_OK) {
         extent->id = before.id;
+        extent->has_strays = before.has_strays || before.holder_count > 0; // until they are told
         err = pg_catalogue_extent_write(files->config.db, file, extent);
     }
     if (err == PG_OK) {
@@ -190,6 +212,9 @@ static pg_err extent_move(pg_files *files, int64_t file, pg_upload *upload,
         pg_publish_changed(files);
         pg_reliance_add(&files->reliance, extent);
         err = moved_drop(files, &before, extent);
+        if (err == PG_OK && !extent->has_strays) {
+            err = pg_catalogue_extent_write(files->config.db, file, extent);
+        }
     } else {
         *extent = before; // that is what the catalogue says
     }

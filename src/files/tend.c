@@ -70,6 +70,7 @@ static bool checks_take(pg_catalogue_extent *extent, const check *checks, pg_slo
         }
         if (holder.missed >= PG_TEND_MISSED_MAX || holder.slots == 0) {
             is_lost = true;
+            extent->has_strays |= holder.slots != 0; // it may come back with them
             pg_log(PG_LOG_LEVEL_INFO, "files.host.gone", PG_LOG_U64("missed", holder.missed));
             continue;
         }

@@ -2,7 +2,10 @@
 // Goal: a host that was away when its owner renewed one lease and dropped another learns of both from the DHT, though the owner is away when it
 // comes back; its claim on the one is prolonged, the other's blocks go at once. What a host no longer keeps it announces no more.
 // Method: whole nodes with DHTs; hours of virtual time.
+#include "base/mem.h"
+#include "files/catalogue.h"
 #include "files_world.h"
+#include "runtime/random.h"
 
 #define TTL_HOURS 20
 
@@ -79,6 +82,109 @@ static pg_err missed_script(void *arg)
     return PG_OK;
 }
 
+static pg_err drops_task(sim_node *self)
+{
+    pg_catalogue_extent *extents = NULL;
+    PG_TRY(pg_catalogue_extents(self->storage->db, 0, &extents, &self->list_count));
+    pg_mfree(extents);
+    return PG_OK;
+}
+
+static void drops_await(sim_node *self, size_t count, int64_t within_ns)
+{
+    pg_time deadline = pg_after(within_ns);
+    sim_run(self, drops_task, NULL);
+    while (self->list_count != count) {
+        CHECK(pg_now() < deadline);
+        CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(30))));
+        sim_run(self, drops_task, NULL);
+    }
+}
+
+// A host is away for so long that its owner counts it out; then the file is removed, and all who are there drop it. The owner remembers that one is
+// missing, over a crash and though there was no DHT when it signed the drop: the host learns of it from the DHT when the owner is gone. When the
+// lease has ended for good nothing is remembered.
+static pg_err stray_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_node *owner = &world->nodes[0];
+    sim_file file = {.content = 45, .size = 300000};
+    sim_nodes_make_with(world, NODES, (uint64_t) 40 * 3600 * 1000);
+    sim_nodes_meet(world);
+    sim_run(owner, sim_put, &file);
+    sim_node *host = sim_node_of(world, &file.hosts[2]);
+    sim_node_crash(host);
+    world->is_long = true;
+    CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(27))));
+    world->is_long = false;
+    sim_run(owner, sim_find, &file);
+    CHECK(!is_host(&file, &host->id));
+    sim_run(owner, sim_remove, &file);
+    sim_run(owner, drops_task, NULL);
+    CHECK(owner->list_count == 1);
+    world->has_dht = true;
+    for (size_t i = 0; i < NODES; i++) {
+        if (&world->nodes[i] != host) {
+            sim_node_crash(&world->nodes[i]);
+            sim_node_start(&world->nodes[i]);
+        }
+    }
+    sim_nodes_meet(world);
+    CHECK(sim_leases(world) == 0);
+    CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(5))));
+    sim_node_crash(owner);
+    sim_node_start(host);
+    sim_run(host, look, NULL);
+    CHECK(kept.leases == 1);
+    CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(15))));
+    sim_run(host, look, NULL);
+    CHECK(kept.leases == 0);
+    sim_node_start(owner);
+    CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(5))));
+    drops_await(owner, 1, PG_MINUTES(1)); // it cannot know
+    pg_sim_machine_clock_jump(owner->machine, INT64_C(10) * 24 * 3600 * 1000);
+    drops_await(owner, 0, PG_MINUTES(5));
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
+static void remove_begin(sim_node *owner, sim_file *file)
+{
+    sim_task_begin(owner, sim_remove, file);
+    CHECK_OK(pg_sleep_until(pg_after((int64_t) pg_sim_random_below(PG_MS(300)))));
+    sim_node_crash(owner);
+    sim_node_start(owner);
+}
+
+// The owner crashes at any moment of a removal, while a host is away. If the file is gone from its catalogue it ends with dropping it everywhere,
+// also there when the host comes back.
+static pg_err crash_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_node *owner = &world->nodes[0];
+    sim_file file = {.content = 46, .size = 300000};
+    sim_nodes_make_of(world, NODES, &(sim_world){.has_dht = true});
+    sim_nodes_meet(world);
+    sim_run(owner, sim_put, &file);
+    sim_node *host = sim_node_of(world, &file.hosts[1]);
+    sim_node_crash(host);
+    remove_begin(owner, &file);
+    sim_run(owner, sim_list, NULL);
+    if (owner->list_count == 0) {
+        CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(5))));
+        sim_node_crash(owner); // once more: what it has still to do is known
+        sim_node_start(owner);
+        sim_node_start(host);
+        drops_await(owner, 0, PG_MINUTES(10));
+        sim_run(host, look, NULL);
+        CHECK(kept.leases <= 1); // the list of what was removed, if anything
+        sim_run(owner, sim_list, NULL);
+        CHECK(owner->list_count == 0);
+    }
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
 /** Count what all but the owner publish in the global DHT. */
 static size_t published(const sim_world *world)
 {
@@ -126,6 +232,18 @@ static void test_files_grants__lease_dropped__announced_no_more(void **state)
     sim_files_seeds(announced_script, 1);
 }
 
+static void test_files_grants__host_counted_out__learns_of_the_drop_from_the_dht(void **state)
+{
+    (void) state;
+    sim_files_seeds(stray_script, 1);
+}
+
+static void test_files_grants__owner_crashes_while_it_removes__drops_everywhere(void **state)
+{
+    (void) state;
+    sim_files_seeds(crash_script, 6);
+}
+
 static void test_files_grants__host_missed_them__found_in_the_dht(void **state)
 {
     (void) state;
@@ -137,7 +255,12 @@ int main(int argc, char **argv)
     sim_arguments(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_files_grants__host_missed_them__found_in_the_dht),
+        cmocka_unit_test(test_files_grants__host_counted_out__learns_of_the_drop_from_the_dht),
+        cmocka_unit_test(test_files_grants__owner_crashes_while_it_removes__drops_everywhere),
         cmocka_unit_test(test_files_grants__lease_dropped__announced_no_more),
     };
+    if (getenv("PG_TEST_ONLY") != NULL) {
+        cmocka_set_test_filter(getenv("PG_TEST_ONLY"));
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,12 +20,13 @@ static const pg_key key = {.bytes = {9}};
 
 static pg_db *db_open(void)
 {
-    static const char *steps[5];
+    static const char *steps[6];
     steps[0] = pg_files_schema_1;
     steps[1] = pg_files_schema_2;
     steps[2] = pg_files_schema_3;
     steps[3] = pg_files_schema_4;
     steps[4] = pg_files_schema_5;
+    steps[5] = pg_files_schema_6;
     const pg_db_schema schema = {steps, PG_ARRAY_LEN(steps)};
     pg_db *db = NULL;
     CHECK_OK(pg_db_open(path, &key, &schema, &db));
