@@ -18,6 +18,7 @@
 //      routes_service.c  POST /api/v1/reload         reread the settings; GET, POST /api/v1/log: the level of the log
 //      routes_stat.c     GET  /api/v1/stat             what the parts of the node hold and did
 //      doctor.c          GET  /api/v1/doctor           facts of the node's health
+//      routes_health.c   GET  /api/v1/health, health/{peer}  how fit hosts are
 //      routes_dht.c      /api/v1/dht, /api/v1/dht/...  peers, records and providers of the DHTs
 //      routes_invite.c   POST /api/v1/invite, join     invite others to the network of the node; come to a node that invites
 //
@@ -38,6 +39,7 @@
 #include "exchange/bitswap.h"
 #include "exchange/place_server.h"
 #include "files/service.h"
+#include "health/health.h"
 #include "net/conn_manager.h"
 #include "net/host.h"
 #include "net/mdns.h"
@@ -73,6 +75,7 @@ typedef struct pg_api_context {
     pg_place_server *place;
     pg_block_store *blocks;
     pg_db *db;
+    pg_health *health;
 
     // Must not park; NULL in a node that does not look for peers.
     void (*finding)(const void *finder, pg_api_finding *out_finding);
@@ -107,6 +110,7 @@ extern const pg_api_route pg_api_stat_routes[];
 extern const pg_api_route pg_api_dht_routes[];
 extern const pg_api_route pg_api_invite_routes[];
 extern const pg_api_route pg_api_doctor_routes[];
+extern const pg_api_route pg_api_health_routes[];
 
 /** Give the files of the node that a request is to. Errors: PG_ERR_UNSUPPORTED (it keeps none). */
 PG_NODISCARD pg_err pg_api_files_of(const pg_api_request *request, pg_files **out_files);

@@ -88,6 +88,22 @@ static json_object *catalogue_make(const pg_files *files)
     return object;
 }
 
+static json_object *health_make(const pg_health *health)
+{
+    if (health == NULL) {
+        return NULL;
+    }
+    const pg_health_stats stats = pg_health_get_stats(health);
+    json_object *object = json_object_new_object();
+    pg_field_add_u64(object, "peers", stats.peers);
+    pg_field_add_u64(object, "barred", stats.barred);
+    pg_field_add_u64(object, "observations_total", stats.observations_total);
+    pg_field_add_u64(object, "barred_total", stats.barred_total);
+    pg_field_add_u64(object, "rounds_total", stats.rounds_total);
+    pg_field_add_u64(object, "rounds_lost_total", stats.rounds_lost_total);
+    return object;
+}
+
 static json_object *bitswap_make(const pg_bitswap *bitswap)
 {
     if (bitswap == NULL) {
@@ -149,6 +165,7 @@ static pg_err stat_get(const pg_api_request *request, json_object **out_body)
     pg_field_add(body, "place", place_make(context->place));
     pg_field_add(body, "files", files_make(context->files));
     pg_field_add(body, "catalogue", catalogue_make(context->files));
+    pg_field_add(body, "health", health_make(context->health));
     pg_field_add(body, "bitswap", bitswap_make(context->bitswap));
     pg_field_add(body, "finding", finding_make(context));
     pg_field_add_u64(body, "peers", pg_host_get_stats(context->host).connections);

@@ -290,6 +290,19 @@ pg_err pg_place_server_leases(pg_place_server *server,
     return err;
 }
 
+size_t pg_place_server_uploaders(const pg_place_server *server, pg_peer_id *out_peers, size_t max)
+{
+    pg_map_cursor cursor = {.begun = false};
+    size_t count = 0;
+    while (count < max && pg_map_next(&server->held.uploaders, &cursor)) {
+        const pg_uploader *uploader = cursor.value;
+        if (uploader->leases > 0) {
+            out_peers[count++] = uploader->peer;
+        }
+    }
+    return count;
+}
+
 pg_place_stats pg_place_server_get_stats(const pg_place_server *server)
 {
     pg_place_stats stats = server->totals;

@@ -98,6 +98,10 @@ void pg_place_server_set_rules(pg_place_server *server, const pg_place_rules *ru
 /** Return true when a lease or a session needs the block: it must not be deleted. Parks: no. */
 bool pg_place_server_holds(const pg_place_server *server, const pg_cid *cid);
 
+/** List the peers that have leases here, at most `max` of them. Parks: no.
+ *  out_peers   out_peers[max]. Returns how many */
+size_t pg_place_server_uploaders(const pg_place_server *server, pg_peer_id *out_peers, size_t max);
+
 /** Hear that a block was found damaged and is gone: the lease no longer claims its slot. Parks: yes. */
 void pg_place_server_lost(pg_place_server *server, const pg_cid *cid);
 

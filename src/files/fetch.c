@@ -279,6 +279,18 @@ static void fault_note(pg_fetch *fetch, const pg_peer_id *peer, pg_host_fault fa
                    PG_LOG_STR("fault", fault_names[fault]));
 }
 
+/** Put into the host's book what came of asking it for a shard that it said it has. */
+static void health_note(const pg_fetch *fetch, const pg_peer_id *peer, pg_err err)
+{
+    const pg_health_observation seen = {
+        .peer = peer,
+        .kind = err == PG_OK            ? PG_HEALTH_TRANSFER_OK
+                : err == PG_ERR_CORRUPT ? PG_HEALTH_AUDIT_FAILED
+                                        : PG_HEALTH_REFUSED,
+    };
+    pg_health_note(fetch->files->config.health, &seen);
+}
+
 static void holder_note(want_run *run, pg_holder *holder, unsigned slot, pg_err err)
 {
     pg_fetch *fetch = run->fetch;
@@ -289,6 +301,10 @@ static void holder_note(want_run *run, pg_holder *holder, unsigned slot, pg_err 
         fault_note(fetch, &holder->peer, PG_HOST_FAULT_ABSENT);
     } else if (err == PG_ERR_TIMEOUT) {
         fault_note(fetch, &holder->peer, PG_HOST_FAULT_LATE);
+    }
+    if (err == PG_OK || err == PG_ERR_CORRUPT ||
+        (err == PG_ERR_NOT_FOUND && holder->has_answered)) {
+        health_note(fetch, &holder->peer, err);
     }
     if (err == PG_OK) {
         holder->failures = 0;

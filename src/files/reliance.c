@@ -37,6 +37,18 @@ bool pg_reliance_has(const pg_reliance *reliance, const pg_peer_id *host)
     return pg_map_get(&reliance->hosts, pg_peer_id_bytes(host)) != NULL;
 }
 
+size_t pg_reliance_list(const pg_reliance *reliance, pg_peer_id *out_hosts, size_t max)
+{
+    pg_map_cursor cursor = {.begun = false};
+    size_t count = 0;
+    while (count < max && pg_map_next(&reliance->hosts, &cursor)) {
+        if (pg_peer_id_decode(cursor.key, &out_hosts[count]) == PG_OK) {
+            count++;
+        }
+    }
+    return count;
+}
+
 void pg_reliance_deinit(pg_reliance *reliance)
 {
     pg_map_deinit(&reliance->hosts);

@@ -29,5 +29,9 @@ void pg_reliance_add(pg_reliance *reliance, const pg_catalogue_extent *extent);
 /** Return true when the host is in the set. */
 bool pg_reliance_has(const pg_reliance *reliance, const pg_peer_id *host);
 
+/** List the hosts of the set, at most `max`.
+ *  out_hosts   out_hosts[max]. Returns how many */
+size_t pg_reliance_list(const pg_reliance *reliance, pg_peer_id *out_hosts, size_t max);
+
 /** Free what it owns; it is all-zero then. */
 void pg_reliance_deinit(pg_reliance *reliance);

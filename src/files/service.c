@@ -137,6 +137,11 @@ bool pg_files_relies_on(const pg_files *files, const pg_peer_id *host)
     return pg_reliance_has(&files->reliance, host);
 }
 
+size_t pg_files_hosts(const pg_files *files, pg_peer_id *out_hosts, size_t max)
+{
+    return pg_reliance_list(&files->reliance, out_hosts, max);
+}
+
 pg_err pg_files_transfer_begin(pg_files *files)
 {
     const pg_time deadline = pg_after(PG_MINUTES(PG_TRANSFER_WAIT_MINUTES));

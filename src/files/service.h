@@ -83,6 +83,10 @@ PG_NODISCARD pg_err pg_files_newest_grant(pg_files *files,
 /** Return true when the host holds something that was put here. Parks: no. */
 bool pg_files_relies_on(const pg_files *files, const pg_peer_id *host);
 
+/** List the hosts that hold something that was put here, at most `max`. Parks: no.
+ *  out_hosts   out_hosts[max]. Returns how many */
+size_t pg_files_hosts(const pg_files *files, pg_peer_id *out_hosts, size_t max);
+
 /** Hear that a block was found damaged and is gone (store/blocks.h). Parks: no. */
 void pg_files_lost(pg_files *files, const pg_cid *cid);
 

@@ -137,6 +137,18 @@ static bool is_evidence(pg_health_kind kind)
     return kind == PG_HEALTH_AUDIT_FAILED || kind == PG_HEALTH_REFUSED;
 }
 
+/** Return true when it is one of many of a kind that come together. */
+static bool is_repeated(pg_health_peer *peer, pg_health_kind kind, uint64_t time_s)
+{
+    uint64_t *last_s = &peer->used_s[kind];
+    bool is_use = kind == PG_HEALTH_TRANSFER_OK || kind == PG_HEALTH_REFUSED;
+    if (is_use && time_s >= *last_s && time_s - *last_s < PG_HEALTH_USE_EVERY_S) {
+        return true;
+    }
+    *last_s = time_s;
+    return false;
+}
+
 void pg_health_note(pg_health *health, const pg_health_observation *observation)
 {
     if (health == NULL || observation->kind >= PG_HEALTH_KIND_COUNT) {
@@ -149,6 +161,9 @@ void pg_health_note(pg_health *health, const pg_health_observation *observation)
     }
     uint64_t now_s = pg_health_now_s();
     uint64_t time_s = observation->time_s != 0 ? observation->time_s : now_s;
+    if (is_repeated(peer, observation->kind, time_s)) {
+        return;
+    }
     pg_health_history_add(&peer->row.history, observation->kind, observation->rtt_ns, time_s);
     peer->is_changed = true;
     health->observations_total++;
@@ -260,8 +275,12 @@ pg_health_stats pg_health_get_stats(const pg_health *health)
         const pg_health_peer *peer = cursor.value;
         stats.peers++;
         stats.barred += peer->row.judgement.state == PG_HEALTH_STATE_BARRED ? 1 : 0;
+    }
+    if (health != NULL) {
         stats.observations_total = health->observations_total;
         stats.barred_total = health->barred_total;
+        stats.rounds_total = health->rounds_total;
+        stats.rounds_lost_total = health->rounds_lost;
     }
     return stats;
 }
@@ -397,6 +416,7 @@ pg_err pg_health_open(const pg_health_config *config, pg_health **out_health)
     }
     health->config = *config;
     pg_scope_init_tolerant(&health->scope);
+    pg_scope_init_tolerant(&health->watching);
     pg_err err = book_load(health);
     if (err == PG_OK) {
         err = pg_scope_spawn(&health->scope, "health.save", save_run, health);
@@ -415,6 +435,7 @@ void pg_health_close(pg_health **health)
     if (dead == NULL) {
         return;
     }
+    pg_health_unwatch(dead);
     pg_scope_close(&dead->scope);
     save_and_tell(dead);
     health_free(dead);

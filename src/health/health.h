@@ -97,7 +97,9 @@ typedef struct pg_health_stats {
     uint64_t peers;
     uint64_t barred;
     uint64_t observations_total;
-    uint64_t barred_total; // judgements
+    uint64_t barred_total;      // judgements
+    uint64_t rounds_total;      // of pings
+    uint64_t rounds_lost_total; // of these nobody answered, so that they say nothing
 } pg_health_stats;
 
 /** Return what the room holds and did. NULL: all zero. */

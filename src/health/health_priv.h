@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "health/health.h"
 #include "health/rows.h"
+#include "health/watch.h"
 #include "runtime/fiber.h"
 
 /** One peer of the book. */
@@ -19,6 +20,8 @@ typedef struct pg_health_peer {
     pg_health_row row;
     double score; // when it was last judged
     bool is_changed;
+    uint64_t used_s[PG_HEALTH_KIND_COUNT]; // when one of this kind last counted
+    uint32_t misses;                       // pings in a row that were not answered
 } pg_health_peer;
 
 struct pg_health {
@@ -33,6 +36,10 @@ struct pg_health {
     uint64_t observations_total;
     uint64_t barred_total;
     pg_scope scope;
+    pg_health_watch_config watch; // host NULL: nobody is pinged
+    pg_scope watching;
+    uint64_t rounds_total;
+    uint64_t rounds_lost; // in which nobody answered
 };
 
 /** Return the wall clock in Unix seconds. */

@@ -58,8 +58,24 @@
 #define PG_HEALTH_BAR_S 21600
 #define PG_HEALTH_BAR_LOSS_S 604800
 
+/** Transfers and refusals of one peer closer together than this count as one, seconds: a long transfer is no better than many pings. */
+#define PG_HEALTH_USE_EVERY_S 60
+
 /** Proven losses since the last audit that was passed, which bar a peer whatever its score. */
 #define PG_HEALTH_LOSSES_MAX 2U
 
 /** Peers forgotten between two writes; with so many the book takes no new ones until it was written. */
 #define PG_HEALTH_GONE_MAX 64U
+
+// Pings
+
+/** Peers pinged in a round, the most important first: with one ping each in five minutes at most one a second. */
+#define PG_HEALTH_PINGED_MAX 256U
+
+/** For a connection to be made and a ping answered, and before a silent peer is tried again, milliseconds. */
+#define PG_HEALTH_PING_MS 15000
+#define PG_HEALTH_AGAIN_MS 30000
+
+/** A silent peer is looked up in the DHTs at its first miss and each twelfth one, an hour apart; for so long, milliseconds. */
+#define PG_HEALTH_FIND_EVERY 12U
+#define PG_HEALTH_FIND_MS 20000

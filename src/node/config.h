@@ -62,6 +62,7 @@ typedef struct pg_config {
     char *dht_mode;
     bool dht_allow_private;
     bool dht_test_namespace;
+    uint64_t health_ping_interval_ms;
     bool security_require_pq;
     uint64_t storage_quota_bytes;
     uint64_t storage_cache_bytes;

@@ -57,6 +57,8 @@ static const pg_config_key keys[] = {
            "whether others are answered; auto: while one of this node's addresses is reachable"),
     BOOL("dht.test_namespace", dht_test_namespace, "false", false,
          "keep and find records under /test/, which nobody signs: for tests"),
+    DURATION("health.ping_interval", health_ping_interval_ms, "5m", 0, 86400000, false,
+             "from one ping of a host to the next, more or less; 0: nobody is pinged"),
     BYTES("limits.memory", limits_memory_bytes, "256MiB", 16 * MIB, TIB, true,
           "memory that connections and streams may take in all"),
     NUMBER("limits.book_peers", limits_book_peers, "4096", 16, 1000000, false,

@@ -229,6 +229,7 @@ static pg_err api_start(node *self)
         .place = self->storage.place,
         .blocks = self->storage.blocks,
         .db = self->storage.db,
+        .health = self->storage.health,
         .finding = on_finding,
         .finder = self->finder,
         .reload = on_api_reload,
@@ -283,6 +284,7 @@ static pg_err node_start(node *self)
     PG_TRY(pg_storage_open(&self->storage, self->options->data, &parts, &self->config));
     PG_TRY(listen_start(self)); // when all that peers may ask for is there
     PG_TRY(pg_discovery_start(&self->discovery, self->host, &self->config, self->storage.db));
+    PG_TRY(pg_storage_watch(&self->storage, &parts, &self->config));
     const pg_finder_parts finder = {self->host, self->storage.db, &self->discovery.dhts,
                                     self->storage.files};
     PG_TRY(pg_finder_new(&finder, &self->config, &self->finder));

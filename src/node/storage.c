@@ -7,6 +7,7 @@
 #include "crypto/kdf.h"
 #include "dht/keep.h"
 #include "files/extent_format.h"
+#include "health/watch.h"
 #include "net/peer_store.h"
 #include "node/data.h"
 
@@ -169,6 +170,25 @@ pg_err pg_storage_inspect(pg_storage *storage, const char *data, const pg_keysto
     return has_blocks ? blocks_open(storage, data, identity, config) : PG_OK;
 }
 
+static size_t known_list(pg_peer_id *out_peers, size_t max, void *user)
+{
+    const pg_storage *storage = user;
+    size_t count = pg_files_hosts(storage->files, out_peers, max);
+    return count + pg_place_server_uploaders(storage->place, out_peers + count, max - count);
+}
+
+pg_err pg_storage_watch(pg_storage *storage, const pg_storage_parts *parts, const pg_config *config)
+{
+    const pg_health_watch_config watch = {
+        .host = parts->host,
+        .dhts = parts->dhts,
+        .interval_ns = PG_MS(config->health_ping_interval_ms),
+        .known = known_list,
+        .user = storage,
+    };
+    return pg_health_watch(storage->health, &watch);
+}
+
 void pg_storage_reload(pg_storage *storage, const pg_config *config)
 {
     const pg_place_rules rules = rules_make(config);
@@ -178,6 +198,7 @@ void pg_storage_reload(pg_storage *storage, const pg_config *config)
 
 void pg_storage_close(pg_storage *storage)
 {
+    pg_health_unwatch(storage->health);
     pg_losses_free(&storage->losses);
     if (storage->files != NULL) {
         pg_files_attach_place(storage->files, NULL);

@@ -59,5 +59,9 @@ uint32_t pg_storage_schema_version(void);
 /** Take over what of the configuration may change at run time. */
 void pg_storage_reload(pg_storage *storage, const pg_config *config);
 
+/** Begin to ping those we deal with: hosts of what was put here, and those whose leases are held here. Errors: PG_ERR_NOMEM. */
+PG_NODISCARD pg_err pg_storage_watch(pg_storage *storage, const pg_storage_parts *parts,
+                                     const pg_config *config);
+
 /** End all of it; the host serves no streams any more. Parks: yes. */
 void pg_storage_close(pg_storage *storage);

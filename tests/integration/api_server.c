@@ -41,6 +41,7 @@ typedef struct fixture {
     pg_host *hosts[2];
     pg_block_store *blocks;
     pg_db *db;
+    pg_health *health;
     pg_dht_validators validators;
     pg_dht_pair dhts[2]; // of each host: a local one
     pg_api_context context;
@@ -180,13 +181,25 @@ static pg_err blocks_open(void)
 static pg_err database_open(void)
 {
     static const pg_key key;
-    static const char *const steps[] = {"CREATE TABLE note (id INTEGER PRIMARY KEY)"};
-    static const pg_db_schema schema = {steps, 1};
+    const char *const steps[] = {pg_health_schema_1};
+    const pg_db_schema schema = {steps, 1};
     pg_buf path = {0};
     PG_TRY(pg_buf_printf(&path, "%s/db", self.folder));
     pg_err err = pg_db_open((const char *) path.ptr, &key, &schema, &self.db);
     pg_buf_deinit(&path);
     return err;
+}
+
+// A book with one host that failed an audit.
+static pg_err health_open(void)
+{
+    const pg_health_config config = {.db = self.db};
+    PG_TRY(pg_health_open(&config, &self.health));
+    const pg_health_observation seen = {.peer = pg_host_id(self.hosts[1]),
+                                        .kind = PG_HEALTH_AUDIT_FAILED,
+                                        .evidence = PG_BYTES_LIT("signed")};
+    pg_health_note(self.health, &seen);
+    return PG_OK;
 }
 
 static void on_finding(const void *finder, pg_api_finding *out_finding)
@@ -219,6 +232,8 @@ static pg_err api_start(void)
         PG_TRY(blocks_open());
         PG_TRY(database_open());
         PG_TRY(dhts_start());
+        PG_TRY(health_open());
+        self.context.health = self.health;
         self.context.files = fake_files_new();
         self.context.bitswap = fake_bitswap();
         self.context.place = fake_place();
@@ -311,6 +326,7 @@ static pg_err run(void *arg)
     if (self.context.files != NULL) {
         fake_files_free(&self.context.files);
     }
+    pg_health_close(&self.health);
     pg_block_store_close(&self.blocks);
     pg_db_close(&self.db);
     for (int i = 0; i < 2; i++) {

@@ -236,6 +236,15 @@ class Answers(unittest.TestCase):
         self.ask("GET", "/api/v1/transfers", 400, path="/api/v1/transfers?x")
         self.ask("GET", "/api/v1/transfers/{id}", 404, path="/api/v1/transfers/unknown-id")
 
+    def health(self):
+        found = self.ask("GET", "/api/v1/health", 200)["peers"]
+        self.assertEqual(len(found), 1)
+        path = f"/api/v1/health/{found[0]['peer_id']}"
+        detail = self.ask("GET", "/api/v1/health/{peer}", 200, path=path)
+        self.assertEqual([each["event"] for each in detail["evidence"]], ["audit_failed"])
+        self.ask("GET", "/api/v1/health", 400, path="/api/v1/health?x=1")
+        self.ask("GET", "/api/v1/health/{peer}", 400, path="/api/v1/health/nobody")
+
     def blocks_and_stat(self):
         block = self.ask("POST", "/api/v1/blocks", 200, body=b"x")
         self.ask("POST", "/api/v1/blocks", 413, body=bytes(3 << 20))
@@ -312,6 +321,7 @@ class Answers(unittest.TestCase):
         self.nodes_and_peers()
         self.invitations()
         self.files()
+        self.health()
         self.blocks_and_stat()
         self.service()
         self.dhts()
