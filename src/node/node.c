@@ -15,6 +15,7 @@
 #include "node/discovery.h"
 #include "node/finder.h"
 #include "node/storage.h"
+#include "node/supervision.h"
 #include "node/token.h"
 #include "runtime/fiber.h"
 #include "runtime/process.h"
@@ -39,6 +40,7 @@ typedef struct node {
     pg_buf socket_path;
     char api_token[PG_API_TOKEN_CHARS + 1]; // of the TCP door
     pg_api *api;
+    pg_supervision supervision;
     bool is_reloading;
     pg_waitq reloaded; // for who wants to reload meanwhile
 } node;
@@ -346,6 +348,7 @@ static pg_err config_reload(node *self, pg_api_setting_fn each, void *user)
         PG_TRY(pg_waitq_wait(&self->reloaded, pg_after(PG_SECONDS(RELOAD_SECONDS))));
     }
     self->is_reloading = true;
+    pg_supervision_reloading(&self->supervision);
     pg_err err = config_reread(self, &list);
     if (err == PG_OK) {
         pg_log(PG_LOG_LEVEL_INFO, "node.config.reread", PG_LOG_U64("changed", list.taken),
@@ -355,6 +358,7 @@ static pg_err config_reload(node *self, pg_api_setting_fn each, void *user)
                PG_LOG_STR("detail", pg_error_detail(err)));
     }
     pg_buf_deinit(&list.fixed);
+    pg_supervision_ready(&self->supervision);
     self->is_reloading = false;
     pg_waitq_wake_all(&self->reloaded);
     return err;
@@ -363,6 +367,16 @@ static pg_err config_reload(node *self, pg_api_setting_fn each, void *user)
 static pg_err on_api_reload(void *user, pg_api_setting_fn each, void *each_user)
 {
     return config_reload(user, each, each_user);
+}
+
+static pg_err on_status(const void *user, pg_buf *out)
+{
+    const node *self = user;
+    const pg_host_stats host = pg_host_get_stats(self->host);
+    const pg_block_store_stats store = pg_block_store_stats_get(self->storage.blocks);
+    return pg_buf_printf(out, "%u peers, %llu files put, %llu MiB of blocks", host.peers,
+                         (unsigned long long) pg_files_get_stats(self->storage.files).files,
+                         (unsigned long long) store.used_bytes >> 20);
 }
 
 static pg_err node_serve(node *self)
@@ -433,6 +447,7 @@ static void node_stop(node *self)
     pg_api_free(&self->api);
     pg_api_context_close(&self->context);
     pg_wipe(self->api_token, sizeof(self->api_token));
+    pg_supervision_end(&self->supervision); // which asks the parts below
     pg_discovery_save(&self->discovery);
     pg_storage_close(&self->storage);
     pg_discovery_stop(&self->discovery);
@@ -459,7 +474,9 @@ pg_err pg_node_run(const pg_node_options *options)
     pg_err err = node_start(self);
     if (err == PG_OK) {
         pg_log(PG_LOG_LEVEL_INFO, "node.ready", PG_LOG_STR("version", options->version));
+        pg_supervision_start(&self->supervision, on_status, self);
         err = node_serve(self);
+        pg_supervision_stopping(&self->supervision);
         pg_log(PG_LOG_LEVEL_INFO, "node.stopping");
     }
     const pg_error_record kept = *pg_error_last();

@@ -5,12 +5,18 @@ usage: test_service.py PANGEA
 """
 
 import json
+import pathlib
+import re
+import shutil
 import signal
 import stat
+import subprocess
 import sys
+import time
 import unittest
 
-from nodes import NO_NODE, NOT_FOUND, USAGE, NodeTest, run
+from nodes import NO_NODE, NOT_FOUND, PANGEA, USAGE, NodeTest, run
+from supervisor import Supervisor
 
 
 class Settings(NodeTest):
@@ -201,6 +207,101 @@ class Log(NodeTest):
         a = self.node("a")
         a.stop()
         self.fails(run("run", "--data", a.folder, "--set", "log.file=no/such.log"), NOT_FOUND, "log.file", "no/such.log")
+
+
+class Supervised(NodeTest):
+    """By somebody who listens as systemd does."""
+
+    def supervisor(self, address, **more):
+        one = Supervisor(address, **more)
+        self.addCleanup(one.close)
+        return one
+
+    def test_ready_reloading_stopping(self):
+        one = self.supervisor(str(self.work / "notify.sock"))
+        a = self.node("a", env=one.env)
+        self.assertRegex(one.until("READY")["STATUS"], r"^0 peers, 0 files put, 0 MiB of blocks$")
+        before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        a.process.send_signal(signal.SIGHUP)
+        message = one.until("RELOADING")
+        self.assertEqual(message["RELOADING"], "1")
+        self.assertTrue(before <= int(message["MONOTONIC_USEC"]) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000)
+        self.assertEqual(one.until("READY")["READY"], "1")
+        (a.folder / "pangea.conf").write_text("nonsense\n")
+        self.assertEqual(a.command("reload").returncode, USAGE)
+        one.until("RELOADING")
+        one.until("READY")  # as before
+        a.tell_to_end()
+        self.assertEqual(one.until("STOPPING")["STATUS"], "stopping")
+        self.assertEqual(a.stop(), 0)
+        self.assertFalse(any("WATCHDOG" in message for message in one.heard))
+
+    def test_watchdog_hears_of_a_loop_that_turns(self):
+        one = self.supervisor(f"@pangea-test-{self.work.name}", WATCHDOG_USEC="400000")
+        a = self.node("a", env=one.env)
+        one.until("READY")
+        for _ in range(3):
+            self.assertIn("peers", one.until("WATCHDOG")["STATUS"])
+        a.process.send_signal(signal.SIGSTOP)  # a process that hangs
+        one.socket.settimeout(1)
+        with self.assertRaises(TimeoutError):
+            while True:
+                one.next()
+        one.socket.settimeout(60)
+        a.process.send_signal(signal.SIGCONT)
+        one.until("WATCHDOG")
+        a.stop()
+
+    def test_watchdog_of_another_process(self):
+        one = self.supervisor(str(self.work / "notify.sock"), WATCHDOG_USEC="2000", WATCHDOG_PID="1")
+        a = self.node("a", env=one.env)
+        one.until("READY")
+        a.answer("reload")
+        a.stop()
+        one.until("STOPPING")
+        self.assertFalse(any("WATCHDOG" in message for message in one.heard))
+
+    @unittest.skipUnless(shutil.which("strace") and shutil.which("systemd-analyze"), "no strace, or no systemd-analyze")
+    def test_calls_are_those_that_the_unit_allows(self):
+        """What the node asks of the kernel while it serves, puts and gets, against the filter of the unit."""
+        unit = pathlib.Path(PANGEA).parent / "deploy/pangea.service"
+        filters = re.findall(r"^SystemCallFilter=(~?)(.*)$", unit.read_text(encoding="utf-8"), re.M)
+        allowed = set()
+        for removes, names in filters:
+            calls = {call for name in names.split() for call in self.calls_of(name)}
+            allowed = allowed - calls if removes else allowed | calls
+        told = self.work / "calls"
+        a = self.node("a", "log.file=node.log", prefix=("strace", "-D", "-f", "-c", "-o", told))
+        b = self.node("b")
+        b.answer("dial", a.addr)
+        a.answer("dial", b.addr, "--fresh")
+        file = a.put(self.write("file", self.content(20 << 20)))
+        self.assertSame(a.fetch(file["link"]), self.content(20 << 20))
+        a.answer("stat")
+        a.answer("reload")
+        a.stop()
+        self.wait_for(lambda: told.exists() and "total" in told.read_text(), "the list of calls")
+        made = {line.split()[-1] for line in told.read_text().splitlines()[2:] if line and line[0] != "-"} - {"total"}
+        self.assertTrue({"sendto", "recvfrom", "fdatasync"} & made, made)
+        # These are made before the filter counts, or have another name in the list.
+        self.assertEqual(made - allowed - {"execve", "restart_syscall"}, set())
+
+    def calls_of(self, name):
+        """Names of calls that a name of a filter stands for."""
+        if not name.startswith("@"):
+            return {name}
+        words = ["systemd-analyze", "syscall-filter", "--no-pager", name]
+        text = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
+        lines = [line.strip() for line in text.splitlines()[1:]]
+        return {call for line in lines if line and line[0] != "#" for call in self.calls_of(line)}
+
+    def test_nobody_listens(self):
+        for address in (str(self.work / "none"), "nonsense", "@" + "x" * 200):
+            one = {"NOTIFY_SOCKET": address, "PATH": "/usr/bin:/bin"}
+            a = self.node("a", env=one)
+            a.answer("reload")
+            self.assertEqual(a.stop(), 0)
+            self.assertIn("node.supervisor.deaf", a.log())
 
 
 if __name__ == "__main__":
