@@ -74,7 +74,11 @@ void pg_progress_update(pg_progress *progress, uint64_t done)
     if (!progress->visible || (now - progress->shown < interval && !last)) {
         return;
     }
+    if (!progress->terminal && done == progress->shown_done) {
+        return; // a source that is silent fills no log
+    }
     progress->shown = now;
+    progress->shown_done = done;
     if (progress->terminal) {
         put_bar(progress);
         return;

@@ -18,6 +18,7 @@ typedef struct pg_progress {
     uint64_t done;
     pg_time started;
     pg_time shown; // when something was last shown
+    uint64_t shown_done;
     bool visible;
     bool terminal;
     bool drawn; // a bar stands on the terminal's line

@@ -40,6 +40,13 @@ static const lease_kind release_kind = {
     &pangea__exchange__lease_release__descriptor,
 };
 
+static const lease_kind abandon_kind = {
+    "abandonment",
+    "pangea-lease-abandon",
+    "/pangea/lease-abandon",
+    &pangea__exchange__lease_abandon__descriptor,
+};
+
 static const lease_kind receipt_kind = {
     "receipt",
     "pangea-lease-receipt",
@@ -241,6 +248,55 @@ pg_err pg_lease_release_decode(pg_bytes in, pg_lease_release *out_release)
     pg_arena arena PG_CLEANUP(pg_arena_deinit) = pg_arena_make(ARENA_BYTES);
     PG_TRY(open_statement(in, &release_kind, &arena, &statement));
     return pg_error_wrap(release_take(&statement, out_release), "release");
+}
+
+// ---- Abandonments
+
+void pg_lease_blocks_digest(const pg_cid *cids, size_t count, uint8_t out_digest[PG_HASH_BYTES])
+{
+    pg_blake3_stream stream;
+    pg_blake3_stream_init(&stream, NULL);
+    for (size_t i = 0; i < count; i++) {
+        pg_blake3_stream_update(&stream, pg_cid_bytes(&cids[i]));
+    }
+    pg_blake3_stream_final(&stream, pg_mut_bytes_make(out_digest, PG_HASH_BYTES));
+}
+
+pg_err pg_lease_abandon_encode(const pg_identity *lease, const pg_lease_abandon *abandon,
+                               pg_buf *out)
+{
+    Pangea__Exchange__LeaseAbandon message = PANGEA__EXCHANGE__LEASE_ABANDON__INIT;
+    message.version = VERSION;
+    message.host = pg_pb_view(pg_peer_id_bytes(&abandon->host));
+    message.uploader = pg_pb_view(pg_peer_id_bytes(&abandon->uploader));
+    message.blocks = pg_pb_view(PG_BYTES_OF(abandon->blocks));
+    return seal(lease, &abandon_kind, &message.base, out);
+}
+
+static pg_err abandon_take(const opened *statement, pg_lease_abandon *out_abandon)
+{
+    const Pangea__Exchange__LeaseAbandon *message =
+        (const Pangea__Exchange__LeaseAbandon *) statement->message;
+    pg_lease_abandon abandon = {.host = {.len = 0}};
+    memcpy(abandon.lease_key, statement->key.data.ptr, PG_ED25519_PUBLIC_BYTES);
+    if (pg_peer_id_decode(pg_pb_bytes(message->host), &abandon.host) != PG_OK ||
+        pg_peer_id_decode(pg_pb_bytes(message->uploader), &abandon.uploader) != PG_OK) {
+        return pg_fail(PG_ERR_MALFORMED, "its host or uploader is no PeerId");
+    }
+    if (message->blocks.len != PG_HASH_BYTES) {
+        return pg_fail(PG_ERR_MALFORMED, "a digest of %zu bytes", message->blocks.len);
+    }
+    memcpy(abandon.blocks, message->blocks.data, PG_HASH_BYTES);
+    *out_abandon = abandon;
+    return PG_OK;
+}
+
+pg_err pg_lease_abandon_decode(pg_bytes in, pg_lease_abandon *out_abandon)
+{
+    opened statement = {0};
+    pg_arena arena PG_CLEANUP(pg_arena_deinit) = pg_arena_make(ARENA_BYTES);
+    PG_TRY(open_statement(in, &abandon_kind, &arena, &statement));
+    return pg_error_wrap(abandon_take(&statement, out_abandon), "abandonment");
 }
 
 // ---- Receipts

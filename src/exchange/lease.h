@@ -4,6 +4,7 @@
 //
 //      grant     "keep this until then", or with expiry 0 "drop it"; a later sequence replaces an earlier one
 //      release   "this host need no longer keep these slots", when they have moved to another
+//      abandon   "what this uploader pushed, of these blocks, needs no place here": before a commit
 //      receipt   a host: "I hold these slots under this grant"
 //
 // A lease is of an extent, kept in slots, or of one block that is kept whole (the root of a file that stands in it); then the
@@ -23,6 +24,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "codec/cid.h"
+#include "crypto/hash.h"
 #include "crypto/identity.h"
 #include "crypto/peer_id.h"
 #include "crypto/public_key.h"
@@ -50,6 +52,14 @@ typedef struct pg_lease_release {
     uint64_t sequence;
 } pg_lease_release;
 
+/** Blocks that were pushed for a commit that will not be. */
+typedef struct pg_lease_abandon {
+    uint8_t lease_key[PG_ED25519_PUBLIC_BYTES];
+    pg_peer_id host;
+    pg_peer_id uploader;           // who pushed them
+    uint8_t blocks[PG_HASH_BYTES]; // pg_lease_blocks_digest
+} pg_lease_abandon;
+
 /** What a host says it holds. */
 typedef struct pg_lease_receipt {
     pg_peer_id host; // who signed it
@@ -74,6 +84,16 @@ PG_NODISCARD pg_err pg_lease_release_encode(const pg_identity *lease,
 
 /** Read a release. Errors as pg_lease_grant_decode. */
 PG_NODISCARD pg_err pg_lease_release_decode(pg_bytes in, pg_lease_release *out_release);
+
+/** Give the digest by which an abandonment names its blocks: BLAKE3 of their CIDs, one after the other. */
+void pg_lease_blocks_digest(const pg_cid *cids, size_t count, uint8_t out_digest[PG_HASH_BYTES]);
+
+/** Sign an abandonment and append it to `out`. Errors as pg_lease_grant_encode. */
+PG_NODISCARD pg_err pg_lease_abandon_encode(const pg_identity *lease,
+                                            const pg_lease_abandon *abandon, pg_buf *out);
+
+/** Read an abandonment. Errors as pg_lease_grant_decode. */
+PG_NODISCARD pg_err pg_lease_abandon_decode(pg_bytes in, pg_lease_abandon *out_abandon);
 
 /** Sign a receipt and append it to `out`; receipt->host is not read. Errors as pg_lease_grant_encode. */
 PG_NODISCARD pg_err pg_lease_receipt_encode(const pg_identity *host,

@@ -36,6 +36,8 @@ typedef struct place {
 struct pg_place_session {
     pg_stream *stream;
     pg_peer_id peer;
+    pg_peer_id ourselves;
+    pg_buf pushed; // pg_cid[]: that no commit has answered
     place places[PG_PLACE_INFLIGHT_MAX];
     uint64_t last_id;
     bool is_writing;
@@ -265,7 +267,8 @@ static pg_err ask_simply(pg_place_session *session, pg_place_request *request, p
 
 // ---- Sessions
 
-static pg_err session_new(pg_stream *stream, const pg_peer_id *peer, pg_place_session **out_session)
+static pg_err session_new(pg_stream *stream, const pg_peer_id *peer, const pg_peer_id *ourselves,
+                          pg_place_session **out_session)
 {
     pg_place_session *session = PG_NEW(pg_place_session);
     if (session == NULL) {
@@ -273,6 +276,7 @@ static pg_err session_new(pg_stream *stream, const pg_peer_id *peer, pg_place_se
     }
     session->stream = stream;
     session->peer = *peer;
+    session->ourselves = *ourselves;
     pg_waitq_init(&session->freed);
     pg_waitq_init(&session->write_turn);
     pg_waitq_init(&session->answered);
@@ -292,7 +296,7 @@ static pg_err session_begin(pg_host *host, const pg_peer_id *peer, pg_time deadl
     static const char *const ids[] = {PG_PLACE_ID, NULL};
     pg_stream *stream = NULL;
     PG_TRY(pg_host_open_stream(host, peer, ids, deadline, &stream, NULL));
-    pg_err err = session_new(stream, peer, out_session);
+    pg_err err = session_new(stream, peer, pg_host_id(host), out_session);
     if (err != PG_OK) {
         pg_stream_free(&stream);
     }
@@ -339,6 +343,7 @@ void pg_place_session_free(pg_place_session **session)
         place_free(own, &own->places[i]);
     }
     pg_stream_free(&own->stream);
+    pg_buf_deinit(&own->pushed);
     pg_mfree(own);
 }
 
@@ -355,6 +360,8 @@ pg_err pg_place_push(pg_place_session *session, const pg_cid *cid, pg_bytes byte
         return pg_fail(PG_ERR_UNSUPPORTED, "a block needs a CID with a hash of 32 bytes");
     }
     request.body_bytes = (uint32_t) bytes.len;
+    PG_TRY(
+        pg_buf_append(&session->pushed, pg_bytes_make(cid, sizeof(*cid)))); // who gives up names it
     return ask_simply(session, &request, bytes, deadline);
 }
 
@@ -469,6 +476,7 @@ pg_err pg_place_commit_send(pg_place_session *session, const pg_place_commit *co
     place_free(session, at);
     if (err == PG_OK) {
         *out_receipt = work.receipt;
+        pg_buf_clear(&session->pushed); // it is a promise now
     }
     return err;
 }
@@ -477,6 +485,64 @@ pg_err pg_place_release_send(pg_place_session *session, pg_bytes release, pg_tim
 {
     pg_place_request request = {.kind = PG_PLACE_KIND_RELEASE, .release = release};
     return ask_simply(session, &request, PG_BYTES_EMPTY, deadline);
+}
+
+// ---- Giving up
+
+static pg_err abandon_send(pg_place_session *session, const pg_identity *lease, const pg_cid *cids,
+                           size_t count, pg_time deadline)
+{
+    pg_buf statement = {0};
+    pg_lease_abandon abandon = {.host = session->peer, .uploader = session->ourselves};
+    pg_lease_blocks_digest(cids, count, abandon.blocks);
+    pg_err err = pg_lease_abandon_encode(lease, &abandon, &statement);
+    if (err == PG_OK) {
+        pg_place_request request = {.kind = PG_PLACE_KIND_ABANDON,
+                                    .cids = cids,
+                                    .cid_count = count,
+                                    .abandon = pg_buf_bytes(&statement)};
+        err = ask_simply(session, &request, PG_BYTES_EMPTY, deadline);
+    }
+    pg_buf_deinit(&statement);
+    return err;
+}
+
+pg_err pg_place_abandon_blocks(pg_place_session *session, const pg_identity *lease,
+                               const pg_cid *cids, size_t cid_count, pg_time deadline)
+{
+    for (size_t done = 0; done < cid_count; done += PG_PLACE_ASK_MAX) {
+        PG_TRY(abandon_send(session, lease, cids + done,
+                            pg_min_size(cid_count - done, PG_PLACE_ASK_MAX), deadline));
+    }
+    return PG_OK;
+}
+
+// A push whose answer nobody waits for any more may become durable yet.
+static pg_err answers_await(pg_place_session *session, pg_time deadline)
+{
+    for (size_t i = 0; i < PG_PLACE_INFLIGHT_MAX; i++) {
+        while (session->places[i].state == PLACE_STATE_ABANDONED) {
+            PG_TRY(session_check(session));
+            PG_TRY(pg_waitq_wait(&session->freed, deadline));
+        }
+    }
+    return PG_OK;
+}
+
+pg_err pg_place_abandon(pg_place_session *session, const pg_identity *lease, pg_time deadline)
+{
+    if (session->pushed.len == 0) {
+        return PG_OK;
+    }
+    pg_buf pushed = session->pushed;
+    session->pushed = (pg_buf){0};
+    pg_err err = answers_await(session, deadline);
+    if (err == PG_OK) {
+        err = pg_place_abandon_blocks(session, lease, (const pg_cid *) (const void *) pushed.ptr,
+                                      pushed.len / sizeof(pg_cid), deadline);
+    }
+    pg_buf_deinit(&pushed);
+    return err;
 }
 
 // ---- What a host has

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "codec/cid.h"
+#include "crypto/identity.h"
 #include "crypto/peer_id.h"
 #include "exchange/lease.h"
 #include "net/host.h"
@@ -69,6 +70,15 @@ PG_NODISCARD pg_err pg_place_commit_send(pg_place_session *session, const pg_pla
 /** Let the host drop slots. `release` is encoded. Errors: PG_ERR_AUTH, PG_ERR_CHANGED, PG_ERR_NOT_FOUND, and as pg_place_push. Parks: yes. */
 PG_NODISCARD pg_err pg_place_release_send(pg_place_session *session, pg_bytes release,
                                           pg_time deadline);
+
+/** Give up: let the host delete what was pushed in this session and not committed. `lease` is what the session was opened under. A host that is
+ *  older than this request ends the session. Errors: PG_ERR_AUTH, as pg_place_push. Parks: yes. */
+PG_NODISCARD pg_err pg_place_abandon(pg_place_session *session, const pg_identity *lease,
+                                     pg_time deadline);
+
+/** The same for blocks that were pushed in an earlier session; others are passed over. Parks: yes. */
+PG_NODISCARD pg_err pg_place_abandon_blocks(pg_place_session *session, const pg_identity *lease,
+                                            const pg_cid *cids, size_t cid_count, pg_time deadline);
 
 /** What a host says of one extent. */
 typedef struct pg_place_holding {

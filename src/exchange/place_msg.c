@@ -7,8 +7,9 @@
 #include "exchange/place.pb-c.h"
 #include "store/block_header.h"
 
-_Static_assert(PG_PLACE_ASK_MAX *(PG_CID_BYTES_MAX - 32 + 2) < PG_PLACE_HEAD_BYTES_MAX,
-               "an ASK fits a head: CIDs that are kept have at most 38 bytes");
+_Static_assert(PG_PLACE_ASK_MAX *(PG_CID_BYTES_MAX - 32 + 2) + PG_PLACE_SIGNED_BYTES_MAX + 32 <
+                   PG_PLACE_HEAD_BYTES_MAX,
+               "an ASK and an ABANDON fit a head: CIDs that are kept have at most 38 bytes");
 
 // ---- Statuses
 
@@ -101,6 +102,7 @@ pg_err pg_place_request_encode(const pg_place_request *request, pg_buf *out)
     message.n_receipts = request->receipt_count;
     PG_TRY(bytes_view(request->receipts, request->receipt_count, &arena, &message.receipts));
     message.release = pg_pb_view(request->release);
+    message.abandon = pg_pb_view(request->abandon);
     return head_append(&message.base, out);
 }
 
@@ -238,6 +240,10 @@ static pg_err request_take(const Pangea__Exchange__Request *message, pg_arena *a
         return signed_check(request->release);
     case PG_PLACE_KIND_HAVE:
         return request_cids(message, 1, arena, request);
+    case PG_PLACE_KIND_ABANDON:
+        request->abandon = pg_pb_bytes(message->abandon);
+        PG_TRY(signed_check(request->abandon));
+        return request_cids(message, PG_PLACE_ASK_MAX, arena, request);
     case PG_PLACE_KIND_COUNT:
         break;
     }

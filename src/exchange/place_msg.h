@@ -26,6 +26,7 @@ typedef enum pg_place_kind {
     PG_PLACE_KIND_COMMIT = 4,
     PG_PLACE_KIND_RELEASE = 5,
     PG_PLACE_KIND_HAVE = 6,
+    PG_PLACE_KIND_ABANDON = 7, // later than the rest: an older host ends the stream
     PG_PLACE_KIND_COUNT,
 } pg_place_kind;
 
@@ -50,7 +51,7 @@ typedef struct pg_place_request {
     pg_place_kind kind;
     uint8_t lease_key[PG_ED25519_PUBLIC_BYTES]; // OPEN
     uint64_t expected_bytes;
-    const pg_cid *cids; // cids[cid_count]: PUSH and HAVE one, ASK 1..PG_PLACE_ASK_MAX
+    const pg_cid *cids; // cids[cid_count]: PUSH and HAVE one, ASK and ABANDON 1..PG_PLACE_ASK_MAX
     size_t cid_count;
     uint32_t body_bytes; // PUSH: what follows, 0..PG_BITSWAP_BLOCK_BYTES_MAX
     pg_bytes grant;      // COMMIT, encoded
@@ -59,6 +60,7 @@ typedef struct pg_place_request {
         *receipts; // receipts[receipt_count], encoded; at most PG_PLACE_COMMIT_RECEIPTS_MAX
     size_t receipt_count;
     pg_bytes release; // RELEASE, encoded
+    pg_bytes abandon; // ABANDON, encoded
 } pg_place_request;
 
 /** A response. Pointers as in pg_place_request. */

@@ -89,6 +89,8 @@ static pg_place_status work(pg_place_job *job)
         return pg_place_release_answer(job);
     case PG_PLACE_KIND_HAVE:
         return pg_place_have_answer(job);
+    case PG_PLACE_KIND_ABANDON:
+        return pg_place_abandon_answer(job);
     case PG_PLACE_KIND_OPEN:
         return pg_place_session_open(job->stream, &job->request);
     case PG_PLACE_KIND_COUNT:

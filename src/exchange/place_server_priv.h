@@ -118,6 +118,9 @@ void pg_place_push_end(pg_place_job *job);
 /** Answer ASK. */
 pg_place_status pg_place_ask_answer(pg_place_job *job);
 
+/** Work on ABANDON: OK when the blocks that nobody else has to do with are deleted. Parks: yes. */
+pg_place_status pg_place_abandon_answer(pg_place_job *job);
+
 /** Wait while a block is being deleted, and find it. *out_number may be PG_HELD_NONE. Parks: yes. Errors: PG_ERR_TIMEOUT, PG_ERR_CANCELLED. */
 PG_NODISCARD pg_err pg_place_block_find(pg_place_server *server, const pg_held_name *name,
                                         uint32_t *out_number);
@@ -152,6 +155,9 @@ PG_NODISCARD pg_err pg_place_sweeper_start(pg_place_server *server);
 
 /** Begin to look for missed grants by itself, where somebody can be asked; after pg_place_sweeper_start. Errors: PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_place_catch_up_start(pg_place_server *server);
+
+/** Delete what is doomed now; *out_bytes is what that gave back. Parks: yes. Errors: those of the block store, PG_ERR_CANCELLED. */
+PG_NODISCARD pg_err pg_place_doomed_delete(pg_place_server *server, uint64_t *out_bytes);
 
 /** Have what is doomed deleted soon. Parks: no. */
 void pg_place_kick(pg_place_server *server);

@@ -223,7 +223,7 @@ pg_err pg_place_server_sweep(pg_place_server *server, uint64_t *out_bytes)
     return err;
 }
 
-static pg_err doomed_sweep(pg_place_server *server, uint64_t *out_bytes)
+pg_err pg_place_doomed_delete(pg_place_server *server, uint64_t *out_bytes)
 {
     PG_TRY(sweep_begin(server));
     pg_err err = doomed_delete(server, out_bytes);
@@ -250,7 +250,7 @@ static pg_err sweeper_run(void *arg)
         bool is_due = pg_now() >= due;
         server->is_kicked = false;
         err = is_due ? pg_place_server_sweep(server, &freed_bytes)
-                     : doomed_sweep(server, &freed_bytes);
+                     : pg_place_doomed_delete(server, &freed_bytes);
         due = is_due ? pg_after(PG_MS(PG_PLACE_SWEEP_MS)) : due;
         if (err == PG_ERR_CANCELLED) {
             return err;

@@ -100,6 +100,9 @@
 /** Time for a put that was broken off to end, before the same can begin, milliseconds. */
 #define PG_PUT_END_MS 10000
 
+/** Time for hosts to hear that a put was given up, milliseconds; who does not hear of it keeps what it got for two days. */
+#define PG_UPLOAD_ABANDON_MS 3000
+
 /** Rounds of giving the slots of lost hosts to others, before a put fails. */
 #define PG_UPLOAD_ROUNDS_MAX 4U
 

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "files/abandon.h"
 #include "files/catalogue_feed.h"
 #include "files/extents.h"
 #include "files/lease_keys.h"
@@ -432,6 +433,7 @@ static pg_err begin(put *self)
         return err;
     }
     if (err == PG_OK && self->options->start == 0) {
+        pg_abandon_unfinished(self->files, &self->noted);
         PG_TRY(pg_catalogue_remove(self->files->config.db, self->noted.file));
         err = PG_ERR_NOT_FOUND;
     }
@@ -479,6 +481,7 @@ pg_err pg_files_put_start(pg_files *files, const pg_put_origin *origin, uint64_t
     *out_start = is_same ? found.totals.size_bytes : 0;
     *out_changed = !is_same;
     if (!is_same) {
+        pg_abandon_unfinished(files, &found);
         err = pg_catalogue_remove(files->config.db, found.file);
         pg_files_spread_wake(files); // to drop what it placed
     }
@@ -607,15 +610,28 @@ static bool is_kept(const put *self, pg_err err)
            err != PG_ERR_FULL && err != PG_ERR_INVALID;
 }
 
+static void upload_end(pg_upload **upload, bool is_given_up)
+{
+    if (is_given_up) {
+        pg_upload_abandon(upload);
+    } else {
+        pg_upload_free(upload);
+    }
+}
+
 /** End what is open, and after a failure see that hosts drop what they have of the file, unless it is to be gone on with. Not cancelled itself. */
 static void put_end(put *self, pg_err err)
 {
+    bool is_given_up = err != PG_OK && !is_kept(self, err);
     pg_fiber_shield(true);
     for (size_t i = 0; i < PG_ARRAY_LEN(self->open); i++) {
-        pg_upload_free(&self->open[i].upload);
+        upload_end(&self->open[i].upload, is_given_up);
     }
-    pg_upload_free(&self->first);
-    if (err != PG_OK && self->file != 0 && !is_kept(self, err)) {
+    upload_end(&self->first, is_given_up);
+    if (self->is_lost) {
+        pg_abandon_unfinished(self->files, &self->noted);
+    }
+    if (is_given_up && self->file != 0) {
         pg_ignore(pg_catalogue_remove(self->files->config.db, self->file),
                   "the next start finds it unfinished");
     }

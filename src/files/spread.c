@@ -235,7 +235,11 @@ static pg_err extent_spread(pg_files *files, int64_t file, pg_catalogue_extent *
     }
     pg_err err = extent_move(files, file, upload, extent);
     pg_fiber_shield(true);
-    pg_upload_free(&upload);
+    if (err == PG_OK) {
+        pg_upload_free(&upload);
+    } else {
+        pg_upload_abandon(&upload);
+    }
     pg_fiber_shield(false);
     return err;
 }

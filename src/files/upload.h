@@ -7,6 +7,8 @@
 //      resume --------------------------^            ^
 //      reopen ----------------------------------------+
 //
+// At any moment: abandon.
+//
 // Layer: files, private.  Thread: loop thread only.
 #pragma once
 
@@ -83,3 +85,7 @@ size_t pg_upload_host_count(const pg_upload *upload);
 
 /** End the sessions and free. NULL is fine. Parks: yes, briefly. */
 void pg_upload_free(pg_upload **upload);
+
+/** Give up: let the hosts delete what they got and have not promised, where they hear of it within PG_UPLOAD_ABANDON_MS; then free. NULL is
+ *  fine. Parks: yes. */
+void pg_upload_abandon(pg_upload **upload);

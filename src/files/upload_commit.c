@@ -253,3 +253,46 @@ pg_err pg_upload_tell(pg_upload *upload, pg_bytes root, size_t *out_told)
     const telling what = {.block = root, .cid = upload->root, .with_receipts = true};
     return tell_all(upload, &what, false, out_told);
 }
+
+// ---- Giving up
+
+/** One host being told. */
+typedef struct abandoning {
+    const pg_upload *upload;
+    upload_host *host;
+    pg_time deadline;
+} abandoning;
+
+static pg_err abandon_run(void *arg)
+{
+    const abandoning *self = arg;
+    pg_err err = pg_place_abandon(self->host->session, &self->upload->lease, self->deadline);
+    if (err != PG_OK) { // it goes with the time
+        pg_log(PG_LOG_LEVEL_DEBUG, "files.host.untold", PG_LOG_STR("error", pg_err_name(err)));
+    }
+    return PG_OK;
+}
+
+static void abandon_all(pg_upload *upload)
+{
+    abandoning tellings[PG_UPLOAD_HOSTS_MAX];
+    pg_scope scope;
+    pg_scope_init_tolerant(&scope);
+    for (size_t i = 0; i < upload->host_count; i++) {
+        tellings[i] =
+            (abandoning){upload, &upload->hosts[i], pg_after(PG_MS(PG_UPLOAD_ABANDON_MS))};
+        if (upload->hosts[i].session != NULL) {
+            pg_ignore(pg_scope_spawn(&scope, "files.abandon", abandon_run, &tellings[i]),
+                      "it goes with the time");
+        }
+    }
+    pg_ignore(pg_scope_join(&scope), "each has a deadline");
+}
+
+void pg_upload_abandon(pg_upload **upload)
+{
+    if (*upload != NULL) {
+        abandon_all(*upload);
+    }
+    pg_upload_free(upload);
+}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Goal: no input of a grant, release or receipt does harm; a payload that is read is written again, and signed by the same key again, as the
+// Goal: no input of a grant, release, abandonment or receipt does harm; a payload that is read is written again, and signed by the same key again, as the
 // same bytes.
 // Method: the bytes as they come, which only the corpus gets past the signature; and as payload of an envelope we sign.
 #include "crypto/envelope.h"
@@ -12,9 +12,11 @@ static void plain(pg_bytes in)
 {
     pg_lease_grant grant;
     pg_lease_release release;
+    pg_lease_abandon abandon;
     pg_lease_receipt receipt;
     pg_ignore(pg_lease_grant_decode(in, &grant), "only what it may not do counts");
     pg_ignore(pg_lease_release_decode(in, &release), "as above");
+    pg_ignore(pg_lease_abandon_decode(in, &abandon), "as above");
     pg_ignore(pg_lease_receipt_decode(in, &receipt), "as above");
 }
 
@@ -31,6 +33,7 @@ static void sealed_as(const char *domain, const char *type, pg_bytes payload)
     pg_buf again = {0};
     pg_lease_grant grant;
     pg_lease_release release;
+    pg_lease_abandon abandon;
     pg_lease_receipt receipt;
     if (pg_envelope_seal(&identity, pg_bytes_cstr(domain), pg_bytes_cstr(type), payload, &sealed) !=
         PG_OK) {
@@ -41,6 +44,9 @@ static void sealed_as(const char *domain, const char *type, pg_bytes payload)
     }
     if (pg_lease_release_decode(pg_buf_bytes(&sealed), &release) == PG_OK) {
         expect_same(pg_lease_release_encode(&identity, &release, &again), &again, &sealed);
+    }
+    if (pg_lease_abandon_decode(pg_buf_bytes(&sealed), &abandon) == PG_OK) {
+        expect_same(pg_lease_abandon_encode(&identity, &abandon, &again), &again, &sealed);
     }
     if (pg_lease_receipt_decode(pg_buf_bytes(&sealed), &receipt) == PG_OK) {
         expect_same(pg_lease_receipt_encode(&identity, &receipt, &again), &again, &sealed);
@@ -59,6 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     plain(in);
     sealed_as("pangea-lease-grant", "/pangea/lease-grant", in);
     sealed_as("pangea-lease-release", "/pangea/lease-release", in);
+    sealed_as("pangea-lease-abandon", "/pangea/lease-abandon", in);
     sealed_as("pangea-lease-receipt", "/pangea/lease-receipt", in);
     return 0;
 }

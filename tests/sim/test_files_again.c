@@ -18,6 +18,7 @@ typedef struct source {
     uint8_t version;
     bool is_slow;    // so that the time of an extent is up
     bool is_patient; // its client, which goes away when all that it gave was placed
+    bool is_nobodys; // cannot be gone on with
 } source;
 
 static source from;
@@ -63,7 +64,7 @@ static pg_err put_task(sim_node *self)
         .code = PG_CODE_DEFAULT,
         .no_compress = true,
         .total_bytes = SIZE,
-        .origin = &origin,
+        .origin = from.is_nobodys ? NULL : &origin,
     };
     PG_TRY(pg_files_put_start(self->storage->files, &origin, &options.start, &was_changed));
     self->list_count = options.start;
@@ -254,6 +255,36 @@ static pg_err extents_script(void *arg)
     return PG_OK;
 }
 
+/** Return what hosts keep that they have not promised. */
+static uint64_t strays(const sim_world *world)
+{
+    uint64_t sum = 0;
+    for (size_t i = 1; i < NODES; i++) {
+        sum += world->nodes[i].is_up
+                   ? pg_place_server_get_stats(world->nodes[i].storage->place).session_bytes
+                   : 0;
+    }
+    return sum;
+}
+
+// What cannot be gone on with is gone when its client is: hosts need not keep it for two days.
+static pg_err nobodys_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_node *self = &world->nodes[0];
+    sim_file file = {.size = SIZE};
+    from = (source){.version = 1, .ends_at = 4 * SEGMENT, .is_patient = true, .is_nobodys = true};
+    sim_nodes_make(world, NODES);
+    sim_nodes_meet(world);
+    sim_task_begin(self, put_task, &file);
+    CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(50))));
+    CHECK(!self->task_done && strays(world) > 30 * (SEGMENT / 8));
+    CHECK(sim_task_end(self, PG_MINUTES(10)) == PG_ERR_CLOSED);
+    CHECK(strays(world) == 0 && sim_leases(world) == 0);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
 // The source changed: it begins anew, and hosts drop what they promised; given up for good after two days.
 static pg_err changed_script(void *arg)
 {
@@ -265,9 +296,11 @@ static pg_err changed_script(void *arg)
     sim_nodes_meet(world);
     sim_task_begin(self, put_task, &file);
     CHECK(sim_task_end(self, PG_MINUTES(10)) == PG_ERR_CLOSED);
+    CHECK(strays(world) > 0);
     from = (source){.version = 2};
     sim_run(self, put_task, &file);
     CHECK(self->list_count == 0 && from.read_bytes == SIZE);
+    CHECK(strays(world) == 0);
     sim_run(&world->nodes[READER], get_task, &file);
     from = (source){.version = 3, .ends_at = 4 * SEGMENT, .is_patient = true};
     sim_task_begin(self, put_task, &file);
@@ -306,6 +339,12 @@ static void test_again__several_extents__go_on(void **state)
     sim_files_seeds(extents_script, 1);
 }
 
+static void test_again__put_that_cannot_be_gone_on_with__leaves_nothing_on_hosts(void **state)
+{
+    (void) state;
+    sim_files_seeds(nobodys_script, 2);
+}
+
 static void test_again__source_changed_or_too_late__begins_anew(void **state)
 {
     (void) state;
@@ -320,6 +359,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_again__client_leaves_and_node_crashes__nothing_is_read_or_sent_twice),
         cmocka_unit_test(test_again__hosts_gone_meanwhile__others_take_over),
         cmocka_unit_test(test_again__several_extents__go_on),
+        cmocka_unit_test(test_again__put_that_cannot_be_gone_on_with__leaves_nothing_on_hosts),
         cmocka_unit_test(test_again__source_changed_or_too_late__begins_anew),
     };
     if (getenv("PG_TEST_ONLY") != NULL) {

@@ -136,12 +136,20 @@ static pg_err step_drop(model *m, unsigned id, pg_place_session *session)
     return PG_OK;
 }
 
+// Shards that were promised before, and others, are pushed in vain: what is promised stays so.
+static pg_err step_abandon(model *m, unsigned id, pg_place_session *session)
+{
+    pg_slot_set slots = 1 + (pg_slot_set) pg_random_below((1U << SLOTS) - 1);
+    PG_TRY(place_push_all(session, &m->extents[id], slots));
+    return pg_place_abandon(session, &m->extents[id].lease, pg_after(PG_SECONDS(60)));
+}
+
 static pg_err one_step(model *m, unsigned id)
 {
     pg_place_session *session = NULL;
     PG_TRY(place_open(&m->owner, &m->host, &m->extents[id], &session));
     pg_err err = PG_OK;
-    switch (pg_random_below(8)) {
+    switch (pg_random_below(9)) {
     case 0:
         err = step_drop(m, id, session);
         break;
@@ -151,6 +159,9 @@ static pg_err one_step(model *m, unsigned id)
         break;
     case 3:
         err = step_renew(m, id, session);
+        break;
+    case 4:
+        err = step_abandon(m, id, session);
         break;
     default:
         err = step_commit(m, id, session);

@@ -274,6 +274,133 @@ static pg_err on_grow(place_node *self, void *arg)
     return PG_OK;
 }
 
+// ---- Giving up what is another's
+
+/** An abandonment as it is sent: the statement, and what it is beside. */
+typedef struct giving_up {
+    const pg_identity *key;     // that signs
+    const pg_peer_id *host;     // that it names
+    const pg_peer_id *uploader; // that it names
+    const pg_cid *signed_cid;   // that it names
+    const pg_cid *cid;          // of the request
+} giving_up;
+
+static pg_place_status give_up(pg_stream *stream, const giving_up *what)
+{
+    pg_buf statement = {0};
+    pg_place_status status = PG_PLACE_STATUS_COUNT;
+    pg_lease_abandon abandon = {.host = *what->host, .uploader = *what->uploader};
+    pg_lease_blocks_digest(what->signed_cid, 1, abandon.blocks);
+    CHECK_OK(pg_lease_abandon_encode(what->key, &abandon, &statement));
+    put(stream, &(pg_place_request){.kind = PG_PLACE_KIND_ABANDON,
+                                    .cids = what->cid,
+                                    .cid_count = 1,
+                                    .abandon = pg_buf_bytes(&statement)});
+    CHECK_OK(get(stream, &status));
+    pg_buf_deinit(&statement);
+    return status;
+}
+
+static pg_stream *session_under(place_node *self, const place_node *host, const pg_identity *key)
+{
+    pg_stream *stream = stream_open(self, host);
+    pg_place_request open = {.kind = PG_PLACE_KIND_OPEN};
+    memcpy(open.lease_key, key->public_key, sizeof(open.lease_key));
+    put(stream, &open);
+    expect_status(stream, PG_PLACE_STATUS_OK);
+    return stream;
+}
+
+static pg_err on_push_some(place_node *self, void *arg)
+{
+    world *w = arg;
+    pg_place_session *session = NULL;
+    CHECK_OK(place_open(self, HOST, &w->extent, &session));
+    CHECK_OK(place_push_all(session, &w->extent, 0x3));
+    pg_place_session_free(&session);
+    return PG_OK;
+}
+
+// Who only names the lease key, who heard the statement, and who uses a key of his own.
+static pg_err on_give_up_foreign(place_node *self, void *arg)
+{
+    world *w = arg;
+    const pg_peer_id *us = &self->identity.peer_id;
+    const pg_cid *cid = &w->extent.cid;
+    const giving_up unsigned_by_owner = {&self->identity, &HOST->identity.peer_id, us, cid, cid};
+    const giving_up heard = {&w->extent.lease, &HOST->identity.peer_id, &w->owner.identity.peer_id,
+                             cid, cid};
+    pg_stream *stream = session_under(self, HOST, &w->extent.lease);
+    CHECK(give_up(stream, &unsigned_by_owner) == PG_PLACE_STATUS_BAD_GRANT);
+    CHECK(give_up(stream, &heard) == PG_PLACE_STATUS_BAD_GRANT);
+    pg_stream_free(&stream);
+    stream = session_under(self, HOST, &self->identity);
+    CHECK(give_up(stream, &unsigned_by_owner) == PG_PLACE_STATUS_OK); // and nothing comes of it
+    CHECK(give_up(stream, &heard) == PG_PLACE_STATUS_BAD_GRANT);
+    pg_stream_free(&stream);
+    stream = stream_open(self, HOST);
+    put(stream, &(pg_place_request){.kind = PG_PLACE_KIND_ABANDON, // outside a session
+                                    .cids = cid,
+                                    .cid_count = 1,
+                                    .abandon = PG_BYTES_LIT("statement")});
+    expect_reset(&stream);
+    return PG_OK;
+}
+
+// The owner itself: for another host, and for other blocks than it signed.
+static pg_err on_give_up_wrong(place_node *self, void *arg)
+{
+    world *w = arg;
+    const pg_peer_id *us = &self->identity.peer_id;
+    const pg_cid *cid = &w->extent.cid;
+    const pg_cid other = pg_cid_of_blake3(PG_BYTES_LIT("another"));
+    pg_stream *stream = session_under(self, HOST, &w->extent.lease);
+    CHECK(give_up(stream, &(giving_up){&w->extent.lease, &w->attacker.identity.peer_id, us, cid,
+                                       cid}) == PG_PLACE_STATUS_BAD_GRANT);
+    CHECK(give_up(stream, &(giving_up){&w->extent.lease, &HOST->identity.peer_id, us, &other,
+                                       cid}) == PG_PLACE_STATUS_BAD_GRANT);
+    pg_stream_free(&stream);
+    return PG_OK;
+}
+
+static pg_err on_give_up_rightly(place_node *self, void *arg)
+{
+    world *w = arg;
+    const pg_cid *cid = &w->extent.cid;
+    pg_stream *stream = session_under(self, HOST, &w->extent.lease);
+    CHECK(give_up(stream, &(giving_up){&w->extent.lease, &HOST->identity.peer_id,
+                                       &self->identity.peer_id, cid, cid}) == PG_PLACE_STATUS_OK);
+    pg_stream_free(&stream);
+    return PG_OK;
+}
+
+static pg_err give_up_script(void *arg)
+{
+    world *w = arg;
+    world_make(w);
+    CHECK_OK(place_node_do(&w->owner, on_push_some, w));
+    const uint64_t all = place_extent_space(&w->extent, 0x3);
+    CHECK_OK(place_node_do(&w->attacker, on_give_up_foreign, w));
+    CHECK_OK(place_node_do(&w->owner, on_give_up_wrong, w));
+    expect_bytes(w, all);
+    CHECK_OK(place_node_do(&w->owner, on_give_up_rightly, w));
+    CHECK_OK(place_node_do(HOST, on_stats, w));
+    CHECK(w->stats.session_bytes < all);
+    CHECK_OK(place_node_do(&w->owner, on_honest, w)); // all is pushed anew
+    CHECK_OK(place_node_do(&w->attacker, on_give_up_foreign, w));
+    CHECK_OK(place_node_do(&w->owner, on_give_up_rightly, w));
+    expect_bytes(w, place_extent_space(&w->extent, 0xf));
+    world_end(w);
+    return PG_OK;
+}
+
+static void test_hostile__giving_up_what_is_anothers__changes_nothing(void **state)
+{
+    (void) state;
+    static world w;
+    sim_seeds(&(pg_sim_config){0}, 2, give_up_script, &w);
+}
+
 static pg_err grow_script(void *arg)
 {
     world *w = arg;
@@ -700,6 +827,7 @@ int main(int argc, char **argv)
     sim_arguments(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hostile__broken_messages__cost_the_stream_and_leave_nothing),
+        cmocka_unit_test(test_hostile__giving_up_what_is_anothers__changes_nothing),
         cmocka_unit_test(test_hostile__length_of_a_block_grows__within_the_quota),
         cmocka_unit_test(test_hostile__floods__are_bounded_and_others_are_served),
         cmocka_unit_test(test_hostile__host_lies__is_not_believed),

@@ -41,6 +41,16 @@ static inline pg_lease_release sample_release(const pg_identity *host)
     };
 }
 
+// Of two blocks, by the uploader whose device key is `uploader`.
+static inline pg_lease_abandon sample_abandon(const pg_identity *host, const pg_identity *uploader)
+{
+    const pg_cid cids[] = {pg_cid_of_blake3(PG_BYTES_LIT("a")),
+                           pg_cid_of_sha256(PG_BYTES_LIT("b"))};
+    pg_lease_abandon abandon = {.host = host->peer_id, .uploader = uploader->peer_id};
+    pg_lease_blocks_digest(cids, 2, abandon.blocks);
+    return abandon;
+}
+
 static inline pg_lease_receipt sample_receipt(void)
 {
     return (pg_lease_receipt){

@@ -75,6 +75,11 @@ static void test_place_msg__requests__read_back(void **state)
          .receipt_count = 2},
         {.id = 5, .kind = PG_PLACE_KIND_RELEASE, .release = PG_BYTES_LIT("rel")},
         {.id = 0, .kind = PG_PLACE_KIND_HAVE, .cids = &cid, .cid_count = 1},
+        {.id = 7,
+         .kind = PG_PLACE_KIND_ABANDON,
+         .cids = &cid,
+         .cid_count = 1,
+         .abandon = PG_BYTES_LIT("aban")},
     };
     for (size_t i = 0; i < PG_ARRAY_LEN(requests); i++) {
         const pg_place_request *request = &requests[i];
@@ -89,6 +94,7 @@ static void test_place_msg__requests__read_back(void **state)
         assert_true(got.body_bytes == request->body_bytes && got.slots == request->slots);
         assert_true(pg_bytes_equal(got.grant, request->grant));
         assert_true(pg_bytes_equal(got.release, request->release));
+        assert_true(pg_bytes_equal(got.abandon, request->abandon));
         assert_int_equal(got.receipt_count, request->receipt_count);
         assert_true(got.receipt_count == 0 || pg_bytes_equal(got.receipts[1], receipts[1]));
         trip_end(&trip);
@@ -116,6 +122,14 @@ static void test_place_msg__requests_at_their_limits__fit_a_head(void **state)
         .receipt_count = PG_PLACE_COMMIT_RECEIPTS_MAX,
     };
     assert_int_equal(request_try(&commit), PG_OK);
+    uint8_t statement[PG_PLACE_SIGNED_BYTES_MAX] = {0};
+    const pg_place_request abandon = {
+        .kind = PG_PLACE_KIND_ABANDON,
+        .cids = cids,
+        .cid_count = PG_PLACE_ASK_MAX,
+        .abandon = PG_BYTES_OF(statement),
+    };
+    assert_int_equal(request_try(&abandon), PG_OK);
     pg_buf buf = {0};
     ask.cid_count++;
     commit.receipt_count++;
@@ -142,6 +156,12 @@ static void test_place_msg__requests_that_lack_something__are_refused(void **sta
         {.kind = PG_PLACE_KIND_COMMIT, .grant = PG_BYTES_OF(long_bytes)},
         {.kind = PG_PLACE_KIND_RELEASE},
         {.kind = PG_PLACE_KIND_HAVE, .cids = &inline_cid, .cid_count = 1},
+        {.kind = PG_PLACE_KIND_ABANDON, .cids = cids, .cid_count = 1},
+        {.kind = PG_PLACE_KIND_ABANDON, .abandon = PG_BYTES_LIT("statement")},
+        {.kind = PG_PLACE_KIND_ABANDON,
+         .cids = cids,
+         .cid_count = 1,
+         .abandon = PG_BYTES_OF(long_bytes)},
     };
     for (size_t i = 0; i < PG_ARRAY_LEN(faulty); i++) {
         assert_int_equal(request_try(&faulty[i]), PG_ERR_MALFORMED);

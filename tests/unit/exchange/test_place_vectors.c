@@ -147,6 +147,31 @@ static void put_heads(pg_buf *out, const pg_identity *lease)
                                       .receipt_count = 2});
 }
 
+// Behind all that were there before.
+static void put_abandon(pg_buf *out, const pg_identity *lease, const pg_identity *host)
+{
+    const pg_cid cids[] = {pg_cid_of_blake3(PG_BYTES_LIT("a")),
+                           pg_cid_of_sha256(PG_BYTES_LIT("b"))};
+    pg_identity uploader = {0};
+    pg_buf encoded = {0};
+    sample_identity(&uploader, 3);
+    const pg_lease_abandon abandon = sample_abandon(host, &uploader);
+    put_title(out, "abandonment at the host, of what the uploader (seed 32 times 03) pushed of two "
+                   "blocks");
+    put_hex(out, "uploader", pg_peer_id_bytes(&uploader.peer_id));
+    put_hex(out, "blocks", PG_BYTES_OF(abandon.blocks));
+    assert_int_equal(pg_lease_abandon_encode(lease, &abandon, &encoded), PG_OK);
+    put_hex(out, "signed", pg_buf_bytes(&encoded));
+    pg_buf_deinit(&encoded);
+    put_request(out, "ABANDON of two blocks",
+                &(pg_place_request){.id = 7,
+                                    .kind = PG_PLACE_KIND_ABANDON,
+                                    .cids = cids,
+                                    .cid_count = 2,
+                                    .abandon = PG_BYTES_LIT("abandonment")});
+    pg_identity_deinit(&uploader);
+}
+
 static void make(pg_buf *out)
 {
     pg_identity lease = {0};
@@ -156,6 +181,7 @@ static void make(pg_buf *out)
     put_keys(out, &lease, &host);
     put_statements(out, &lease, &host);
     put_heads(out, &lease);
+    put_abandon(out, &lease, &host);
     pg_identity_deinit(&host);
     pg_identity_deinit(&lease);
 }

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// What was pushed for a commit that will not be. Nothing is written for it: a block is on the disk, or it is not, and if the plug is pulled
+// in between it is a stray as before. The row that says how old it was goes with the next sweep, or at the next start.
+#include <string.h>
+
+#include "exchange/place_server_priv.h"
+
+// The statement is by the session's key, for this host and this peer, and for these blocks: so nobody can use it who hears it.
+static bool statement_is_good(const pg_place_job *job)
+{
+    const pg_place_stream *stream = job->stream;
+    const pg_place_request *request = &job->request;
+    pg_lease_abandon abandon;
+    uint8_t digest[PG_HASH_BYTES];
+    if (pg_lease_abandon_decode(request->abandon, &abandon) != PG_OK) {
+        return false;
+    }
+    pg_lease_blocks_digest(request->cids, request->cid_count, digest);
+    return memcmp(abandon.lease_key, stream->lease_key, sizeof(abandon.lease_key)) == 0 &&
+           pg_peer_id_equal(&abandon.host, &stream->server->config.device->peer_id) &&
+           pg_peer_id_equal(&abandon.uploader, &stream->peer) &&
+           memcmp(abandon.blocks, digest, sizeof(digest)) == 0;
+}
+
+// Take back one push of a block. Returns true when it is to go: nobody else pushed it, and no lease needs it. Whom nobody is charged for,
+// as after a restart, is anybody's, as with ASK.
+static bool push_take_back(const pg_place_stream *stream, const pg_cid *cid)
+{
+    pg_held *held = &stream->server->held;
+    pg_held_name name = pg_held_name_of(cid);
+    uint32_t number = pg_held_find(held, &name);
+    if (number == PG_HELD_NONE) {
+        return false;
+    }
+    pg_held_block *block = pg_held_at(held, number);
+    if (!block->is_present || (block->owner != NULL && block->owner != stream->uploader)) {
+        return false;
+    }
+    if (block->wants > 0) {
+        block->wants--;
+    }
+    if (block->wants > 0 || block->leases > 0) {
+        return false;
+    }
+    block->is_doomed = true;
+    return true;
+}
+
+pg_place_status pg_place_abandon_answer(pg_place_job *job)
+{
+    const pg_place_request *request = &job->request;
+    uint64_t freed_bytes = 0;
+    bool has_doomed = false;
+    if (!statement_is_good(job)) {
+        return PG_PLACE_STATUS_BAD_GRANT;
+    }
+    for (size_t i = 0; i < request->cid_count; i++) {
+        has_doomed |= push_take_back(job->stream, &request->cids[i]);
+    }
+    if (!has_doomed) {
+        return PG_PLACE_STATUS_OK;
+    }
+    pg_err err = pg_place_doomed_delete(job->stream->server, &freed_bytes);
+    return err == PG_OK ? PG_PLACE_STATUS_OK : pg_place_failed("abandon", err);
+}
