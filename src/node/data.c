@@ -38,8 +38,7 @@ static pg_err folder_make(const char *path)
     return err;
 }
 
-// Make each folder of a path, as `mkdir -p`.
-static pg_err folders_make(const char *path)
+pg_err pg_data_folders_make(const char *path)
 {
     char *copy = pg_str_dup(pg_str_make(path));
     if (copy == NULL) {
@@ -85,7 +84,7 @@ static pg_err lock_take(const char *path, pg_file **out_lock)
 pg_err pg_data_open(const char *path, pg_data *out_data)
 {
     pg_data data = {0};
-    PG_TRY(folders_make(path));
+    PG_TRY(pg_data_folders_make(path));
     PG_TRY(lock_take(path, &data.lock));
     data.path = pg_str_dup(pg_str_make(path));
     if (data.path == NULL) {
@@ -267,4 +266,41 @@ pg_err pg_identity_load(const char *folder, pg_bytes passphrase, pg_keystore *ou
     job_end(&job);
     pg_buf_deinit(&path);
     return err;
+}
+
+pg_err pg_identity_file(const char *folder, pg_buf *out, bool *out_locked)
+{
+    pg_buf path = {0};
+    pg_err err = pg_data_name(folder, IDENTITY_NAME, &path);
+    if (err == PG_OK) {
+        err = pg_buf_reserve(out, PG_KEYSTORE_BYTES_MAX + 1);
+    }
+    if (err == PG_OK) {
+        err = pg_file_load((const char *) path.ptr, PG_KEYSTORE_BYTES_MAX, out);
+    }
+    if (err == PG_OK) {
+        err = pg_keystore_is_locked(pg_buf_bytes(out), out_locked);
+    }
+    pg_buf_deinit(&path);
+    return err;
+}
+
+/** Locking takes Argon2id: a job. */
+typedef struct lock_job {
+    const pg_keystore *keystore;
+    pg_keystore_lock lock;
+    pg_buf *out;
+} lock_job;
+
+static pg_err lock_run(void *arg)
+{
+    const lock_job *job = arg;
+    return pg_keystore_encode(job->keystore, &job->lock, job->out);
+}
+
+pg_err pg_identity_lock(const pg_keystore *keystore, pg_bytes passphrase, pg_buf *out)
+{
+    lock_job job = {keystore, pg_keystore_lock_make(passphrase), out};
+    PG_TRY(pg_buf_reserve(out, PG_KEYSTORE_BYTES_MAX));
+    return pg_offload(lock_run, &job);
 }

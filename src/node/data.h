@@ -25,6 +25,10 @@ PG_NODISCARD pg_err pg_data_open(const char *path, pg_data *out_data);
 /** Give the lock back and free; all-zero is fine. */
 void pg_data_close(pg_data *data);
 
+/** Make each folder of a path that is not there, mode 0700, as `mkdir -p`; the names survive a crash. Parks: yes.
+ *  Errors: as pg_dir_make and pg_dir_sync. */
+PG_NODISCARD pg_err pg_data_folders_make(const char *path);
+
 /** Append "<folder>/<name>" and a NUL that is not counted. Errors as pg_buf_reserve. */
 PG_NODISCARD pg_err pg_data_name(const char *folder, const char *name, pg_buf *out);
 
@@ -43,6 +47,14 @@ PG_NODISCARD pg_err pg_identity_restore(const char *folder, const pg_keystore_se
 
 /** Return true when pg_identity_restore made the identity of a folder. Parks: yes. */
 bool pg_identity_is_restored(const char *folder);
+
+/** Append the identity of a folder as its file has it, to a buffer that may grow to PG_KEYSTORE_BYTES_MAX without moving: wipe it.
+ *  *out_locked tells whether it has a passphrase. Parks: yes. Errors: as pg_file_load and pg_keystore_is_locked. */
+PG_NODISCARD pg_err pg_identity_file(const char *folder, pg_buf *out, bool *out_locked);
+
+/** Append the file of an identity as pg_identity_file does, locked by a passphrase that is not empty. Parks: yes.
+ *  Errors: as pg_keystore_encode. */
+PG_NODISCARD pg_err pg_identity_lock(const pg_keystore *keystore, pg_bytes passphrase, pg_buf *out);
 
 /** Read the identity of a folder. Parks: yes.
  *  Errors: PG_ERR_NOT_FOUND (none there), PG_ERR_KEY (locked, and the passphrase is wrong or missing), PG_ERR_CORRUPT,

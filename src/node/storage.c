@@ -13,6 +13,7 @@
 
 #define BLOCKS_NAME "blocks"
 #define DATABASE_NAME "pangea.db"
+#define COPY_NAME "pangea.db.copy"
 
 /** A key for one purpose, from the owner's secret. */
 static void key_derive(const pg_keystore *identity, const char *purpose, pg_key *out_key)
@@ -136,12 +137,51 @@ static pg_err services_start(pg_storage *storage, const pg_storage_parts *parts,
     return pg_losses_new(storage->blocks, storage->files, storage->place, &storage->losses);
 }
 
+// A copy for a backup that was killed.
+static pg_err leftover_remove(const char *data)
+{
+    pg_buf path = {0};
+    pg_err err = pg_data_name(data, COPY_NAME, &path);
+    if (err == PG_OK) {
+        err = pg_path_remove((const char *) path.ptr);
+    }
+    pg_buf_deinit(&path);
+    return err == PG_ERR_NOT_FOUND ? PG_OK : err;
+}
+
 pg_err pg_storage_open(pg_storage *storage, const char *data, const pg_storage_parts *parts,
                        const pg_config *config)
 {
+    PG_TRY(leftover_remove(data));
     PG_TRY(blocks_open(storage, data, parts->identity, config));
     PG_TRY(database_open(storage, data, parts->identity, false));
     return services_start(storage, parts, config);
+}
+
+static pg_err database_copy(pg_storage *storage, const char *path, const pg_keystore *identity)
+{
+    pg_key key PG_CLEANUP(pg_key_wipe) = {0};
+    key_derive(identity, "pangea database v1", &key);
+    pg_err err = pg_path_remove(path);
+    return err == PG_OK || err == PG_ERR_NOT_FOUND ? pg_db_backup(storage->db, path, &key) : err;
+}
+
+pg_err pg_storage_copy_database(pg_storage *storage, const char *data, const pg_keystore *identity,
+                                pg_buf *out_path)
+{
+    if (storage->db == NULL) {
+        return pg_fail(PG_ERR_NOT_FOUND, "there is no database yet");
+    }
+    if (storage->is_copying) {
+        return pg_fail(PG_ERR_BUSY, "another copy of the database is being made");
+    }
+    storage->is_copying = true;
+    pg_err err = pg_data_name(data, COPY_NAME, out_path);
+    if (err == PG_OK) {
+        err = database_copy(storage, (const char *) out_path->ptr, identity);
+    }
+    storage->is_copying = false;
+    return pg_error_wrap(err, "copy of the database");
 }
 
 static pg_err is_there(const char *data, const char *name, bool *out_there)
@@ -157,16 +197,20 @@ static pg_err is_there(const char *data, const char *name, bool *out_there)
     return err == PG_ERR_NOT_FOUND ? PG_OK : err;
 }
 
+pg_err pg_storage_inspect_database(pg_storage *storage, const char *data,
+                                   const pg_keystore *identity)
+{
+    bool has_database = false;
+    PG_TRY(is_there(data, DATABASE_NAME, &has_database));
+    return has_database ? database_open(storage, data, identity, true) : PG_OK;
+}
+
 pg_err pg_storage_inspect(pg_storage *storage, const char *data, const pg_keystore *identity,
                           const pg_config *config)
 {
-    bool has_database = false;
     bool has_blocks = false;
-    PG_TRY(is_there(data, DATABASE_NAME, &has_database));
     PG_TRY(is_there(data, BLOCKS_NAME, &has_blocks));
-    if (has_database) {
-        PG_TRY(database_open(storage, data, identity, true));
-    }
+    PG_TRY(pg_storage_inspect_database(storage, data, identity));
     return has_blocks ? blocks_open(storage, data, identity, config) : PG_OK;
 }
 

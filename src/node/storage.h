@@ -31,6 +31,7 @@ typedef struct pg_storage {
     pg_files *files;
     pg_place_server *place;
     pg_losses *losses;
+    bool is_copying; // the database
 } pg_storage;
 
 /** What it stands on; all outlive it. */
@@ -52,6 +53,16 @@ PG_NODISCARD pg_err pg_storage_open(pg_storage *storage, const char *data,
  *  Errors: as pg_block_store_open and pg_db_open; what was opened before stays open. */
 PG_NODISCARD pg_err pg_storage_inspect(pg_storage *storage, const char *data,
                                        const pg_keystore *identity, const pg_config *config);
+
+/** The same for the database alone. */
+PG_NODISCARD pg_err pg_storage_inspect_database(pg_storage *storage, const char *data,
+                                                const pg_keystore *identity);
+
+/** Copy the database, sealed under its key, to a file of the directory, in the place of one that a crash left there. The caller removes it.
+ *  out_path   appended to, with a NUL that is not counted
+ *  Errors: PG_ERR_BUSY (another copy is being made), PG_ERR_NOT_FOUND (there is no database), as pg_db_backup. Parks: yes. */
+PG_NODISCARD pg_err pg_storage_copy_database(pg_storage *storage, const char *data,
+                                             const pg_keystore *identity, pg_buf *out_path);
 
 /** Return the version of the database's schema that this program writes. */
 uint32_t pg_storage_schema_version(void);
