@@ -17,6 +17,7 @@
 //      routes_blocks.c   POST /api/v1/blocks, GET /api/v1/blocks/{cid}
 //      routes_service.c  POST /api/v1/reload         reread the settings; GET, POST /api/v1/log: the level of the log
 //      routes_stat.c     GET  /api/v1/stat             what the parts of the node hold and did
+//      routes_backup.c   POST /api/v1/backup           a copy of the database
 //      doctor.c          GET  /api/v1/doctor           facts of the node's health
 //      routes_health.c   GET  /api/v1/health, health/{peer}  how fit hosts are
 //      routes_dht.c      /api/v1/dht, /api/v1/dht/...  peers, records and providers of the DHTs
@@ -77,6 +78,10 @@ typedef struct pg_api_context {
     pg_db *db;
     pg_health *health;
 
+    // Copy the database to a file, whose path it appends with a NUL that is not counted. Parks. NULL where there is none.
+    pg_err (*copy_database)(void *keeper, pg_buf *out_path);
+    void *keeper;
+
     // Must not park; NULL in a node that does not look for peers.
     void (*finding)(const void *finder, pg_api_finding *out_finding);
     const void *finder;
@@ -111,6 +116,7 @@ extern const pg_api_route pg_api_dht_routes[];
 extern const pg_api_route pg_api_invite_routes[];
 extern const pg_api_route pg_api_doctor_routes[];
 extern const pg_api_route pg_api_health_routes[];
+extern const pg_api_route pg_api_backup_routes[];
 
 /** Give the files of the node that a request is to. Errors: PG_ERR_UNSUPPORTED (it keeps none). */
 PG_NODISCARD pg_err pg_api_files_of(const pg_api_request *request, pg_files **out_files);

@@ -91,7 +91,13 @@ static pg_err line_load(const char *path, pg_secret *out_line)
 
 pg_err pg_passphrase_read(const pg_invocation *invocation, bool is_new, pg_secret *out_passphrase)
 {
-    const char *path = pg_invocation_option(invocation, "passphrase-file");
+    return pg_passphrase_read_option(invocation, "passphrase-file", is_new, out_passphrase);
+}
+
+pg_err pg_passphrase_read_option(const pg_invocation *invocation, const char *option, bool is_new,
+                                 pg_secret *out_passphrase)
+{
+    const char *path = pg_invocation_option(invocation, option);
     if (path == NULL) {
         *out_passphrase = (pg_secret){0};
         return PG_OK;

@@ -22,6 +22,10 @@
 PG_NODISCARD pg_err pg_passphrase_read(const pg_invocation *invocation, bool is_new,
                                        pg_secret *out_passphrase);
 
+/** The same for another option whose value is a file or "-". */
+PG_NODISCARD pg_err pg_passphrase_read_option(const pg_invocation *invocation, const char *option,
+                                              bool is_new, pg_secret *out_passphrase);
+
 /** Read the secret text that an identity is restored from: what --secret-file names, else typed. End *out_secret with pg_secret_deinit.
  *  Errors as pg_passphrase_read. Parks: yes. */
 PG_NODISCARD pg_err pg_secret_text_read(const pg_invocation *invocation, pg_secret *out_secret);

@@ -215,6 +215,12 @@ static void on_finding(const void *finder, pg_api_finding *out_finding)
 
 static pg_err on_api_reload(void *user, pg_api_setting_fn each, void *each_user);
 
+static pg_err on_copy_database(void *keeper, pg_buf *out_path)
+{
+    node *self = keeper;
+    return pg_storage_copy_database(&self->storage, self->options->data, &self->identity, out_path);
+}
+
 static pg_err api_start(node *self)
 {
     PG_TRY(pg_data_name(self->options->data, SOCKET_NAME, &self->socket_path));
@@ -232,6 +238,8 @@ static pg_err api_start(node *self)
         .blocks = self->storage.blocks,
         .db = self->storage.db,
         .health = self->storage.health,
+        .copy_database = on_copy_database,
+        .keeper = self,
         .finding = on_finding,
         .finder = self->finder,
         .reload = on_api_reload,

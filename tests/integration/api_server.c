@@ -202,6 +202,12 @@ static pg_err health_open(void)
     return PG_OK;
 }
 
+static pg_err on_copy_database(void *keeper, pg_buf *out_path)
+{
+    (void) keeper;
+    return pg_buf_printf(out_path, "/copy");
+}
+
 static void on_finding(const void *finder, pg_api_finding *out_finding)
 {
     (void) finder;
@@ -239,6 +245,7 @@ static pg_err api_start(void)
         self.context.place = fake_place();
         self.context.blocks = self.blocks;
         self.context.db = self.db;
+        self.context.copy_database = on_copy_database;
         self.context.finding = on_finding;
         self.context.reload = on_reload;
         self.context.reloader = &has_reloaded;

@@ -253,6 +253,8 @@ class Answers(unittest.TestCase):
         stat = self.ask("GET", "/api/v1/stat", 200)
         self.assertNotIn(None, stat.values())
         self.ask("GET", "/api/v1/stat", 400, path="/api/v1/stat?x")
+        self.assertEqual(self.ask("POST", "/api/v1/backup", 200), {"path": "/copy", "version": 1})
+        self.ask("POST", "/api/v1/backup", 400, path="/api/v1/backup?x")
         for query in ("", "?deep=true"):
             facts = self.ask("GET", "/api/v1/doctor", 200, path="/api/v1/doctor" + query)
             self.assertNotIn(None, facts.values())

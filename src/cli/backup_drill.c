@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/backup_drill.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "cli/answer.h"
+#include "cli/client.h"
+#include "cli/passphrase.h"
+#include "files/local.h"
+#include "node/backup.h"
+#include "node/data.h"
+#include "node/storage.h"
+#include "runtime/fiber.h"
+#include "runtime/folder.h"
+#include "runtime/offload.h"
+
+#define SAMPLE_FILES 8 // that are opened
+
+/** What a drill found. */
+typedef struct drill {
+    pg_backup backup;
+    pg_buf scratch; // NUL-terminated
+    bool has_database;
+    uint32_t version;
+    pg_local_sum local;
+    bool has_blocks;
+    pg_block_check blocks;
+    bool is_compared;
+    uint64_t live_files;
+} drill;
+
+static pg_err storage_prove(drill *self, pg_storage *storage)
+{
+    self->has_database = storage->db != NULL;
+    self->has_blocks = storage->blocks != NULL;
+    if (self->has_database) {
+        PG_TRY(pg_db_check(storage->db));
+        self->version = pg_db_version(storage->db);
+    }
+    if (self->has_blocks) { // first, since reading a file drops what it finds damaged
+        PG_TRY(pg_block_store_check(storage->blocks, 0, &self->blocks));
+    }
+    if (self->has_database) {
+        PG_TRY(pg_files_open_local(storage->db, storage->blocks, SAMPLE_FILES, &self->local));
+    }
+    if (self->local.damaged > 0 || self->blocks.damaged > 0) {
+        return pg_fail(PG_ERR_CORRUPT,
+                       "of the files %llu, of the blocks %llu are not what they were: the "
+                       "directory was damaged when the backup was made (`pangea doctor --deep`)",
+                       (unsigned long long) self->local.damaged,
+                       (unsigned long long) self->blocks.damaged);
+    }
+    return self->version == self->backup.head.schema
+               ? PG_OK
+               : pg_fail(PG_ERR_CORRUPT, "the database has version %u, the list says %llu",
+                         self->version, (unsigned long long) self->backup.head.schema);
+}
+
+// As a node does it: the lock, the identity as it stands there, its database and blocks.
+static pg_err scratch_prove(drill *self, pg_bytes passphrase)
+{
+    const char *folder = (const char *) self->scratch.ptr;
+    pg_data data = {0};
+    pg_keystore identity = {0};
+    pg_storage storage = {0};
+    pg_config config;
+    PG_TRY(pg_config_init(&config));
+    pg_err err = pg_data_open(folder, &data);
+    if (err == PG_OK) {
+        err = pg_identity_load(folder, passphrase, &identity);
+    }
+    if (err == PG_OK) {
+        err = pg_storage_inspect(&storage, folder, &identity, &config);
+    }
+    if (err == PG_OK) {
+        err = storage_prove(self, &storage);
+    }
+    pg_storage_close(&storage);
+    pg_keystore_deinit(&identity);
+    pg_data_close(&data);
+    pg_config_deinit(&config);
+    return err;
+}
+
+static pg_err scratch_remove(void *arg)
+{
+    const drill *self = arg;
+    const char *path = (const char *) self->scratch.ptr;
+    const char *slash = strrchr(path, '/');
+    char *parent =
+        slash == NULL
+            ? pg_str_dup(PG_STR("."))
+            : pg_str_dup(pg_str_make_len(path, slash == path ? 1 : (size_t) (slash - path)));
+    pg_folder *folder = NULL;
+    pg_err err = parent == NULL ? PG_ERR_NOMEM : pg_folder_open(parent, &folder);
+    if (err == PG_OK) {
+        err = pg_folder_remove(folder, slash == NULL ? path : slash + 1);
+    }
+    pg_folder_free(&folder);
+    pg_mfree(parent);
+    return err == PG_ERR_NOT_FOUND ? PG_OK : err;
+}
+
+// With the node it was made of, if that one runs.
+static pg_err compare(drill *self, const pg_invocation *invocation)
+{
+    json_object *node = NULL;
+    json_object *stat = NULL;
+    pg_err err = pg_client_ask(invocation, "GET", "/api/v1/node", NULL, &node);
+    if (err != PG_OK) {
+        return err == PG_ERR_NO_NODE ? PG_OK : err;
+    }
+    pg_str peer = pg_str_make(pg_answer_text(node, "peer_id"));
+    if (pg_str_equal(peer, self->backup.head.device)) {
+        err = pg_client_ask(invocation, "GET", "/api/v1/stat", NULL, &stat);
+        self->is_compared = err == PG_OK;
+        self->live_files = pg_answer_u64(pg_answer_object(stat, "files"), "files");
+        json_object_put(stat);
+    }
+    json_object_put(node);
+    return err;
+}
+
+static void result_tell(const drill *self, const pg_output *output)
+{
+    const pg_backup_head *head = &self->backup.head;
+    json_object *object = json_object_new_object();
+    (void) json_object_object_add(
+        object, "peer_id", json_object_new_string_len(head->device.ptr, (int) head->device.len));
+    (void) json_object_object_add(object, "made_s", json_object_new_int64((int64_t) head->made_s));
+    (void) json_object_object_add(object, "schema", json_object_new_int64((int64_t) head->schema));
+    (void) json_object_object_add(object, "files",
+                                  json_object_new_int64((int64_t) self->local.files));
+    (void) json_object_object_add(
+        object, "files_live",
+        self->is_compared ? json_object_new_int64((int64_t) self->live_files) : NULL);
+    (void) json_object_object_add(object, "files_opened",
+                                  json_object_new_int64((int64_t) self->local.opened));
+    (void) json_object_object_add(object, "files_on_hosts",
+                                  json_object_new_int64((int64_t) self->local.on_hosts));
+    (void) json_object_object_add(
+        object, "blocks",
+        self->has_blocks ? json_object_new_int64((int64_t) self->blocks.checked) : NULL);
+    char live[64] = "";
+    char blocks[160] = "; blocks are not in it";
+    if (self->is_compared) {
+        (void) snprintf(live, sizeof(live), " (the running node has %llu)",
+                        (unsigned long long) self->live_files);
+    }
+    if (self->has_blocks) {
+        (void) snprintf(blocks, sizeof(blocks),
+                        "; %llu files opened to the last byte, %llu are with hosts; each of %llu "
+                        "blocks is as its digest says",
+                        (unsigned long long) self->local.opened,
+                        (unsigned long long) self->local.on_hosts,
+                        (unsigned long long) self->blocks.checked);
+    }
+    pg_output_line(output,
+                   "proved: restored and opened as %.*s; database version %u whole, %llu files "
+                   "in it%s%s",
+                   PG_STR_ARGS(head->device), self->version, (unsigned long long) self->local.files,
+                   live, blocks);
+    pg_output_object(output, object);
+}
+
+static pg_err drill_run(drill *self, const pg_invocation *invocation, const char *file,
+                        pg_bytes passphrase)
+{
+    PG_TRY(pg_backup_read(file, passphrase, &self->backup));
+    PG_TRY(pg_buf_printf(&self->scratch, "%s.drill", file));
+    PG_TRY(pg_offload_io(scratch_remove, self)); // of a drill that was killed
+    pg_err err = pg_backup_place(&self->backup, (const char *) self->scratch.ptr);
+    if (err == PG_OK) {
+        err = scratch_prove(self, passphrase);
+    }
+    const pg_error_record kept = *pg_error_last();
+    pg_fiber_shield(true);
+    pg_err removed = pg_offload_io(scratch_remove, self);
+    pg_fiber_shield(false);
+    if (err != PG_OK) {
+        return kept.code == err ? pg_fail(err, "%s", kept.text) : err;
+    }
+    PG_TRY(removed);
+    return compare(self, invocation);
+}
+
+pg_err pg_backup_drill(const pg_invocation *invocation, const char *file)
+{
+    pg_secret passphrase = {0};
+    drill *self = PG_NEW(drill);
+    pg_err err = self == NULL ? PG_ERR_NOMEM : pg_passphrase_read(invocation, false, &passphrase);
+    if (err == PG_OK) {
+        err = drill_run(self, invocation, file, pg_secret_bytes(&passphrase));
+    }
+    if (err == PG_OK) {
+        result_tell(self, &invocation->output);
+    }
+    if (self != NULL) {
+        pg_backup_close(&self->backup);
+        pg_buf_deinit(&self->scratch);
+    }
+    pg_mfree(self);
+    pg_secret_deinit(&passphrase);
+    return err;
+}
