@@ -112,6 +112,9 @@ int main(int argc, char **argv)
     if (err == PG_OK) {
         err = run(&invocation, &self);
     }
+    if (err == PG_OK) {
+        err = pg_output_finish(&invocation.output);
+    }
     if (err != PG_OK) {
         pg_output_error(&invocation.output,
                         invocation.command == NULL ? NULL : invocation.command->name, err);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/output.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,20 @@ void pg_output_warn(const pg_output *output, const char *format, ...)
         put(stderr, format, args);
         va_end(args);
     }
+}
+
+pg_err pg_output_finish(const pg_output *output)
+{
+    errno = 0;
+    if (fflush(output->result) == 0 && ferror(output->result) == 0) {
+        return PG_OK;
+    }
+    if (errno == EPIPE) {
+        return PG_OK; // who reads has read enough
+    }
+    return pg_fail(errno == ENOSPC ? PG_ERR_FULL : PG_ERR_IO,
+                   "it is done, but the result could not be written to standard output: %s",
+                   errno == 0 ? "an error before" : strerror(errno));
 }
 
 void pg_output_told(pg_output *output)

@@ -66,6 +66,9 @@ void pg_output_note(const pg_output *output, const char *format, ...) PG_PRINTF(
 /** Tell of trouble that does not end the command, unless --quiet. */
 void pg_output_warn(const pg_output *output, const char *format, ...) PG_PRINTF(2, 3);
 
+/** Write out what was printed. Errors: PG_ERR_FULL, PG_ERR_IO: some of it is lost; nobody reading it is none. */
+PG_NODISCARD pg_err pg_output_finish(const pg_output *output);
+
 /** Say that the result was told though the command fails: with --json the error adds no second object. */
 void pg_output_told(pg_output *output);
 
