@@ -165,17 +165,19 @@ static pg_err files_start_post(const pg_api_request *request, json_object **out_
     pg_put_origin origin;
     const char *source = NULL;
     const char *version = NULL;
-    uint64_t start = 0;
-    bool was_changed = false;
+    pg_put_start start;
     PG_TRY(pg_api_files_of(request, &files));
     PG_TRY(pg_field_text(request->body, "source", &source));
     PG_TRY(pg_field_text(request->body, "version", &version));
     PG_TRY(hash_read(source, "source", origin.source));
     PG_TRY(hash_read(version, "version", origin.version));
-    PG_TRY(pg_files_put_start(files, &origin, &start, &was_changed));
+    PG_TRY(pg_files_put_start(files, &origin, &start));
     *out_body = json_object_new_object();
-    pg_field_add_u64(*out_body, "start", start);
-    pg_field_add_bool(*out_body, "was_changed", was_changed);
+    pg_field_add_u64(*out_body, "start", start.start);
+    pg_field_add_bool(*out_body, "was_changed", start.was_changed);
+    if (start.is_done) {
+        pg_field_add_cid(*out_body, "root", &start.root);
+    }
     return PG_OK;
 }
 

@@ -32,6 +32,7 @@ typedef struct put_run {
     json_object *answer;
     bool is_pending;
     bool can_go_on;
+    bool is_done;   // an earlier run put it
     uint64_t start; // where an earlier run got to
 } put_run;
 
@@ -140,6 +141,23 @@ static void start_tell(const put_run *run, json_object *answer)
     }
 }
 
+/** Take the file that an earlier run made, whose answer may have been lost. */
+static pg_err done_take(put_run *run, const char *root)
+{
+    pg_buf path = {0};
+    pg_err err = pg_buf_printf(&path, "/api/v1/files/%s", root);
+    if (err == PG_OK) {
+        err = pg_client_call(run->client, "GET", (const char *) path.ptr, NULL, &run->answer, NULL);
+    }
+    if (err == PG_OK) {
+        run->is_done = true;
+        run->is_pending = strcmp(pg_answer_text(run->answer, "state"), "pending") == 0;
+        run->source.read_bytes = run->source.size_bytes;
+    }
+    pg_buf_deinit(&path);
+    return err;
+}
+
 /** Ask the node where to begin with the file that two hashes stand for. */
 static pg_err start_ask(put_run *run, const char *source, const char *version)
 {
@@ -153,6 +171,9 @@ static pg_err start_ask(put_run *run, const char *source, const char *version)
         run->start = pg_answer_u64(answer, "start");
         run->can_go_on = true;
         start_tell(run, answer);
+        if (json_object_object_get(answer, "root") != NULL) {
+            err = done_take(run, pg_answer_text(answer, "root"));
+        }
     }
     json_object_put(answer);
     pg_buf_deinit(&body);
@@ -176,6 +197,9 @@ static pg_err start_find(put_run *run)
     pg_blake3_stream_final(&hash, PG_MUT_BYTES_OF(digest));
     pg_hex_encode(PG_BYTES_OF(digest), source);
     PG_TRY(start_ask(run, source, version));
+    if (run->is_done) {
+        return PG_OK;
+    }
     if (run->start > run->source.size_bytes) {
         return pg_fail(PG_ERR_PROTOCOL, "the node wants to go on behind the end of the file");
     }
@@ -192,6 +216,9 @@ static pg_err put_job(void *arg)
     long status = 0;
     PG_TRY(pg_put_source_measure(&run->source));
     PG_TRY(start_find(run));
+    if (run->is_done) {
+        return PG_OK;
+    }
     if (run->source.size_bytes > 0) {
         PG_TRY(query_add_u64(&run->path, "total_bytes", run->source.size_bytes));
     }
@@ -255,11 +282,18 @@ static void expiry_tell(const put_run *run)
     }
 }
 
-static void tell(const put_run *run)
+static void done_tell(const put_run *run)
+{
+    char ago[PG_SPAN_TEXT_BYTES];
+    pg_span_format((pg_wall_ms() - (int64_t) pg_answer_u64(run->answer, "put_ms")) / 1000, ago);
+    pg_output_note(&run->invocation->output,
+                   "it was put %s ago and has not changed: nothing is sent", ago);
+}
+
+static void sent_tell(const put_run *run, double seconds)
 {
     const pg_output *output = &run->invocation->output;
     char size[PG_SIZE_TEXT_BYTES];
-    double seconds = pg_progress_seconds(&run->progress);
     double size_bytes = pg_answer_number(run->answer, "size_bytes");
     double packed_bytes = pg_answer_number(run->answer, "packed_bytes");
     char speed[PG_SPEED_TEXT_BYTES];
@@ -271,12 +305,25 @@ static void tell(const put_run *run)
     pg_speed_format((size_bytes - (double) run->start) / seconds, speed);
     pg_output_note(output, "%s in %.1f s, %s; compressed %.2f times", size, seconds, speed,
                    packed_bytes > 0 ? size_bytes / packed_bytes : 1.0);
+}
+
+static void tell(const put_run *run)
+{
+    const pg_output *output = &run->invocation->output;
+    double seconds = run->is_done ? 0 : pg_progress_seconds(&run->progress);
+    if (run->is_done) {
+        done_tell(run);
+    } else {
+        sent_tell(run, seconds);
+    }
     if (!run->is_pending) {
         hosts_tell(run);
         expiry_tell(run);
     }
     pg_output_line(output, "%s", pg_answer_text(run->answer, "link"));
     (void) json_object_object_add(run->answer, "resumed_bytes", json_object_new_uint64(run->start));
+    (void) json_object_object_add(run->answer, "was_put_before",
+                                  json_object_new_boolean(run->is_done));
     (void) json_object_object_add(run->answer, "seconds", json_object_new_double(seconds));
     pg_output_object(output, json_object_get(run->answer));
 }
@@ -354,7 +401,8 @@ const pg_command pg_command_put = {
         "appear: the link is printed all the same, and the exit code is 37.\n"
         "Ctrl-C breaks off. A file from 8 MiB on goes on with the same command, within two\n"
         "days and while it does not change: what is placed is neither read nor sent again, also\n"
-        "after a crash of the command or the node. Of all else nothing is kept.",
+        "after a crash of the command or the node. Of all else nothing is kept. One that was put\n"
+        "within two days and has not changed is not sent again either: its link is printed.",
     .example = "pangea put photos.tar\ntar -c letters | pangea put - --name letters.tar",
     .arguments = put_arguments,
     .options = put_options,

@@ -81,6 +81,7 @@ typedef struct file_job {
     int64_t state;
     int64_t removed_s; // wall clock
     const pg_cid *root;
+    const pg_put_origin *origin;
 } file_job;
 
 // What a put could have been gone on with goes with its end.
@@ -98,6 +99,9 @@ static pg_err finish_job(pg_db_conn *conn, void *arg)
     const pg_file_entry *entry = job->entry;
     pg_stmt *stmt = NULL;
     PG_TRY(unfinished_drop(conn, job->file));
+    if (job->origin != NULL) {
+        PG_TRY(pg_finished_write(conn, job->file, job->origin));
+    }
     PG_TRY(pg_db_prepare(conn,
                          "UPDATE file SET state = ?2, root = ?3, key = ?4, name = ?5, kind = ?6,"
                          " data = ?7, parity = ?8, size = ?9, packed = ?10, stored = ?11,"
@@ -121,9 +125,10 @@ static pg_err finish_job(pg_db_conn *conn, void *arg)
     return pg_stmt_run(stmt);
 }
 
-pg_err pg_catalogue_finish(pg_db *db, int64_t file, const pg_file_entry *entry)
+pg_err pg_catalogue_finish(pg_db *db, int64_t file, const pg_file_entry *entry,
+                           const pg_put_origin *origin)
 {
-    file_job job = {.file = file, .entry = entry};
+    file_job job = {.file = file, .entry = entry, .origin = origin};
     return pg_db_write(db, finish_job, &job);
 }
 
@@ -140,6 +145,7 @@ static pg_err remove_job(pg_db_conn *conn, void *arg)
     pg_stmt_bind_i64(stmt, 2, job->removed_s);
     PG_TRY(pg_stmt_run(stmt));
     PG_TRY(unfinished_drop(conn, job->file));
+    PG_TRY(pg_finished_drop(conn, job->file));
     PG_TRY(pg_db_prepare(conn, "DELETE FROM file WHERE id = ?1", &stmt));
     pg_stmt_bind_i64(stmt, 1, job->file);
     PG_TRY(pg_stmt_run(stmt));

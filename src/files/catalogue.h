@@ -55,8 +55,10 @@ PG_NODISCARD pg_err pg_catalogue_extent_write(pg_db *db, int64_t file, pg_catalo
 /** Forget an extent. Errors of the database. */
 PG_NODISCARD pg_err pg_catalogue_extent_forget(pg_db *db, int64_t id);
 
-/** Complete a file that was begun. `entry` without hosts and survives. Errors of the database; PG_ERR_EXISTS (the root is known). */
-PG_NODISCARD pg_err pg_catalogue_finish(pg_db *db, int64_t file, const pg_file_entry *entry);
+/** Complete a file that was begun, and remember what it is of (unfinished.h), unless `origin` is NULL. `entry` without hosts and survives.
+ *  Errors of the database; PG_ERR_EXISTS (the root is known). */
+PG_NODISCARD pg_err pg_catalogue_finish(pg_db *db, int64_t file, const pg_file_entry *entry,
+                                        const pg_put_origin *origin);
 
 /** Take a file out; its extents are to be dropped from now on. Errors of the database, PG_ERR_NOT_FOUND. */
 PG_NODISCARD pg_err pg_catalogue_remove(pg_db *db, int64_t file);

@@ -14,6 +14,12 @@ PG_NODISCARD pg_err pg_catalogue_bytes_read(pg_stmt *stmt, int column, uint8_t *
 PG_NODISCARD pg_err pg_catalogue_extent_put(pg_db_conn *conn, int64_t file,
                                             const pg_catalogue_extent *extent, int64_t *out_id);
 
+/** Remember that a file was put of an origin, now (unfinished.h). Errors of the database. */
+PG_NODISCARD pg_err pg_finished_write(pg_db_conn *conn, int64_t file, const pg_put_origin *origin);
+
+/** Forget it. Errors of the database. */
+PG_NODISCARD pg_err pg_finished_drop(pg_db_conn *conn, int64_t file);
+
 /** Write the holders of an extent in place of those that were there. Errors of the database. */
 PG_NODISCARD pg_err pg_catalogue_holders_put(pg_db_conn *conn, const pg_catalogue_extent *extent,
                                              int64_t id);

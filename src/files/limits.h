@@ -97,6 +97,11 @@
 /** How long a put that was broken off can be gone on with, seconds: as long as hosts keep what was pushed and not committed. */
 #define PG_PUT_RESUME_S (INT64_C(2) * 24 * 3600)
 
+/** A put that is made again while its source is what it was is answered with the file it made for so long, seconds: its answer may have been
+ *  lost. One with a time to live, for that part of it at most: who puts again wants it to last. */
+#define PG_PUT_REPEAT_S (INT64_C(2) * 24 * 3600)
+#define PG_PUT_REPEAT_TTL_PART 16
+
 /** Time for a put that was broken off to end, before the same can begin, milliseconds. */
 #define PG_PUT_END_MS 10000
 

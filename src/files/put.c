@@ -465,28 +465,69 @@ static pg_err running_wait(pg_files *files, const pg_put_origin *origin)
     return PG_OK;
 }
 
-pg_err pg_files_put_start(pg_files *files, const pg_put_origin *origin, uint64_t *out_start,
-                          bool *out_changed)
+/** Tell of one that was broken off. */
+static pg_err start_unfinished(pg_files *files, const pg_put_origin *origin, pg_put_start *start)
 {
     pg_unfinished found = {.file = 0};
-    *out_start = 0;
-    *out_changed = false;
-    PG_TRY(running_wait(files, origin));
-    pg_err err = pg_unfinished_find(files->config.db, origin->source, &found);
-    if (err == PG_ERR_NOT_FOUND) {
-        return PG_OK;
-    }
-    PG_TRY(err);
-    bool is_same = memcmp(found.version, origin->version, PG_PUT_SOURCE_BYTES) == 0;
-    *out_start = is_same ? found.totals.size_bytes : 0;
-    *out_changed = !is_same;
-    if (!is_same) {
+    pg_err err = PG_OK;
+    PG_TRY(pg_unfinished_find(files->config.db, origin->source, &found));
+    if (memcmp(found.version, origin->version, PG_PUT_SOURCE_BYTES) == 0) {
+        start->start = found.totals.size_bytes;
+    } else {
+        start->was_changed = true;
         pg_abandon_unfinished(files, &found);
         err = pg_catalogue_remove(files->config.db, found.file);
         pg_files_spread_wake(files); // to drop what it placed
     }
     pg_unfinished_deinit(&found);
     return err;
+}
+
+static bool is_repeated(const pg_finished *found, const pg_file_entry *entry)
+{
+    int64_t age_s = pg_wall_ms() / 1000 - found->done_s;
+    int64_t most_s = PG_PUT_REPEAT_S;
+    if (entry->ttl_s > 0 && (int64_t) entry->ttl_s / PG_PUT_REPEAT_TTL_PART < most_s) {
+        most_s = (int64_t) entry->ttl_s / PG_PUT_REPEAT_TTL_PART;
+    }
+    return age_s >= 0 && age_s <= most_s;
+}
+
+/** Tell of one that is finished. */
+static pg_err start_finished(pg_files *files, const pg_put_origin *origin, pg_put_start *start)
+{
+    pg_finished found;
+    PG_TRY(pg_finished_find(files->config.db, origin->source, &found));
+    if (memcmp(found.version, origin->version, PG_PUT_SOURCE_BYTES) != 0) {
+        return PG_OK;
+    }
+    pg_file_entry *entry = PG_NEW(pg_file_entry);
+    if (entry == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    pg_err err = pg_catalogue_row(files->config.db, found.file, entry);
+    if (err == PG_OK) {
+        start->is_done = is_repeated(&found, entry);
+        start->root = entry->link.root;
+        pg_file_entry_deinit(entry);
+    }
+    pg_mfree(entry);
+    return err;
+}
+
+pg_err pg_files_put_start(pg_files *files, const pg_put_origin *origin, pg_put_start *out_start)
+{
+    pg_put_start start = {.start = 0};
+    PG_TRY(running_wait(files, origin));
+    pg_err err = start_unfinished(files, origin, &start);
+    if (err == PG_ERR_NOT_FOUND) {
+        err = start_finished(files, origin, &start);
+    }
+    if (err != PG_OK && err != PG_ERR_NOT_FOUND) {
+        return err;
+    }
+    *out_start = start;
+    return PG_OK;
 }
 
 static bool file_runs(const pg_files *files, int64_t file)
@@ -503,6 +544,7 @@ pg_err pg_files_puts_expire(pg_files *files)
 {
     int64_t *old = NULL;
     size_t count = 0;
+    PG_TRY(pg_finished_expire(files->config.db, pg_wall_ms() / 1000 - PG_PUT_REPEAT_S));
     PG_TRY(
         pg_unfinished_old(files->config.db, pg_wall_ms() / 1000 - PG_PUT_RESUME_S, &old, &count));
     pg_err err = PG_OK;
@@ -574,7 +616,7 @@ static pg_err record(put *self, const pg_files_encoded *encoded, const pg_key *k
     };
     PG_TRY(pg_buf_append(&entry->name, self->options->name));
     PG_TRY(state_find(self, &entry->state));
-    PG_TRY(pg_catalogue_finish(self->files->config.db, self->file, entry));
+    PG_TRY(pg_catalogue_finish(self->files->config.db, self->file, entry, self->options->origin));
     return pg_catalogue_entry(self->files->config.db, self->file, out_entry);
 }
 

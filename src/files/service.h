@@ -42,6 +42,7 @@ extern const char *const pg_files_schema_3;
 extern const char *const pg_files_schema_4;
 extern const char *const pg_files_schema_5;
 extern const char *const pg_files_schema_6;
+extern const char *const pg_files_schema_7;
 
 /** What it stands on; all outlive it. */
 typedef struct pg_files_config {
@@ -170,12 +171,18 @@ void pg_file_entry_deinit(pg_file_entry *entry);
 PG_NODISCARD pg_err pg_files_put(pg_files *files, const pg_put_options *options,
                                  const pg_files_source *source, pg_file_entry *out_entry);
 
-/** Find out where the put of an origin goes on: 0 = at its beginning, since there is none, or one of another version, which is then given up. Waits for one
- *  that is just ending.
- *  out_changed   there was one of another version
+/** Where the put of an origin goes on. */
+typedef struct pg_put_start {
+    uint64_t start;   // 0 = at its beginning
+    bool was_changed; // one of another version was broken off, and is given up now
+    bool is_done;     // it ended lately: there is nothing to put
+    pg_cid root;      // of the file it made, when is_done
+} pg_put_start;
+
+/** Find out where the put of an origin goes on. Waits for one that is just ending.
  *  Errors: PG_ERR_BUSY (it is being put), of the database. Parks: yes. */
 PG_NODISCARD pg_err pg_files_put_start(pg_files *files, const pg_put_origin *origin,
-                                       uint64_t *out_start, bool *out_changed);
+                                       pg_put_start *out_start);
 
 /** How to get. */
 typedef struct pg_get_options {

@@ -63,7 +63,7 @@ PG_NODISCARD pg_err pg_files_transfer_begin(pg_files *files);
 /** Give the place back. */
 void pg_files_transfer_end(pg_files *files);
 
-/** Give up puts that were not gone on with for PG_PUT_RESUME_S. Parks: yes. Errors of the database. */
+/** Give up puts that were not gone on with for PG_PUT_RESUME_S, and forget what was finished PG_PUT_REPEAT_S ago. Parks: yes. Errors of the database. */
 PG_NODISCARD pg_err pg_files_puts_expire(pg_files *files);
 
 /** Need the blocks of all pins, as they stand in the database. Parks: yes. Errors: of the database, PG_ERR_NOMEM. */

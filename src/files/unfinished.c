@@ -11,6 +11,11 @@ const char *const pg_files_schema_4 =
     " saved_s INTEGER NOT NULL, size INTEGER, packed INTEGER, shards INTEGER, shared INTEGER,"
     " extents INTEGER, segments INTEGER, stored INTEGER, list BLOB, open BLOB, hosts BLOB)";
 
+const char *const pg_files_schema_7 =
+    "CREATE TABLE file_done (source BLOB PRIMARY KEY, version BLOB NOT NULL, file INTEGER NOT NULL,"
+    " done_s INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX file_done_file ON file_done (file)";
+
 void pg_unfinished_deinit(pg_unfinished *put)
 {
     pg_key_wipe(&put->key);
@@ -193,6 +198,73 @@ static pg_err expire_job(pg_db_conn *conn, void *arg)
 pg_err pg_unfinished_expire(pg_db *db, int64_t before_s)
 {
     return pg_db_write(db, expire_job, &before_s);
+}
+
+// ---- Puts that are finished
+
+pg_err pg_finished_write(pg_db_conn *conn, int64_t file, const pg_put_origin *origin)
+{
+    pg_stmt *stmt = NULL;
+    PG_TRY(pg_db_prepare(conn,
+                         "INSERT OR REPLACE INTO file_done (source, version, file, done_s)"
+                         " VALUES (?1, ?2, ?3, ?4)",
+                         &stmt));
+    pg_stmt_bind_blob(stmt, 1, PG_BYTES_OF(origin->source));
+    pg_stmt_bind_blob(stmt, 2, PG_BYTES_OF(origin->version));
+    pg_stmt_bind_i64(stmt, 3, file);
+    pg_stmt_bind_i64(stmt, 4, pg_wall_ms() / 1000);
+    return pg_stmt_run(stmt);
+}
+
+pg_err pg_finished_drop(pg_db_conn *conn, int64_t file)
+{
+    pg_stmt *stmt = NULL;
+    PG_TRY(pg_db_prepare(conn, "DELETE FROM file_done WHERE file = ?1", &stmt));
+    pg_stmt_bind_i64(stmt, 1, file);
+    return pg_stmt_run(stmt);
+}
+
+/** One that is looked for. */
+typedef struct finished_job {
+    const uint8_t *source;
+    pg_finished found;
+} finished_job;
+
+static pg_err finished_find_job(pg_db_conn *conn, void *arg)
+{
+    finished_job *job = arg;
+    pg_stmt *stmt = NULL;
+    pg_err err = PG_OK;
+    PG_TRY(pg_db_prepare(conn, "SELECT version, file, done_s FROM file_done WHERE source = ?1",
+                         &stmt));
+    pg_stmt_bind_blob(stmt, 1, pg_bytes_make(job->source, PG_PUT_SOURCE_BYTES));
+    if (!pg_stmt_next(stmt, &err)) {
+        return err != PG_OK ? err : pg_fail(PG_ERR_NOT_FOUND, "no put of this source");
+    }
+    job->found.file = pg_stmt_i64(stmt, 1);
+    job->found.done_s = pg_stmt_i64(stmt, 2);
+    return pg_catalogue_bytes_read(stmt, 0, job->found.version, sizeof(job->found.version));
+}
+
+pg_err pg_finished_find(pg_db *db, const uint8_t source[PG_PUT_SOURCE_BYTES], pg_finished *out_put)
+{
+    finished_job job = {.source = source};
+    PG_TRY(pg_db_read(db, finished_find_job, &job));
+    *out_put = job.found;
+    return PG_OK;
+}
+
+static pg_err finished_expire_job(pg_db_conn *conn, void *arg)
+{
+    pg_stmt *stmt = NULL;
+    PG_TRY(pg_db_prepare(conn, "DELETE FROM file_done WHERE done_s < ?1", &stmt));
+    pg_stmt_bind_i64(stmt, 1, *(const int64_t *) arg);
+    return pg_stmt_run(stmt);
+}
+
+pg_err pg_finished_expire(pg_db *db, int64_t before_s)
+{
+    return pg_db_write(db, finished_expire_job, &before_s);
 }
 
 // ---- Hosts: for each a length, a PeerId, four bytes of slots

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Puts that are not finished and can be gone on with: what the encoding came to, and the hosts of the extent at hand. One row each, beside
-// the file's in the catalogue, found by the source; written anew with every segment, and gone with the file's end, good or bad.
+// Puts that may be made again. Those that are not finished and can be gone on with: what the encoding came to, and the hosts of the
+// extent at hand. One row each, beside the file's in the catalogue, found by the source; written anew with every segment, and gone with
+// the file's end, good or bad. And those that are finished, for a while: whoever did not hear of it asks again.
 //
 // Layer: files, private.  Thread: loop thread only; all calls park while the database works.
 #pragma once
@@ -52,6 +53,20 @@ PG_NODISCARD pg_err pg_unfinished_old(pg_db *db, int64_t before_s, int64_t **out
 
 /** At a start: forget those that were not gone on with since `before_s`: their files are recovered as others are. Errors of the database. */
 PG_NODISCARD pg_err pg_unfinished_expire(pg_db *db, int64_t before_s);
+
+/** A put that is finished. */
+typedef struct pg_finished {
+    int64_t file;
+    uint8_t version[PG_PUT_SOURCE_BYTES];
+    int64_t done_s; // wall clock
+} pg_finished;
+
+/** Find the last that was finished of a source. Errors: PG_ERR_NOT_FOUND, of the database. */
+PG_NODISCARD pg_err pg_finished_find(pg_db *db, const uint8_t source[PG_PUT_SOURCE_BYTES],
+                                     pg_finished *out_put);
+
+/** Forget those that were finished before `before_s`. Errors of the database. */
+PG_NODISCARD pg_err pg_finished_expire(pg_db *db, int64_t before_s);
 
 /** Write the hosts of an extent and their slots; *out is emptied first. Errors: PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_unfinished_hosts_write(const pg_catalogue_extent *extent, pg_buf *out);

@@ -7,10 +7,11 @@ usage: test_files.py PANGEA
 import json
 import os
 import signal
+import subprocess
 import sys
 import unittest
 
-from nodes import FULL, NOT_FOUND, PENDING, NodeTest, run
+from nodes import FULL, NOT_FOUND, PANGEA, PENDING, NodeTest, run
 
 SMALL = ("storage.quota=64MiB", "storage.cache=16MiB", "net.drain_timeout=100ms")
 
@@ -167,6 +168,7 @@ class Files(NodeTest):
         self.assertEqual((put["size_bytes"], put["segments"], put["state"]), (len(content), 12, "complete"))
         self.assertLessEqual(placed() - before, 12 * 10 + 20 + 3 * 7 * 10)
         self.assertSame(self.reader.fetch(put["link"]), content)
+        path.write_bytes(self.content(100_000_000, 14))
         command = self.uploader.begin("put", path)
         reached = placed() + 25
         self.wait_for(lambda: placed() >= reached, "some of it is placed")
@@ -177,6 +179,31 @@ class Files(NodeTest):
         again = self.uploader.put(path)
         self.assertEqual(again["resumed_bytes"], 0)
         self.assertSame(self.reader.fetch(again["link"]), other)
+
+    def test_put_whose_answer_was_lost(self):
+        """The node ended it, and nobody read the link: the same command prints it, and sends nothing."""
+        path = self.write("lost", self.content(20_000_000, 21))
+
+        def pushed():
+            return sum(node.stat()["place"]["pushes_total"] for node in self.nodes if node.is_up())
+
+        with open("/dev/full", "wb") as nowhere:
+            words = [PANGEA, "put", str(path), "--data", self.uploader.folder]
+            lost = subprocess.run(words, stdout=nowhere, stderr=subprocess.PIPE, check=False, timeout=120)
+        self.assertNotEqual(lost.returncode, 0)
+        (file,) = [file for file in self.uploader.answer("ls", "--links")["files"] if file["name"] == "lost"]
+        before = pushed()
+        again = self.uploader.put(path)
+        self.assertEqual((again["link"], again["was_put_before"], again["state"]), (file["link"], True, "complete"))
+        self.assertEqual(pushed(), before)
+        said = run("put", path, "--data", self.uploader.folder)
+        self.assertEqual(said.stdout.strip(), file["link"])
+        self.assertIn("nothing is sent", said.stderr)
+        self.assertEqual([one["name"] for one in self.uploader.answer("ls")["files"]].count("lost"), 1)
+        other = self.uploader.put(path, "--name", "other")
+        self.assertNotEqual(other["link"], file["link"])
+        self.assertFalse(other["was_put_before"])
+        self.assertSame(self.reader.fetch(again["link"]), path.read_bytes())
 
     def test_get_goes_on(self):
         """After the command, and then its node, were killed: what is on the disk is not fetched again."""

