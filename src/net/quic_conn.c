@@ -147,7 +147,11 @@ void pg_quic_conn_end(pg_quic_conn *conn, pg_err err, const ngtcp2_ccerr *farewe
     if (err != PG_OK) {
         conn->end_detail = pg_str_dup(pg_str_make(pg_error_detail(err)));
     }
-    pg_quic_bury(conn, farewell_write(conn, farewell, PG_MUT_BYTES_OF(packet)));
+    if (err == PG_OK && farewell == NULL) {
+        pg_quic_unlink(conn); // it never was: the same first packet begins anew
+    } else {
+        pg_quic_bury(conn, farewell_write(conn, farewell, PG_MUT_BYTES_OF(packet)));
+    }
     engine_free(conn);
     conn->endpoint = NULL;
     streams_end(conn);
