@@ -36,15 +36,21 @@ static void idle_drop(pg_dht_rpc *rpc, idle_stream *idle)
     pg_mfree(idle);
 }
 
-// Take the youngest idle stream to a peer, NULL when there is none. Not the oldest: the other side may have given it up.
+// Take the youngest idle stream to a peer, NULL when there is none. Not the oldest: the other side may have given it up. One over a
+// connection that is not the newest may lead to a former life of the peer.
 static pg_stream *idle_take(pg_dht_rpc *rpc, const pg_peer_id *peer, pg_id *out_conn)
 {
-    for (pg_list *node = rpc->idle.prev; node != &rpc->idle; node = node->prev) {
+    const pg_id best = pg_host_conn_best(rpc->host, peer);
+    pg_list *before = NULL;
+    for (pg_list *node = rpc->idle.prev; node != &rpc->idle; node = before) {
         idle_stream *idle = idle_of(node);
+        before = node->prev;
         if (idle->since < pg_now() - PG_MS(PG_DHT_IDLE_STREAM_MS)) {
             break; // and all before it
         }
-        if (pg_peer_id_equal(&idle->peer, peer)) {
+        if (pg_peer_id_equal(&idle->peer, peer) && idle->conn != best) {
+            idle_drop(rpc, idle);
+        } else if (pg_peer_id_equal(&idle->peer, peer)) {
             pg_stream *stream = idle->stream;
             *out_conn = idle->conn;
             idle->stream = NULL;

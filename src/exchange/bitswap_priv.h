@@ -183,6 +183,7 @@ struct pg_bitswap_peer {
     pg_waitq work;
     pg_stream *stream;
     pg_scope stream_scope; // of the fiber that reads on it
+    pg_id stream_conn;     // that it goes over
     bool stream_is_lost;   // it was reset
     bool stream_has_ended; // nobody reads on it any more
     uint64_t message;      // number of the present one

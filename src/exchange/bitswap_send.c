@@ -52,10 +52,14 @@ static pg_err stream_open(pg_bitswap_peer *peer)
         return pg_fail(PG_ERR_CLOSED, "the peer has left");
     }
     pg_stream *stream = NULL;
+    peer->stream_conn = pg_host_conn_best(host, &peer->id);
     // On a slow line the peer's answer waits behind the blocks it sends: no reason to give those up.
     PG_TRY(pg_host_open_stream(host, &peer->id, protocol_ids,
                                pg_after(PG_MS(PG_NET_NEGOTIATE_TIMEOUT_MS)), &stream, NULL));
     peer->stream = stream;
+    if (peer->stream_conn == 0) { // it was made just now
+        peer->stream_conn = pg_host_conn_best(host, &peer->id);
+    }
     peer->stream_is_lost = false;
     peer->stream_has_ended = false;
     pg_scope_init_tolerant(&peer->stream_scope);
@@ -90,6 +94,34 @@ static void stream_close(pg_bitswap_peer *peer)
         }
     }
     stream_drop(peer);
+}
+
+static pg_err linger_run(void *arg)
+{
+    pg_stream *stream = arg;
+    pg_time deadline = pg_after(PG_MS(PG_NET_LINGER_MS));
+    uint8_t waste[64];
+    size_t len = 1;
+    pg_err err = pg_stream_close_write(stream, deadline);
+    while (err == PG_OK && len > 0) {
+        err = pg_stream_read(stream, PG_MUT_BYTES_OF(waste), deadline, &len);
+    }
+    pg_stream_free(&stream);
+    return err == PG_ERR_CANCELLED ? err : PG_OK;
+}
+
+// The peer has a newer connection: the one of the stream may lead to a former life of it. What is on its way there may still arrive; what we
+// asked for there is asked for again.
+static void stream_leave(pg_bitswap_peer *peer)
+{
+    pg_scope_close(&peer->stream_scope);
+    pg_stream *old = peer->stream;
+    peer->stream = NULL;
+    peer->stream_is_lost = false;
+    if (pg_scope_spawn(&peer->bitswap->scope, "exchange.linger", linger_run, old) != PG_OK) {
+        pg_stream_free(&old);
+    }
+    pg_bitswap_ask_resend(peer, peer->message + 1);
 }
 
 // ---- Gathering a message. Nothing here parks.
@@ -188,6 +220,10 @@ static pg_err message_send(pg_bitswap_peer *peer, const message *out, bool is_ne
 static pg_err message_next(pg_bitswap_peer *peer)
 {
     message out = {0};
+    if (peer->stream != NULL &&
+        pg_host_conn_best(peer->bitswap->host, &peer->id) != peer->stream_conn) {
+        stream_leave(peer);
+    }
     bool is_new = peer->stream == NULL;
     if (is_new) {
         PG_TRY(stream_open(peer));

@@ -263,6 +263,12 @@ void pg_host_emit(pg_host *host, pg_host_event_kind kind, const pg_host_entry *e
     }
 }
 
+pg_id pg_host_conn_best(const pg_host *host, const pg_peer_id *peer)
+{
+    const pg_host_entry *entry = pg_host_entry_best(host, peer);
+    return entry == NULL ? 0 : entry->id;
+}
+
 bool pg_host_is_connected(const pg_host *host, const pg_peer_id *peer)
 {
     return peer_connections(host, peer) > 0;

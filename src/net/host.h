@@ -187,6 +187,9 @@ void pg_host_hang_up(pg_host *host, pg_id conn);
 /** End all connections with a peer at once. Parks: no. */
 void pg_host_disconnect(pg_host *host, const pg_peer_id *peer);
 
+/** Return the connection over which new streams to a peer go: the newest that it uses; 0 when there is none. */
+pg_id pg_host_conn_best(const pg_host *host, const pg_peer_id *peer);
+
 /** Return true when there is a connection with the peer. */
 bool pg_host_is_connected(const pg_host *host, const pg_peer_id *peer);
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/host_priv.h"
+#include "net/identify.h"
 #include "net/multistream.h"
 
 // ---- finding ----
@@ -26,7 +27,7 @@ pg_host_entry *pg_host_entry_best(const pg_host *host, const pg_peer_id *peer)
     bool best_hybrid = false;
     for (pg_list *node = host->conns.next; node != &host->conns; node = node->next) {
         pg_host_entry *entry = PG_LIST_OBJECT(node, pg_host_entry, node);
-        if (entry->is_ending || !pg_peer_id_equal(&entry->peer, peer)) {
+        if (entry->is_ending || !entry->is_proven || !pg_peer_id_equal(&entry->peer, peer)) {
             continue;
         }
         pg_conn_info info;
@@ -135,6 +136,89 @@ static pg_err peer_join(pg_host *host, const pg_peer_id *peer)
         }
     }
     return err;
+}
+
+// ---- proof that a connection is used ----
+//
+// The dialer of several addresses keeps one connection and gives the others up, when this side may have them already: what it opened there
+// would end with them. And a peer that lost power and is back does not know of its old connections, over which nothing comes through;
+// what is written there is lost until the muxer notices.
+
+static pg_host_entry *unproven_get(const pg_host *host, const pg_peer_id *peer)
+{
+    for (pg_list *node = host->conns.prev; node != &host->conns; node = node->prev) {
+        pg_host_entry *entry = PG_LIST_OBJECT(node, pg_host_entry, node);
+        if (!entry->is_ending && !entry->is_proven && pg_peer_id_equal(&entry->peer, peer)) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+pg_err pg_host_await_proof(pg_host *host, const pg_peer_id *peer, pg_time deadline)
+{
+    pg_time until = pg_earlier(deadline, pg_after(PG_MS(PG_NET_PROOF_MS)));
+    pg_err err = PG_OK;
+    pg_host_entry *entry = unproven_get(host, peer);
+    while (entry != NULL && err == PG_OK && pg_host_entry_best(host, peer) == NULL) {
+        pg_host_entry_use(entry);
+        err = pg_waitq_wait(&entry->identified, until);
+        pg_host_entry_unuse(entry);
+        entry = unproven_get(host, peer);
+    }
+    return err == PG_ERR_TIMEOUT && until < deadline ? PG_OK : err;
+}
+
+/** A connection to be looked at. */
+typedef struct probe_job {
+    pg_host *host;
+    pg_id conn;
+} probe_job;
+
+// Any answer will do, a refusal too.
+static pg_err probe_run(void *arg)
+{
+    static const char *const ids[] = {PG_IDENTIFY_ID, NULL};
+    probe_job job = *(probe_job *) arg;
+    pg_stream *stream = NULL;
+    pg_mfree(arg);
+    pg_err err = pg_host_open_stream_on(job.host, job.conn, ids, pg_after(PG_MS(PG_NET_PROBE_MS)),
+                                        &stream, NULL);
+    pg_stream_free(&stream);
+    if (err == PG_ERR_TIMEOUT) {
+        pg_log(PG_LOG_LEVEL_DEBUG, "net.conn.dead");
+        pg_host_hang_up(job.host, job.conn);
+    }
+    return err == PG_ERR_CANCELLED ? err : PG_OK;
+}
+
+static void older_probe(const pg_host_entry *entry)
+{
+    pg_host *host = entry->host;
+    for (pg_list *node = host->conns.next; node != &entry->node; node = node->next) {
+        const pg_host_entry *older = PG_LIST_OBJECT(node, pg_host_entry, node);
+        if (older->is_ending || !pg_peer_id_equal(&older->peer, &entry->peer)) {
+            continue;
+        }
+        probe_job *job = PG_NEW(probe_job);
+        if (job == NULL) {
+            return; // the muxer notices too, later
+        }
+        *job = (probe_job){host, older->id};
+        if (pg_scope_spawn(&host->scope, "net.probe", probe_run, job) != PG_OK) {
+            pg_mfree(job);
+        }
+    }
+}
+
+void pg_host_entry_prove(pg_host_entry *entry)
+{
+    if (entry->is_proven || entry->is_ending) {
+        return;
+    }
+    entry->is_proven = true;
+    pg_waitq_wake_all(&entry->identified);
+    older_probe(entry);
 }
 
 // ---- inbound streams ----
@@ -280,6 +364,7 @@ static pg_err stream_admit(pg_host_entry *entry, pg_stream *stream)
     }
     entry->serving++;
     entry->active_at = pg_now();
+    pg_host_entry_prove(entry);
     return PG_OK;
 }
 
@@ -397,6 +482,7 @@ static pg_err entry_make(pg_host *host, const pg_conn_info *info, const pg_endpo
     entry->peer = *info->peer;
     entry->book = book;
     entry->is_inbound = remote != NULL;
+    entry->is_proven = !entry->is_inbound;
     entry->remote = remote != NULL ? *remote : (pg_endpoint){0};
     entry->active_at = pg_now();
     pg_scope_init_tolerant(&entry->scope);

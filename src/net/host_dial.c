@@ -442,6 +442,9 @@ pg_err pg_host_connect(pg_host *host, const pg_peer_id *peer, const pg_dial_opti
 {
     static const pg_dial_options none = {.fresh = false};
     options = options == NULL ? &none : options;
+    if (!options->fresh) {
+        PG_TRY(pg_host_await_proof(host, peer, deadline));
+    }
     const pg_host_entry *entry = options->fresh ? NULL : pg_host_entry_best(host, peer);
     if (entry != NULL) {
         if (out_conn != NULL) {

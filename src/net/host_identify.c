@@ -145,6 +145,9 @@ pg_err pg_identify_ask(void *arg)
     if (entry->is_ending) {
         return PG_ERR_CLOSED;
     }
+    if (err == PG_OK || err == PG_ERR_UNSUPPORTED) { // an answer, in either case
+        pg_host_entry_prove(entry);
+    }
     if (err == PG_OK) {
         entry->identify_state = PG_IDENTIFY_STATE_KNOWN;
         pg_host_emit(host, PG_HOST_EVENT_IDENTIFIED, entry);

@@ -35,7 +35,9 @@ typedef struct pg_host_entry {
     bool is_inbound;
     bool
         is_counted; // has its place in the accounts; given back early when it is given up for another
-    bool is_ending;     // not offered to anyone any more
+    bool is_ending; // not offered to anyone any more
+    bool
+        is_proven; // the peer uses it; an inbound one may have been given up by its dialer for another
     pg_endpoint remote; // inbound: what the place was taken for
     pg_scope scope;     // its streams' fibers
     uint32_t users;     // fibers in a call on conn, beside its own
@@ -157,8 +159,15 @@ PG_NODISCARD pg_err pg_host_upgrade(pg_host *host, pg_stream **raw,
 PG_NODISCARD pg_err pg_host_adopt(pg_host *host, pg_conn **conn, const pg_endpoint *remote,
                                   pg_host_entry **out_entry);
 
-/** Return the connection to use for a peer: the newest that is not ending, hybrid ones first; NULL when there is none. */
+/** Return the connection to use for a peer: the newest that is proven and not ending, hybrid ones first; NULL when there is none. */
 pg_host_entry *pg_host_entry_best(const pg_host *host, const pg_peer_id *peer);
+
+/** The peer has used a connection: it is offered from now on. Older ones of an inbound one are looked at, since the peer may have lost them. */
+void pg_host_entry_prove(pg_host_entry *entry);
+
+/** Wait while all connections with a peer are inbound ones that it has not used yet, a moment at most. Parks: yes.
+ *  Errors: PG_ERR_TIMEOUT (the deadline), PG_ERR_CANCELLED. */
+PG_NODISCARD pg_err pg_host_await_proof(pg_host *host, const pg_peer_id *peer, pg_time deadline);
 
 /** Return a connection by id, NULL when it is no more. */
 pg_host_entry *pg_host_entry_get(const pg_host *host, pg_id id);

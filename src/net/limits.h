@@ -179,6 +179,13 @@ X And for each open stream. */
 
 /** After a handler is done: how long the other side may take to finish its direction, and how much of it is thrown away. */
 #define PG_NET_LINGER_MS 10000
+
+/** An inbound connection is offered when the peer has used it, which takes a round trip; who wants the peer meanwhile waits so long,
+ *  milliseconds, before it dials. */
+#define PG_NET_PROOF_MS 2000
+
+/** Older connections of a peer that came back have so long to answer, milliseconds: five losses in a row on a line of 200 ms. */
+#define PG_NET_PROBE_MS 5000
 #define PG_NET_LINGER_BYTES_MAX (1024 * 1024)
 
 /** Pause after the system ran out of descriptors or memory on accept. */
