@@ -52,7 +52,6 @@ const pg_command *const pg_commands[] = {
     &pg_command_invite,
     &pg_command_join,
     &pg_command_status,
-    &pg_command_metrics,
     &pg_command_reload,
     &pg_command_log_level,
     &pg_command_doctor,

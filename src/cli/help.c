@@ -13,7 +13,11 @@
 
 static void put_row(FILE *to, const char *name, const char *summary)
 {
-    (void) fprintf(to, "  %-*s  %s\n", NAME_COLUMN, name, summary);
+    bool is_long = strlen(name) > NAME_COLUMN; // then the summary stands below
+    if (is_long) {
+        (void) fprintf(to, "  %s\n", name);
+    }
+    (void) fprintf(to, "  %-*s  %s\n", NAME_COLUMN, is_long ? "" : name, summary);
 }
 
 /** Write the commands of a group, all those of no group when `group` is NULL. */
