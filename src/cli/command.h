@@ -100,6 +100,7 @@ extern const pg_command pg_command_doctor;
 extern const pg_command pg_command_health;
 extern const pg_command pg_command_backup;
 extern const pg_command pg_command_restore;
+extern const pg_command pg_command_downgrade;
 extern const pg_command pg_command_devnet;
 extern const pg_command pg_command_dht_status;
 extern const pg_command pg_command_dht_find_peer;

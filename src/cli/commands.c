@@ -58,6 +58,7 @@ const pg_command *const pg_commands[] = {
     &pg_command_health,
     &pg_command_backup,
     &pg_command_restore,
+    &pg_command_downgrade,
     &pg_command_config_get,
     &pg_command_config_set,
     &pg_command_config_unset,

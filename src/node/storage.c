@@ -184,6 +184,49 @@ pg_err pg_storage_copy_database(pg_storage *storage, const char *data, const pg_
     return pg_error_wrap(err, "copy of the database");
 }
 
+static pg_err version_look(const char *path, const pg_key *key, uint32_t *out_version)
+{
+    pg_db *db = NULL;
+    PG_TRY(pg_db_open(path, key, NULL, &db));
+    *out_version = pg_db_version(db);
+    pg_db_close(&db);
+    return PG_OK;
+}
+
+static pg_err downgrade(const char *path, const pg_key *key, uint32_t *out_from, uint32_t *out_to)
+{
+    const uint32_t known = pg_storage_schema_version();
+    uint32_t copy = 0;
+    pg_file_info info;
+    PG_TRY(pg_path_stat(path, &info));
+    PG_TRY(version_look(path, key, out_from));
+    if (*out_from <= known) {
+        return pg_fail(PG_ERR_EXISTS,
+                       "the database has version %u, which this program knows: there is nothing to "
+                       "go back for",
+                       *out_from);
+    }
+    PG_TRY(pg_db_copy_find(path, known, &copy));
+    if (copy == 0) {
+        return pg_fail(PG_ERR_NOT_FOUND,
+                       "%s.v%u, or one of an earlier version, is not there: run the newer program "
+                       "again, or restore a backup",
+                       path, known);
+    }
+    *out_to = copy;
+    return pg_db_go_back(path, key, copy, out_from);
+}
+
+pg_err pg_storage_downgrade(const char *data, const pg_keystore *identity, uint32_t *out_from,
+                            uint32_t *out_to)
+{
+    pg_buf path PG_CLEANUP(pg_buf_deinit) = {0};
+    pg_key key PG_CLEANUP(pg_key_wipe) = {0};
+    key_derive(identity, "pangea database v1", &key);
+    PG_TRY(pg_data_name(data, DATABASE_NAME, &path));
+    return pg_error_wrap(downgrade((const char *) path.ptr, &key, out_from, out_to), "database");
+}
+
 static pg_err is_there(const char *data, const char *name, bool *out_there)
 {
     pg_buf path = {0};

@@ -64,6 +64,12 @@ PG_NODISCARD pg_err pg_storage_inspect_database(pg_storage *storage, const char 
 PG_NODISCARD pg_err pg_storage_copy_database(pg_storage *storage, const char *data,
                                              const pg_keystore *identity, pg_buf *out_path);
 
+/** Put the newest copy from before an upgrade that this program can read in the place of a database that it cannot. Parks: yes.
+ *  out_from, out_to   versions
+ *  Errors: PG_ERR_NOT_FOUND (no such copy, or no database), PG_ERR_EXISTS (the database is not newer than this program), as pg_db_go_back. */
+PG_NODISCARD pg_err pg_storage_downgrade(const char *data, const pg_keystore *identity,
+                                         uint32_t *out_from, uint32_t *out_to);
+
 /** Return the version of the database's schema that this program writes. */
 uint32_t pg_storage_schema_version(void);
 

@@ -28,44 +28,72 @@ static pg_err version_set(pg_db_conn *conn, uint32_t version)
     return err;
 }
 
-static pg_err step_run(pg_db_conn *conn, const pg_db_schema *schema, uint32_t version)
+static pg_err steps_run(pg_db_conn *conn, const pg_db_schema *schema, uint32_t version)
 {
     PG_TRY(pg_db_exec(conn, "BEGIN IMMEDIATE"));
-    pg_err err = pg_db_exec(conn, schema->steps[version]);
+    pg_err err = PG_OK;
+    for (uint32_t i = version; i < schema->count && err == PG_OK; i++) {
+        err = pg_error_wrap(pg_db_exec(conn, schema->steps[i]), "database version %u", i + 1);
+    }
     if (err == PG_OK) {
-        err = version_set(conn, version + 1);
+        err = version_set(conn, schema->count);
     }
     if (err == PG_OK) {
         err = pg_db_exec(conn, "COMMIT");
     }
     if (err != PG_OK) {
-        err = pg_error_wrap(err, "database version %u", version + 1);
         (void) sqlite3_exec(conn->sqlite, "ROLLBACK", NULL, NULL, NULL);
     }
     return err;
 }
 
-static pg_err migrate(pg_db *db, const pg_db_schema *schema)
+// Whoever meets a newer database is told what can be done.
+static pg_err newer_fail(const pg_db *db, uint32_t version, uint32_t known)
 {
-    int64_t version = 0;
-    PG_TRY(pg_db_query_i64(&db->conn, "PRAGMA user_version", &version));
-    if (version < 0) {
-        return pg_fail(PG_ERR_CORRUPT, "%s has version %lld", db->path, (long long) version);
+    uint32_t copy = 0;
+    pg_err err = pg_db_copy_find(db->path, known, &copy);
+    if (err == PG_OK && copy > 0) {
+        return pg_fail(
+            PG_ERR_UNSUPPORTED,
+            "%s has version %u, this program knows up to %u: run the newer program again, "
+            "or go back to the copy of version %u from before the upgrade with `pangea "
+            "downgrade`",
+            db->path, version, known, copy);
     }
-    db->version_before = (uint32_t) version;
-    db->version = (uint32_t) version;
+    return pg_fail(
+        PG_ERR_UNSUPPORTED,
+        "%s has version %u, this program knows up to %u: run the newer program again, or "
+        "restore a backup that this one made with `pangea restore`",
+        db->path, version, known);
+}
+
+static pg_err migrate(pg_db *db, const pg_db_schema *schema, const pg_key *key)
+{
+    int64_t found = 0;
+    PG_TRY(pg_db_query_i64(&db->conn, "PRAGMA user_version", &found));
+    if (found < 0 || found > UINT32_MAX) {
+        return pg_fail(PG_ERR_CORRUPT, "%s has version %lld", db->path, (long long) found);
+    }
+    const uint32_t version = (uint32_t) found;
+    db->version_before = version;
+    db->version = version;
     if (schema == NULL) {
         return PG_OK;
     }
     if (version > schema->count) {
-        return pg_fail(PG_ERR_UNSUPPORTED,
-                       "%s has version %lld; this program knows versions up to %u", db->path,
-                       (long long) version, schema->count);
+        return newer_fail(db, version, schema->count);
     }
-    for (uint32_t i = db->version_before; i < schema->count; i++) {
-        PG_TRY(step_run(&db->conn, schema, i));
-        db->version = i + 1;
+    if (version == schema->count) {
+        pg_db_copies_age(db->path);
+        return PG_OK;
     }
+    if (version > 0) {
+        PG_TRY(pg_error_wrap(pg_db_copy_keep(db, key), "copy of version %u before the upgrade",
+                             version));
+    }
+    PG_TRY(pg_error_wrap(steps_run(&db->conn, schema, version),
+                         "upgrade from version %u to %u, now undone", version, schema->count));
+    db->version = schema->count;
     return PG_OK;
 }
 
@@ -74,7 +102,7 @@ static pg_err job_open(void *arg)
     const struct call *call = arg;
     pg_err err = pg_db_conn_open(&call->db->conn, call->db->path, call->key);
     if (err == PG_OK) {
-        err = migrate(call->db, call->schema);
+        err = migrate(call->db, call->schema, call->key);
     }
     if (err != PG_OK) {
         pg_db_conn_close(&call->db->conn);

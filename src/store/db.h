@@ -22,7 +22,7 @@ typedef struct pg_db pg_db;
 typedef struct pg_db_conn pg_db_conn;
 
 /** The shape of the tables: steps[n] takes a database of version n to n + 1. Steps that were released never change; new ones are
- *  appended. Each is run in a transaction of its own, once. */
+ *  appended. What a database lacks is run in one transaction: it is of the old version or of the new one, never between. */
 typedef struct pg_db_schema {
     const char *const *steps; // SQL, statements divided by semicolons; static
     uint32_t count;           // the version of this program
@@ -32,9 +32,11 @@ typedef struct pg_db_schema {
 typedef pg_err (*pg_db_fn)(pg_db_conn *conn, void *arg);
 
 /** Open a database, make it when it is not there, and bring it to the version of `schema`; NULL: open it as it is, whatever its
- *  version, to be looked at. Parks: yes, as all here.
- *  Errors: PG_ERR_KEY (another key), PG_ERR_CORRUPT, PG_ERR_UNSUPPORTED (a newer program wrote it; the versions are named), PG_ERR_BUSY (another
- *  process has it open), PG_ERR_ACCESS, PG_ERR_FULL, PG_ERR_IO, PG_ERR_NOMEM. */
+ *  version, to be looked at. Before a database of version N changes its version, a copy of it is made as `path`.vN, whole and durable, in the
+ *  place of an older one; copies that nobody went back to for PG_DB_COPY_DAYS are removed by a later open. Parks: yes, as all here.
+ *  Errors: PG_ERR_KEY (another key), PG_ERR_CORRUPT, PG_ERR_UNSUPPORTED (a newer program wrote it; the versions are named, and whether there is a
+ *  way back), PG_ERR_BUSY (another process has it open), PG_ERR_ACCESS, PG_ERR_FULL (also of the copy: the database is as it was), PG_ERR_IO,
+ *  PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_db_open(const char *path, const pg_key *key, const pg_db_schema *schema,
                                pg_db **out_db);
 
@@ -55,6 +57,17 @@ PG_NODISCARD pg_err pg_db_check(pg_db *db);
 /** Write a copy of the present state, sealed under `key`, to a new file, which is there whole or not at all. Other calls wait.
  *  Errors: PG_ERR_EXISTS, PG_ERR_FULL, PG_ERR_IO, PG_ERR_CORRUPT, PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_db_backup(pg_db *db, const char *path, const pg_key *key);
+
+/** Find the copy of the highest version up to `version_max` that was kept beside a database. *out_version is 0 when there is none. Parks: yes.
+ *  Errors: PG_ERR_NOMEM, PG_ERR_IO, PG_ERR_ACCESS. */
+PG_NODISCARD pg_err pg_db_copy_find(const char *path, uint32_t version_max, uint32_t *out_version);
+
+/** Put the copy of `version` in the place of a database, which becomes a copy of its own version in turn. One rename decides: before it the
+ *  database is as it was, after it the copy stands there. Nobody has either open. Parks: yes.
+ *  out_before   version that the database had
+ *  Errors: PG_ERR_NOT_FOUND (no such copy), PG_ERR_KEY, PG_ERR_CORRUPT (of either), PG_ERR_BUSY, PG_ERR_FULL, PG_ERR_IO, PG_ERR_NOMEM. */
+PG_NODISCARD pg_err pg_db_go_back(const char *path, const pg_key *key, uint32_t version,
+                                  uint32_t *out_before);
 
 /** Return the version of the schema that the database has now. */
 uint32_t pg_db_version(const pg_db *db);

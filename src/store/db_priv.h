@@ -48,6 +48,12 @@ void pg_db_conn_close(pg_db_conn *conn);
 /** Make an empty sealed database, or a copy of `from` when that is not NULL, under the name `path`, which is free. On the worker. */
 PG_NODISCARD pg_err pg_db_file_make(const char *path, const pg_key *key, pg_db_conn *from);
 
+/** Keep a copy of the database, which is open, under its name and version. On the worker. Errors as pg_db_backup. */
+PG_NODISCARD pg_err pg_db_copy_keep(pg_db *db, const pg_key *key);
+
+/** Remove the copies beside a database that are old enough. On the worker. What cannot be removed stays. */
+void pg_db_copies_age(const char *path);
+
 /** Let go of what the statements hold, after a transaction. */
 void pg_db_stmts_reset(pg_db_conn *conn);
 

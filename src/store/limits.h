@@ -4,6 +4,12 @@
 // Layer: store.  Thread: any.
 #pragma once
 
+/** How long the copy from before a change of the database's version is kept, days: somebody who wants back knows by then. */
+#define PG_DB_COPY_DAYS 30
+
+/** The highest version that a copy's name may tell. */
+#define PG_DB_COPY_VERSION_MAX 9999U
+
 /** A block, bytes: what one message of a block exchange carries at most. */
 #define PG_BLOCK_BYTES_MAX (4U << 20)
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../runtime/in_fiber.h"
@@ -265,6 +266,108 @@ static void test_db__schema__goes_forward_step_by_step(void **state)
     in_fiber(body_schema, NULL);
 }
 
+static bool exists(const char *end)
+{
+    char name[128];
+    (void) snprintf(name, sizeof(name), "%s%s", path, end);
+    return access(name, F_OK) == 0;
+}
+
+static void copy_damage(const char *end)
+{
+    char name[128];
+    (void) snprintf(name, sizeof(name), "%s%s", path, end);
+    int fd = open(name, O_WRONLY);
+    CHECK(fd >= 0 && pwrite(fd, "damage", 6, 4096 + 100) == 6);
+    (void) close(fd);
+}
+
+static pg_err body_way_back(void *arg)
+{
+    (void) arg;
+    pg_db *db = db_open(&schema_1);
+    uint32_t found = 9;
+    uint32_t before = 0;
+    CHECK(!exists(".v0") && !exists(".v1")); // there was nothing before
+    add(db, SECRET);
+    pg_db_close(&db);
+    CHECK_OK(pg_db_copy_find(path, 100, &found));
+    CHECK(found == 0);
+    db = db_open(&schema_2);
+    CHECK(pg_db_version(db) == 2 && exists(".v1") && !exists(".v1-wal") &&
+          !file_contains(".v1", "secret"));
+    add(db, "after");
+    pg_db_close(&db);
+    db = db_open(&schema_2); // and stays a while
+    pg_db_close(&db);
+    CHECK_OK(pg_db_copy_find(path, 100, &found));
+    CHECK(found == 1);
+    // The older program says what to do, and goes back.
+    CHECK_ERR(pg_db_open(path, &key, &schema_1, &db), PG_ERR_UNSUPPORTED);
+    CHECK(strstr(pg_error_detail(PG_ERR_UNSUPPORTED), "pangea downgrade") != NULL);
+    CHECK_ERR(pg_db_go_back(path, &key, 7, &before), PG_ERR_NOT_FOUND);
+    CHECK_ERR(pg_db_go_back(path, &wrong_key, 1, &before), PG_ERR_KEY);
+    CHECK_OK(pg_db_go_back(path, &key, 1, &before));
+    CHECK(before == 2 && exists(".v2") && !exists(".v1"));
+    db = db_open(&schema_1);
+    CHECK(count(db) == 1);
+    add(db, "back");
+    add(db, "and on");
+    pg_db_close(&db);
+    // Forward once more: from where it is now, not from an old copy.
+    db = db_open(&schema_2);
+    CHECK(count(db) == 3 && exists(".v1"));
+    pg_db_close(&db);
+    CHECK_OK(pg_db_go_back(path, &key, 1, &before));
+    db = db_open(&schema_1);
+    CHECK(count(db) == 3);
+    pg_db_close(&db);
+    // A damaged copy is not gone back to.
+    db = db_open(&schema_2);
+    pg_db_close(&db);
+    copy_damage(".v1");
+    CHECK_ERR(pg_db_go_back(path, &key, 1, &before), PG_ERR_CORRUPT);
+    db = db_open(&schema_2);
+    CHECK(count(db) == 3);
+    pg_db_close(&db);
+    return PG_OK;
+}
+
+static void test_db__new_version__keeps_a_copy_to_go_back_to(void **state)
+{
+    (void) state;
+    in_fiber(body_way_back, NULL);
+}
+
+static pg_err body_old_copies(void *arg)
+{
+    (void) arg;
+    char name[128];
+    pg_db *db = db_open(&schema_1);
+    pg_db_close(&db);
+    db = db_open(&schema_2);
+    pg_db_close(&db);
+    (void) snprintf(name, sizeof(name), "%s.v1", path);
+    time_t now = time(NULL);
+    const struct timespec young[2] = {{.tv_sec = now - 29 * 86400}, {.tv_sec = now - 29 * 86400}};
+    const struct timespec old[2] = {{.tv_sec = now - 31 * 86400}, {.tv_sec = now - 31 * 86400}};
+    CHECK(utimensat(AT_FDCWD, name, young, 0) == 0);
+    db = db_open(&schema_2);
+    pg_db_close(&db);
+    CHECK(exists(".v1"));
+    CHECK(utimensat(AT_FDCWD, name, old, 0) == 0);
+    db = db_open(&schema_2);
+    pg_db_close(&db);
+    CHECK(!exists(".v1"));
+    return PG_OK;
+}
+
+static void test_db__copy_nobody_wants__goes_after_a_month(void **state)
+{
+    (void) state;
+    in_fiber(body_old_copies, NULL);
+}
+
 // ---- Statements
 
 static pg_err job_types(pg_db_conn *conn, void *arg)
@@ -456,6 +559,8 @@ int main(void)
         IN_FOLDER(test_db__wrong_key_damage_and_second_opener__are_told_apart),
         IN_FOLDER(test_db__damaged_or_moved_pages__are_found),
         IN_FOLDER(test_db__schema__goes_forward_step_by_step),
+        IN_FOLDER(test_db__new_version__keeps_a_copy_to_go_back_to),
+        IN_FOLDER(test_db__copy_nobody_wants__goes_after_a_month),
         IN_FOLDER(test_db__statements__check_types_and_constraints),
         IN_FOLDER(test_db__backup__is_a_database_of_its_own),
         IN_FOLDER(test_db__no_memory__fails_and_frees),
