@@ -76,6 +76,8 @@ class FromOlder(Upgrade):
             self.assertEqual(set(self.listed(node)), {*expected["files"], "one more"})
             node.stop()
             self.assertEqual(self.version(data), known)
+            if expected["schema"] == known:
+                continue  # of this very version: nothing changed
             copy = data / f"pangea.db.v{expected['schema']}"
             self.assertEqual(copy.stat().st_mode & 0o777, 0o600)
             # The copy is what was there: an older program could run on it.
