@@ -21,7 +21,7 @@ static bool is_usable(const pg_ledger_state *state, const pg_lease_grant *grant)
             grant->is_whole == lease->is_whole && pg_cid_equal(&grant->root, &lease->root));
 }
 
-static pg_err grant_enter(pg_place_server *server, const pg_ledger_key *key,
+static pg_err grant_enter(pg_place_server *server, const pg_ledger_key *key, pg_bytes encoded,
                           const pg_lease_grant *grant, bool *out_is_news)
 {
     pg_ledger_change change = {0};
@@ -32,6 +32,7 @@ static pg_err grant_enter(pg_place_server *server, const pg_ledger_key *key,
     if (is_news) {
         pg_ledger_commit commit = {
             .grant = grant,
+            .encoded = encoded,
             .uploader = &state.lease.uploader,
             .make_room = server->tombs >= PG_PLACE_TOMBS_MAX,
         };
@@ -60,7 +61,7 @@ static pg_err lease_look(pg_place_server *server, const pg_ledger_key *key, bool
         !pg_cid_equal(&grant.descriptor, &key->descriptor)) {
         return PG_OK;
     }
-    return grant_enter(server, key, &grant, out_is_news);
+    return grant_enter(server, key, pg_buf_bytes(&value), &grant, out_is_news);
 }
 
 pg_err pg_place_server_catch_up(pg_place_server *server, size_t *out_count)

@@ -422,6 +422,7 @@ static pg_place_status ledger_write(commit_work *work, pg_slot_set *out_slots)
     pg_ledger_change change = {0};
     pg_ledger_commit commit = {
         .grant = &work->grant,
+        .encoded = work->job->request.grant,
         .slots = work->job->request.slots,
         .uploader = &stream->peer,
         .blocks = work->blocks,

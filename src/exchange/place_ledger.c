@@ -27,6 +27,10 @@ const char *const pg_place_schema_1 =
     "CREATE TABLE place_clock (id INTEGER PRIMARY KEY CHECK (id = 1), seen_s INTEGER NOT NULL,"
     " quiet_s INTEGER NOT NULL)";
 
+// What was committed before has none until its next grant; the DHTs may have it.
+const char *const pg_place_schema_2 =
+    "ALTER TABLE place_lease ADD COLUMN signed BLOB NOT NULL DEFAULT x''";
+
 void pg_ledger_change_deinit(pg_ledger_change *change)
 {
     pg_buf_deinit(&change->added);
@@ -109,8 +113,8 @@ static pg_err lease_insert(pg_db_conn *conn, const pg_ledger_commit *commit,
     pg_stmt *stmt = NULL;
     PG_TRY(pg_db_prepare(conn,
                          "INSERT INTO place_lease (lease_key, descriptor, is_whole, root, slots,"
-                         " sequence, grant_sequence, expiry_s, expiry_max_s, uploader)"
-                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, max(?7, ?9), ?8)",
+                         " sequence, grant_sequence, expiry_s, expiry_max_s, uploader, signed)"
+                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, max(?7, ?9), ?8, ?10)",
                          &stmt));
     pg_stmt_bind_blob(stmt, 1, PG_BYTES_OF(grant->lease_key));
     pg_stmt_bind_blob(stmt, 2, pg_cid_bytes(&grant->descriptor));
@@ -121,25 +125,28 @@ static pg_err lease_insert(pg_db_conn *conn, const pg_ledger_commit *commit,
     pg_stmt_bind_i64(stmt, 7, (int64_t) grant->expiry_s);
     pg_stmt_bind_blob(stmt, 8, pg_peer_id_bytes(commit->uploader));
     pg_stmt_bind_i64(stmt, 9, (int64_t) dropped_until_s);
+    pg_stmt_bind_blob(stmt, 10, commit->encoded);
     PG_TRY(pg_stmt_run(stmt));
     *out_id = pg_db_last_id(conn);
     return PG_OK;
 }
 
 static pg_err lease_update(pg_db_conn *conn, int64_t id, pg_slot_set slots,
-                           const pg_lease_grant *grant)
+                           const pg_ledger_commit *commit)
 {
+    const pg_lease_grant *grant = commit->grant;
     pg_stmt *stmt = NULL;
     PG_TRY(pg_db_prepare(conn,
                          "UPDATE place_lease SET root = ?2, slots = ?3, sequence = ?4,"
                          " grant_sequence = ?4, expiry_s = ?5,"
-                         " expiry_max_s = max(expiry_max_s, ?5) WHERE id = ?1",
+                         " expiry_max_s = max(expiry_max_s, ?5), signed = ?6 WHERE id = ?1",
                          &stmt));
     pg_stmt_bind_i64(stmt, 1, id);
     pg_stmt_bind_blob(stmt, 2, pg_cid_bytes(&grant->root));
     pg_stmt_bind_i64(stmt, 3, slots);
     pg_stmt_bind_i64(stmt, 4, (int64_t) grant->sequence);
     pg_stmt_bind_i64(stmt, 5, (int64_t) grant->expiry_s);
+    pg_stmt_bind_blob(stmt, 6, commit->encoded);
     return pg_stmt_run(stmt);
 }
 
@@ -271,6 +278,28 @@ static pg_err receipts_add(pg_db_conn *conn, int64_t lease, const pg_ledger_comm
     return pg_stmt_run(stmt);
 }
 
+/** Receipts that came by another way than a commit. */
+struct receipts_job {
+    const pg_ledger_key *key;
+    const pg_ledger_commit *commit; // its receipts only
+};
+
+static pg_err job_receipts(pg_db_conn *conn, void *arg)
+{
+    const struct receipts_job *job = arg;
+    pg_ledger_state state = {0};
+    PG_TRY(pg_ledger_state_read(conn, job->key, &state));
+    return state.lease.id == 0 ? PG_ERR_NOT_FOUND : receipts_add(conn, state.lease.id, job->commit);
+}
+
+pg_err pg_ledger_receipts_write(pg_db *db, const pg_ledger_key *key,
+                                const pg_ledger_receipt *receipts, size_t count)
+{
+    const pg_ledger_commit commit = {.receipts = receipts, .receipt_count = count};
+    struct receipts_job job = {key, &commit};
+    return pg_db_write(db, job_receipts, &job);
+}
+
 // ---- Commit
 
 bool pg_ledger_grant_is_next(const pg_ledger_state *state, const pg_lease_grant *grant,
@@ -319,7 +348,7 @@ static pg_err commit_keep(pg_db_conn *conn, const pg_ledger_key *key, const pg_l
         PG_TRY(dropped_remove(conn, key, job->change));
         job->change->is_new = true;
     } else {
-        PG_TRY(lease_update(conn, id, slots, grant));
+        PG_TRY(lease_update(conn, id, slots, job->commit));
         if (!pg_cid_equal(&grant->root, &lease->root)) {
             PG_TRY(rows_remove_slot(conn, id, PG_LEDGER_SLOT_ROOT, job->change));
         }

@@ -76,6 +76,7 @@ void pg_ledger_change_deinit(pg_ledger_change *change);
 /** A grant to be entered. */
 typedef struct pg_ledger_commit {
     const pg_lease_grant *grant;
+    pg_bytes encoded;           // the same as it was signed, for others to be shown
     pg_slot_set slots;          // to be added; afterwards, all
     const pg_peer_id *uploader; // of a new lease
     const pg_ledger_block
@@ -102,6 +103,17 @@ bool pg_ledger_grant_is_next(const pg_ledger_state *state, const pg_lease_grant 
  *  database. */
 PG_NODISCARD pg_err pg_ledger_commit_write(pg_db *db, pg_ledger_commit *commit,
                                            pg_ledger_change *change);
+
+/** Keep receipts of other hosts of a lease, as a commit does. Errors: PG_ERR_NOT_FOUND (no such lease), those of the database. */
+PG_NODISCARD pg_err pg_ledger_receipts_write(pg_db *db, const pg_ledger_key *key,
+                                             const pg_ledger_receipt *receipts, size_t count);
+
+/** Append the grant that a lease is held under, as it was signed. Errors: PG_ERR_NOT_FOUND (no lease, or it was made before grants were kept),
+ *  those of the database. */
+PG_NODISCARD pg_err pg_ledger_grant_read(pg_db *db, const pg_ledger_key *key, pg_buf *out);
+
+/** Append the hosts that receipts of a lease name to `out`, pg_peer_id[], at most PG_PLACE_RECEIPTS_MAX, the newest first. */
+PG_NODISCARD pg_err pg_ledger_hosts(pg_db *db, int64_t lease, pg_buf *out);
 
 /** Take slots out of a lease, and end it with the last. Errors: PG_ERR_CHANGED, PG_ERR_NOT_FOUND, those of the database. */
 PG_NODISCARD pg_err pg_ledger_release_write(pg_db *db, const pg_lease_release *release,
@@ -137,11 +149,15 @@ PG_NODISCARD pg_err pg_ledger_ending(pg_db *db, uint64_t after_s, uint64_t until
 typedef struct pg_ledger_listed {
     pg_ledger_lease lease;
     pg_cid descriptor;
+    uint8_t lease_key[PG_ED25519_PUBLIC_BYTES];
     uint64_t bytes; // of its blocks, as stored
 } pg_ledger_listed;
 
 /** Append the leases after the id `after` to `out`, pg_ledger_listed[], in the order of ids; none at the end. */
 PG_NODISCARD pg_err pg_ledger_list(pg_db *db, int64_t after, pg_buf *out);
+
+/** Give the lease number `nth`, from 0, in the order of ids; its bytes are not summed up. Errors: PG_ERR_NOT_FOUND. */
+PG_NODISCARD pg_err pg_ledger_nth(pg_db *db, uint64_t nth, pg_ledger_listed *out_listed);
 
 /** A row of a lease's blocks. */
 typedef struct pg_ledger_row {

@@ -37,6 +37,15 @@ static pg_err peer_take(pg_bytes blob, pg_peer_id *out_peer)
                : pg_fail(PG_ERR_CORRUPT, "ledger: not a PeerId");
 }
 
+static pg_err key_take(pg_bytes blob, uint8_t out_key[PG_ED25519_PUBLIC_BYTES])
+{
+    if (blob.len != PG_ED25519_PUBLIC_BYTES) {
+        return pg_fail(PG_ERR_CORRUPT, "ledger: not a lease key");
+    }
+    memcpy(out_key, blob.ptr, blob.len);
+    return PG_OK;
+}
+
 pg_err pg_ledger_lease_take(pg_stmt *stmt, pg_ledger_lease *out_lease)
 {
     pg_ledger_lease lease = {
@@ -64,11 +73,7 @@ pg_err pg_ledger_keyed_collect(pg_stmt *stmt, pg_buf *out)
         pg_ledger_keyed one = {0};
         PG_TRY(pg_ledger_lease_take(stmt, &one.lease));
         PG_TRY(cid_take(pg_stmt_blob(stmt, PG_LEDGER_LEASE_COLUMN_COUNT), &one.key.descriptor));
-        pg_bytes key = pg_stmt_blob(stmt, PG_LEDGER_LEASE_COLUMN_COUNT + 1);
-        if (key.len != sizeof(one.key.lease_key)) {
-            return pg_fail(PG_ERR_CORRUPT, "ledger: not a lease key");
-        }
-        memcpy(one.key.lease_key, key.ptr, key.len);
+        PG_TRY(key_take(pg_stmt_blob(stmt, PG_LEDGER_LEASE_COLUMN_COUNT + 1), one.key.lease_key));
         PG_TRY(pg_buf_append(out, pg_bytes_make(&one, sizeof(one))));
     }
     return err;
@@ -200,6 +205,64 @@ pg_err pg_ledger_have(pg_db *db, const pg_cid *descriptor, pg_ledger_holding *ou
     return PG_OK;
 }
 
+/** A question for the signed grant. */
+struct grant_job {
+    const pg_ledger_key *key;
+    pg_buf *out;
+};
+
+static pg_err job_grant(pg_db_conn *conn, void *arg)
+{
+    const struct grant_job *job = arg;
+    pg_stmt *stmt = NULL;
+    pg_err err = PG_OK;
+    PG_TRY(pg_db_prepare(
+        conn, "SELECT signed FROM place_lease WHERE lease_key = ?1 AND descriptor = ?2", &stmt));
+    pg_ledger_key_bind(stmt, job->key);
+    if (!pg_stmt_next(stmt, &err)) {
+        return err != PG_OK ? err : PG_ERR_NOT_FOUND;
+    }
+    pg_bytes grant = pg_stmt_blob(stmt, 0);
+    return grant.len == 0 ? PG_ERR_NOT_FOUND : pg_buf_append(job->out, grant);
+}
+
+pg_err pg_ledger_grant_read(pg_db *db, const pg_ledger_key *key, pg_buf *out)
+{
+    struct grant_job job = {key, out};
+    return pg_db_read(db, job_grant, &job);
+}
+
+/** A question for hosts. */
+struct hosts_job {
+    int64_t lease;
+    pg_buf *out;
+};
+
+static pg_err job_hosts(pg_db_conn *conn, void *arg)
+{
+    const struct hosts_job *job = arg;
+    pg_stmt *stmt = NULL;
+    pg_err err = PG_OK;
+    PG_TRY(pg_db_prepare(conn,
+                         "SELECT host FROM place_receipt WHERE lease = ?1"
+                         " ORDER BY sequence DESC, time_s DESC LIMIT ?2",
+                         &stmt));
+    pg_stmt_bind_i64(stmt, 1, job->lease);
+    pg_stmt_bind_i64(stmt, 2, PG_PLACE_RECEIPTS_MAX);
+    while (pg_stmt_next(stmt, &err)) {
+        pg_peer_id host;
+        PG_TRY(peer_take(pg_stmt_blob(stmt, 0), &host));
+        PG_TRY(pg_buf_append(job->out, pg_bytes_make(&host, sizeof(host))));
+    }
+    return err;
+}
+
+pg_err pg_ledger_hosts(pg_db *db, int64_t lease, pg_buf *out)
+{
+    struct hosts_job job = {lease, out};
+    return pg_db_read(db, job_hosts, &job);
+}
+
 // ---- Leases that end
 
 /** A look for them. */
@@ -223,11 +286,7 @@ static pg_err job_ending(pg_db_conn *conn, void *arg)
     pg_stmt_bind_i64(stmt, 3, PG_PLACE_LOOKS_MAX);
     while (pg_stmt_next(stmt, &err)) {
         pg_ledger_key key = {.descriptor = {.len = 0}};
-        pg_bytes lease_key = pg_stmt_blob(stmt, 0);
-        if (lease_key.len != sizeof(key.lease_key)) {
-            return pg_fail(PG_ERR_CORRUPT, "a row of place_lease has no lease key");
-        }
-        memcpy(key.lease_key, lease_key.ptr, sizeof(key.lease_key));
+        PG_TRY(key_take(pg_stmt_blob(stmt, 0), key.lease_key));
         PG_TRY(cid_take(pg_stmt_blob(stmt, 1), &key.descriptor));
         PG_TRY(pg_buf_append(job->out, pg_bytes_make(&key, sizeof(key))));
     }
@@ -258,8 +317,8 @@ static pg_err job_list(pg_db_conn *conn, void *arg)
         pg_db_prepare(conn,
                       "SELECT " PG_LEDGER_LEASE_COLUMNS ", descriptor,"
                       " (SELECT coalesce(sum((len + 128 + 4095) / 4096 * 4096), 0) FROM"
-                      " (SELECT DISTINCT name, len FROM place_block WHERE lease = place_lease.id))"
-                      " FROM place_lease WHERE id > ?1 ORDER BY id LIMIT ?2",
+                      " (SELECT DISTINCT name, len FROM place_block WHERE lease = place_lease.id)),"
+                      " lease_key FROM place_lease WHERE id > ?1 ORDER BY id LIMIT ?2",
                       &stmt));
     pg_stmt_bind_i64(stmt, 1, job->after);
     pg_stmt_bind_i64(stmt, 2, PAGE_LEASES);
@@ -268,6 +327,7 @@ static pg_err job_list(pg_db_conn *conn, void *arg)
         PG_TRY(pg_ledger_lease_take(stmt, &one.lease));
         PG_TRY(cid_take(pg_stmt_blob(stmt, PG_LEDGER_LEASE_COLUMN_COUNT), &one.descriptor));
         one.bytes = (uint64_t) pg_stmt_i64(stmt, PG_LEDGER_LEASE_COLUMN_COUNT + 1);
+        PG_TRY(key_take(pg_stmt_blob(stmt, PG_LEDGER_LEASE_COLUMN_COUNT + 2), one.lease_key));
         PG_TRY(pg_buf_append(job->out, pg_bytes_make(&one, sizeof(one))));
     }
     return err;
@@ -277,6 +337,40 @@ pg_err pg_ledger_list(pg_db *db, int64_t after, pg_buf *out)
 {
     struct list_job job = {after, out};
     return pg_db_read(db, job_list, &job);
+}
+
+/** One lease by its number. */
+struct nth_job {
+    uint64_t nth;
+    pg_ledger_listed *listed;
+};
+
+static pg_err job_nth(pg_db_conn *conn, void *arg)
+{
+    const struct nth_job *job = arg;
+    pg_stmt *stmt = NULL;
+    pg_err err = PG_OK;
+    PG_TRY(pg_db_prepare(conn,
+                         "SELECT " PG_LEDGER_LEASE_COLUMNS ", descriptor, lease_key"
+                         " FROM place_lease ORDER BY id LIMIT 1 OFFSET ?1",
+                         &stmt));
+    pg_stmt_bind_i64(stmt, 1, (int64_t) job->nth);
+    if (!pg_stmt_next(stmt, &err)) {
+        return err != PG_OK ? err : PG_ERR_NOT_FOUND;
+    }
+    pg_ledger_listed *listed = job->listed;
+    PG_TRY(pg_ledger_lease_take(stmt, &listed->lease));
+    PG_TRY(cid_take(pg_stmt_blob(stmt, PG_LEDGER_LEASE_COLUMN_COUNT), &listed->descriptor));
+    return key_take(pg_stmt_blob(stmt, PG_LEDGER_LEASE_COLUMN_COUNT + 1), listed->lease_key);
+}
+
+pg_err pg_ledger_nth(pg_db *db, uint64_t nth, pg_ledger_listed *out_listed)
+{
+    pg_ledger_listed listed = {.bytes = 0};
+    struct nth_job job = {nth, &listed};
+    PG_TRY(pg_db_read(db, job_nth, &job));
+    *out_listed = listed;
+    return PG_OK;
 }
 
 /** A page of rows. */

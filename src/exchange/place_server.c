@@ -252,10 +252,10 @@ void pg_place_server_lost(pg_place_server *server, const pg_cid *cid)
     }
 }
 
-static void listed_tell(const pg_ledger_listed *listed,
-                        void (*each)(const pg_place_lease *lease, void *user), void *user)
+pg_place_lease pg_place_lease_of(const pg_ledger_listed *listed)
 {
-    const pg_place_lease lease = {
+    pg_place_lease lease = {
+        .id = listed->lease.id,
         .descriptor = listed->descriptor,
         .root = listed->lease.root,
         .is_whole = listed->lease.is_whole,
@@ -265,7 +265,8 @@ static void listed_tell(const pg_ledger_listed *listed,
         .sequence = listed->lease.grant_sequence,
         .expiry_s = listed->lease.expiry_s,
     };
-    each(&lease, user);
+    memcpy(lease.lease_key, listed->lease_key, sizeof(lease.lease_key));
+    return lease;
 }
 
 pg_err pg_place_server_leases(pg_place_server *server,
@@ -283,7 +284,8 @@ pg_err pg_place_server_leases(pg_place_server *server,
             pg_ledger_listed listed;
             memcpy(&listed, rest.ptr, sizeof(listed));
             after = listed.lease.id;
-            listed_tell(&listed, each, user);
+            const pg_place_lease lease = pg_place_lease_of(&listed);
+            each(&lease, user);
         }
     } while (err == PG_OK && page.len > 0);
     pg_buf_deinit(&page);

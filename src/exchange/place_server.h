@@ -24,6 +24,7 @@
 
 /** The tables of this room, step by step (store/db.h). */
 extern const char *const pg_place_schema_1;
+extern const char *const pg_place_schema_2;
 
 /** From whom a host takes blocks. */
 typedef enum pg_place_accept {
@@ -77,6 +78,8 @@ typedef struct pg_place_stats {
 
 /** One lease, for listings. */
 typedef struct pg_place_lease {
+    int64_t id; // in this ledger, never used again
+    uint8_t lease_key[PG_ED25519_PUBLIC_BYTES];
     pg_cid descriptor;
     pg_cid root; // kept too; len 0 = none
     bool is_whole;

@@ -82,6 +82,9 @@ typedef struct pg_place_job {
 /** Return the wall clock in seconds, as strays have it. */
 uint32_t pg_place_now_s(void);
 
+/** Return a lease as listings show it. */
+pg_place_lease pg_place_lease_of(const pg_ledger_listed *listed);
+
 /** Log a failure of this machine, and return the status that tells the peer to come later. */
 pg_place_status pg_place_failed(const char *what, pg_err err);
 

@@ -44,8 +44,8 @@ static pg_err newest_grant(const uint8_t lease_key[PG_ED25519_PUBLIC_BYTES], pg_
 
 static pg_err storage_open(life *own)
 {
-    static const char *steps[1];
-    const pg_db_schema schema = {steps, 1};
+    static const char *steps[2];
+    const pg_db_schema schema = {steps, 2};
     const pg_block_store_config config = {
         .dir = "/blocks",
         .quota_bytes = SERVER_QUOTA,
@@ -53,6 +53,7 @@ static pg_err storage_open(life *own)
         .pack_bytes = PG_PACK_BYTES_MIN,
     };
     steps[0] = pg_place_schema_1;
+    steps[1] = pg_place_schema_2;
     PG_TRY(pg_block_store_open(&config, &own->blocks));
     return pg_db_open("/db", &db_key, &schema, &own->db);
 }

@@ -25,7 +25,7 @@ static pg_err lease_write(pg_db_conn *conn, uint8_t number)
     pg_cid descriptor = cid_make(number);
     pg_stmt *stmt = NULL;
     PG_TRY(pg_db_prepare(
-        conn, "INSERT INTO place_lease VALUES (?1, ?2, ?3, 1, x'', 1, 2, 2, ?4, 10000, ?5)",
+        conn, "INSERT INTO place_lease VALUES (?1, ?2, ?3, 1, x'', 1, 2, 2, ?4, 10000, ?5, x'')",
         &stmt));
     pg_stmt_bind_i64(stmt, 1, number);
     pg_stmt_bind_blob(stmt, 2, PG_BYTES_OF(key));
@@ -74,7 +74,8 @@ static pg_err expire_main(void *arg)
 {
     const expiry *want = arg;
     const pg_key key = {.bytes = {1}};
-    const pg_db_schema schema = {&pg_place_schema_1, 1};
+    const char *const steps[] = {pg_place_schema_1, pg_place_schema_2};
+    const pg_db_schema schema = {steps, 2};
     pg_db *db = NULL;
     pg_ledger_change change = {0};
     int64_t counts[2] = {0};

@@ -49,7 +49,8 @@ static bool not_needed(const pg_cid *cid, void *user)
 static void storage_open(real *r)
 {
     char path[96];
-    const pg_db_schema schema = {&pg_place_schema_1, 1};
+    const char *const steps[] = {pg_place_schema_1, pg_place_schema_2};
+    const pg_db_schema schema = {steps, 2};
     (void) snprintf(path, sizeof(path), "%s/blocks", folder);
     const pg_block_store_config config = {.dir = path, .quota_bytes = 1 << 30, .key = &key};
     CHECK_OK(pg_block_store_open(&config, &r->blocks));
