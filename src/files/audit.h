@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Audits: does every holder still have its whole shard? The auditor sends a nonce; each holder answers with one 4 KiB sum over
 // all blocks of its shard, weighted by coefficients that follow from the nonce and from who asks. Since the code is linear, the
-// answers form a codeword when all of them are true: nobody needs the data, nor a stored answer, to judge them. Pure: asking and
-// signing are the exchange room's.
+// answers form a codeword when all of them are true: nobody needs the data, nor a stored answer, to judge them. Pure: asking is
+// audit_round.h, answering audit_serve.h.
 //
 // Layer: files.  Thread: any.  Spec: docs/protocols/files.md, section "Audit".
 #pragma once

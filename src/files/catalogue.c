@@ -485,6 +485,89 @@ pg_err pg_catalogue_extents(pg_db *db, int64_t file, pg_catalogue_extent **out_e
     return rows_read(db, extents_job, &list, (void **) out_extents, out_count);
 }
 
+// ---- One extent
+
+// Of files that were finished.
+#define OF_FILES " FROM file_extent WHERE file IN (SELECT id FROM file WHERE root IS NOT NULL)"
+#define EXTENT_COLUMNS                                                                             \
+    "SELECT id, descriptor, extent_id, root, whole, data, parity, slot_bytes,"                     \
+    " sequence, expiry_s, local, file"
+
+/** One that is looked for. */
+typedef struct pick_job {
+    const pg_cid *descriptor; // NULL: by number
+    uint64_t nth;
+    uint64_t count;
+    int64_t file;
+    pg_catalogue_extent *extent;
+} pick_job;
+
+static pg_err count_job(pg_db_conn *conn, void *arg)
+{
+    pick_job *job = arg;
+    pg_stmt *stmt = NULL;
+    pg_err err = PG_OK;
+    PG_TRY(pg_db_prepare(conn, "SELECT count(*)" OF_FILES, &stmt));
+    if (pg_stmt_next(stmt, &err)) {
+        job->count = u64_read(stmt, 0);
+    }
+    return err;
+}
+
+pg_err pg_catalogue_extent_count(pg_db *db, uint64_t *out_count)
+{
+    pick_job job = {.descriptor = NULL};
+    PG_TRY(pg_db_read(db, count_job, &job));
+    *out_count = job.count;
+    return PG_OK;
+}
+
+static pg_err pick(pg_db_conn *conn, void *arg)
+{
+    pick_job *job = arg;
+    pg_stmt *stmt = NULL;
+    pg_err err = PG_OK;
+    if (job->descriptor == NULL) {
+        PG_TRY(
+            pg_db_prepare(conn, EXTENT_COLUMNS OF_FILES " ORDER BY id LIMIT 1 OFFSET ?1", &stmt));
+        pg_stmt_bind_i64(stmt, 1, (int64_t) job->nth);
+    } else {
+        PG_TRY(pg_db_prepare(
+            conn, EXTENT_COLUMNS OF_FILES " AND descriptor = ?1 ORDER BY id LIMIT 1", &stmt));
+        pg_stmt_bind_blob(stmt, 1, pg_cid_bytes(job->descriptor));
+    }
+    if (!pg_stmt_next(stmt, &err)) {
+        return err != PG_OK ? err : pg_fail(PG_ERR_NOT_FOUND, "no such extent in the catalogue");
+    }
+    PG_TRY(extent_read(stmt, job->extent));
+    job->file = pg_stmt_i64(stmt, 11);
+    return holders_read(conn, job->extent);
+}
+
+static pg_err picked(pg_db *db, pick_job *job, int64_t *out_file, pg_catalogue_extent *out_extent)
+{
+    pg_catalogue_extent extent = {.id = 0};
+    job->extent = &extent;
+    PG_TRY(pg_db_read(db, pick, job));
+    *out_file = job->file;
+    *out_extent = extent;
+    return PG_OK;
+}
+
+pg_err pg_catalogue_extent_nth(pg_db *db, uint64_t nth, int64_t *out_file,
+                               pg_catalogue_extent *out_extent)
+{
+    pick_job job = {.nth = nth};
+    return picked(db, &job, out_file, out_extent);
+}
+
+pg_err pg_catalogue_extent_find(pg_db *db, const pg_cid *descriptor, int64_t *out_file,
+                                pg_catalogue_extent *out_extent)
+{
+    pick_job job = {.descriptor = descriptor};
+    return picked(db, &job, out_file, out_extent);
+}
+
 /** An extent to be written. */
 typedef struct extent_job {
     int64_t file;

@@ -91,6 +91,17 @@ PG_NODISCARD pg_err pg_catalogue_files(pg_db *db, pg_catalogue_which which, int6
 PG_NODISCARD pg_err pg_catalogue_extents(pg_db *db, int64_t file, pg_catalogue_extent **out_extents,
                                          size_t *out_count);
 
+/** Count the extents of finished files. Errors of the database. */
+PG_NODISCARD pg_err pg_catalogue_extent_count(pg_db *db, uint64_t *out_count);
+
+/** Give the extent number `nth` of those, from 0, and whose it is. Errors: PG_ERR_NOT_FOUND, of the database. */
+PG_NODISCARD pg_err pg_catalogue_extent_nth(pg_db *db, uint64_t nth, int64_t *out_file,
+                                            pg_catalogue_extent *out_extent);
+
+/** Give the first extent of finished files with this descriptor. Errors: PG_ERR_NOT_FOUND, of the database. */
+PG_NODISCARD pg_err pg_catalogue_extent_find(pg_db *db, const pg_cid *descriptor, int64_t *out_file,
+                                             pg_catalogue_extent *out_extent);
+
 /** Give the hosts of all extents, at most `max`, those with most extents first. Free *out_hosts with pg_mfree. Errors of the database. */
 PG_NODISCARD pg_err pg_catalogue_hosts(pg_db *db, size_t max, pg_peer_id **out_hosts,
                                        size_t *out_count);

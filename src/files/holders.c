@@ -47,7 +47,8 @@ static pg_holder *holder_get(pg_holders *holders, const pg_peer_id *peer)
 static void answer_take(pg_holders *holders, const pg_peer_id *from,
                         const pg_place_holding *holding)
 {
-    pg_holder *own = holding->slots != 0 ? holder_get(holders, from) : NULL;
+    pg_holder *own =
+        holder_get(holders, from); // with no slots too: what receipts say of it is over
     if (own != NULL) {
         own->slots = holding->slots;
         own->expiry_s = holding->expiry_s;

@@ -22,6 +22,9 @@ static void holders_copy(const pg_holders *holders, pg_extent_info *info)
     info->holder_count = 0;
     for (size_t i = 0; holders != NULL && i < holders->count; i++) {
         const pg_holder *holder = &holders->items[i];
+        if (holder->slots == 0) {
+            continue; // it was asked, and has nothing
+        }
         info->holders[info->holder_count++] = (pg_slot_holder){
             .peer = holder->peer,
             .slots = holder->slots,

@@ -65,6 +65,58 @@
 /** An encoded audit answer, bytes. */
 #define PG_AUDIT_ANSWER_BYTES_MAX (PG_AUDIT_BLOCK_BYTES + 64U)
 
+/** A message of the audit protocol, bytes: an answer, its challenge, an envelope. */
+#define PG_AUDIT_MESSAGE_BYTES_MAX 8192U
+
+/** What one auditor, and all together, may have a holder read in a minute, bytes: a full shard and a large descriptor 40 times; at 100 MB/s
+ *  of disk all of them take a twentieth of it. */
+#define PG_AUDIT_PEER_BYTES_MAX (UINT64_C(96) << 20)
+#define PG_AUDIT_TOTAL_BYTES_MAX (UINT64_C(384) << 20)
+
+/** Auditors of one minute that are told apart; others are asked to come later. */
+#define PG_AUDIT_PEERS_MAX 1024U
+
+/** Audit streams of one connection, and answers worked on at once, each with a shard and a descriptor in memory. */
+#define PG_AUDIT_STREAMS_MAX 4U
+#define PG_AUDIT_WORKERS_MAX 4U
+
+/** For a holder to answer, milliseconds: it reads a shard, and may have a queue; and a stream on which nothing is asked. */
+#define PG_AUDIT_ASK_MS 15000
+#define PG_AUDIT_IDLE_MS 60000
+
+/** Faults of holders that are kept, with up to 4.5 KiB of evidence each; beyond, those that are over and the oldest go. */
+#define PG_GUARD_FAULTS_MAX 1024
+
+/** Lines of the log of repairs, and the length of one, bytes. */
+#define PG_GUARD_NOTES_MAX 1024
+#define PG_GUARD_NOTE_BYTES_MAX 256U
+
+/** Hosts of extents kept here that are watched, 200 bytes each. */
+#define PG_GUARD_PEERS_MAX 65536U
+
+/** Extents that wait for repair, or were found in order lately; further ones wait for the next round. */
+#define PG_GUARD_QUEUE_MAX 65536U
+
+/** Hosts asked at once whether they are there. */
+#define PG_GUARD_CHECKS_MAX 8U
+
+/** Checks in a row that a host must have missed, beside the time, before it counts as lost: a node that was away itself has an old date. */
+#define PG_GUARD_MISSES_MIN 3U
+
+/** A round is a 24th of patience, and a leader that does nothing is followed by the next after as long; between these, seconds. */
+#define PG_GUARD_ROUND_PART 24U
+#define PG_GUARD_ROUND_S_MIN 1U
+#define PG_GUARD_ROUND_S_MAX 3600U
+
+/** Copies of a block that is kept whole that its hosts see to: those of the default code. */
+#define PG_GUARD_COPIES 4U
+
+/** Nothing is repaired whose lease ends within so many seconds: the owner renews it before, or nobody wants it. */
+#define PG_GUARD_EXPIRY_S (UINT64_C(3600))
+
+/** Proofs are forgotten after so long, seconds: leases last 60 days. */
+#define PG_GUARD_PROOF_S (UINT64_C(90) * 24 * 3600)
+
 /** Blocks waiting to be written to the cache, bytes; beyond it what passes through is not cached. */
 #define PG_CACHE_QUEUE_BYTES_MAX (16U << 20)
 
@@ -155,6 +207,9 @@
 
 /** A host that did not answer so many checks in a row has lost what it held: a day in which the owner was up. */
 #define PG_TEND_MISSED_MAX 24U
+
+/** Hosts that receipts name and the catalogue does not have which are asked in one check of an extent. */
+#define PG_ADOPT_ASKS_MAX 16U
 
 /** Leases of a put, seconds, unless it asks for others: as long as hosts take. */
 #define PG_FILES_TTL_S_DEFAULT (UINT64_C(60) * 24 * 3600)

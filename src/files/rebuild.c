@@ -195,18 +195,30 @@ static pg_err segment_run(work *self, pg_slot_set slots)
     return PG_OK;
 }
 
-pg_err pg_rebuild_slots(const pg_rebuild *rebuild, pg_slot_set slots)
+static pg_err segments_run(const pg_rebuild *rebuild, pg_slot_set slots, uint32_t first,
+                           uint32_t end)
 {
     pg_code code = rebuild->descriptor->code;
     work self = {.rebuild = rebuild};
     pg_assert(rebuild->holder_count <= 64);
     self.shards = pg_malloc((size_t) pg_code_shards(code) * PG_SHARD_BYTES_MAX);
     pg_err err = self.shards == NULL ? PG_ERR_NOMEM : pg_rs_new(code.data, code.parity, &self.rs);
-    for (uint32_t g = 0; g < rebuild->descriptor->segment_count && err == PG_OK; g++) {
+    for (uint32_t g = first; g < end && err == PG_OK; g++) {
         self.segment = g;
         err = segment_run(&self, slots);
     }
     pg_rs_free(&self.rs);
     pg_mfree(self.shards);
     return err;
+}
+
+pg_err pg_rebuild_slots(const pg_rebuild *rebuild, pg_slot_set slots)
+{
+    return segments_run(rebuild, slots, 0, rebuild->descriptor->segment_count);
+}
+
+pg_err pg_rebuild_segment(const pg_rebuild *rebuild, pg_slot_set slots, uint32_t segment)
+{
+    pg_assert(segment < rebuild->descriptor->segment_count);
+    return segments_run(rebuild, slots, segment, segment + 1);
 }

@@ -31,3 +31,7 @@ typedef struct pg_rebuild {
 /** Give the shards of `slots`, segment by segment. Parks: yes.
  *  Errors: PG_ERR_MISSING (fewer than k shards of a segment could be had; it is named), those of `give`, PG_ERR_CANCELLED, PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_rebuild_slots(const pg_rebuild *rebuild, pg_slot_set slots);
+
+/** Give those of one segment. Parks: yes. Errors likewise. */
+PG_NODISCARD pg_err pg_rebuild_segment(const pg_rebuild *rebuild, pg_slot_set slots,
+                                       uint32_t segment);

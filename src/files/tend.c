@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "exchange/place_client.h"
+#include "files/adopt.h"
 #include "files/discover.h"
 #include "files/limits.h"
 #include "files/notices.h"
@@ -17,9 +18,11 @@ typedef struct check {
     pg_files *files;
     const pg_catalogue_extent *extent;
     const pg_catalogue_holder *holder;
+    pg_peer_id peer;
     bool has_answered;
     pg_slot_set slots;
     uint64_t expiry_s;
+    pg_place_holding *holding; // the whole answer
 } check;
 
 static pg_err check_run(void *arg)
@@ -35,7 +38,7 @@ static pg_err check_run(void *arg)
                       pg_after(PG_MS(PG_UPLOAD_OPEN_MS)), holding) == PG_OK;
     self->slots = holding->slots;
     self->expiry_s = holding->expiry_s;
-    pg_mfree(holding);
+    self->holding = holding;
     return pg_fiber_is_cancelled() ? PG_ERR_CANCELLED : PG_OK;
 }
 
@@ -116,16 +119,47 @@ static bool lease_prolong(const pg_files *files, pg_catalogue_extent *extent)
     return true;
 }
 
+/** Learn of hosts that took over from others. Who is behind is counted anew, where holders changed. */
+static pg_err hosts_adopt(pg_files *files, pg_catalogue_extent *extent, const check *checks,
+                          size_t count, bool *is_changed, pg_slot_set *behind)
+{
+    pg_adopt_claim claims[PG_PLACE_SLOTS_MAX];
+    size_t claimed = 0;
+    bool is_other = false;
+    for (size_t i = 0; i < count; i++) {
+        if (checks[i].has_answered) {
+            claims[claimed++] = (pg_adopt_claim){checks[i].peer, checks[i].holding};
+        }
+    }
+    PG_TRY(pg_adopt(files, extent, claims, claimed, &is_other));
+    if (is_other) {
+        *behind = 0; // their places moved: the next check tells who is
+        *is_changed = true;
+    }
+    return PG_OK;
+}
+
 static pg_err extent_tend(pg_files *files, int64_t file, bool is_kept, pg_catalogue_extent *extent)
 {
     check checks[PG_PLACE_SLOTS_MAX] = {{.files = NULL}};
     pg_slot_set behind = 0;
     for (size_t i = 0; i < extent->holder_count; i++) {
-        checks[i] = (check){.files = files, .extent = extent, .holder = &extent->holders[i]};
+        checks[i] = (check){.files = files,
+                            .extent = extent,
+                            .holder = &extent->holders[i],
+                            .peer = extent->holders[i].peer};
     }
-    PG_TRY(checks_run(checks, extent->holder_count));
-    bool is_prolonged = is_kept && lease_prolong(files, extent);
-    bool is_lost = checks_take(extent, checks, &behind);
+    const size_t count = extent->holder_count;
+    pg_err err = checks_run(checks, count);
+    bool is_prolonged = err == PG_OK && is_kept && lease_prolong(files, extent);
+    bool is_lost = err == PG_OK && checks_take(extent, checks, &behind);
+    if (err == PG_OK && is_kept) {
+        err = hosts_adopt(files, extent, checks, count, &is_lost, &behind);
+    }
+    for (size_t i = 0; i < count; i++) {
+        pg_mfree(checks[i].holding);
+    }
+    PG_TRY(err);
     if (is_prolonged || is_lost) {
         pg_publish_changed(files);
     }
@@ -134,7 +168,7 @@ static pg_err extent_tend(pg_files *files, int64_t file, bool is_kept, pg_catalo
         pg_publish_changed(files); // a later grant
     }
     PG_TRY(pg_catalogue_extent_write(files->config.db, file, extent));
-    if (is_lost) {
+    if (is_lost && pg_catalogue_missing(extent) != 0) {
         pg_log(PG_LOG_LEVEL_INFO, "files.slots.lost",
                PG_LOG_U64("slots", (uint64_t) __builtin_popcount(pg_catalogue_missing(extent))));
     }

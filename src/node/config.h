@@ -63,6 +63,10 @@ typedef struct pg_config {
     bool dht_allow_private;
     bool dht_test_namespace;
     uint64_t health_ping_interval_ms;
+    uint64_t audit_interval_ms;
+    uint64_t repair_bandwidth;
+    bool repair_enabled;
+    uint64_t repair_patience_ms;
     bool security_require_pq;
     uint64_t storage_quota_bytes;
     uint64_t storage_cache_bytes;

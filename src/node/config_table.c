@@ -50,6 +50,9 @@ static const pg_config_key keys[] = {
     TEXT("api.listen", api_listen, "", false,
          "address of this machine for the local API over TCP (127.0.0.1:4480, say); empty: the "
          "Unix socket only"),
+    DURATION("audit.interval", audit_interval_ms, "24h", 0, UINT64_C(2592000000), true,
+             "how often each extent that this node keeps or put is audited, in the mean; 0s is "
+             "never"),
     BOOL("dht.allow_private", dht_allow_private, "false", false,
          "let the global DHT have peers with private addresses: for networks of tests"),
     BOOL("dht.enabled", dht_enabled, "true", false, "take part in the DHTs"),
@@ -121,6 +124,13 @@ static const pg_config_key keys[] = {
     TEXT("net.swarm_key", net_swarm_key, "", false,
          "file with the key of a private network, in the data directory unless it begins with a "
          "slash; empty: a public node"),
+    BYTES("repair.bandwidth", repair_bandwidth, "8MiB", 0, 1024 * TIB, true,
+          "bytes a second that repairs may move, what is fetched and pushed together; 0 is no cap"),
+    BOOL("repair.enabled", repair_enabled, "true", true,
+         "replace hosts that are lost, of files whose slots this node keeps"),
+    DURATION("repair.patience", repair_patience_ms, "24h", 10000, UINT64_C(2592000000), true,
+             "silence after which what a host held counts as lost; a quarter of it when a fifth of "
+             "the slots is silent"),
     BOOL("security.require_pq", security_require_pq, "false", false,
          "refuse peers that cannot do the hybrid post-quantum handshake"),
     CHOICE("storage.accept", storage_accept, "anyone", "anyone nobody", true,

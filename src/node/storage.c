@@ -46,6 +46,7 @@ static const char *const *const schema_steps[] = {
     &pg_place_schema_1,    &pg_files_schema_1, &pg_peer_store_schema_1, &pg_files_schema_2,
     &pg_dht_keep_schema_1, &pg_files_schema_3, &pg_files_schema_4,      &pg_files_schema_5,
     &pg_health_schema_1,   &pg_files_schema_6, &pg_files_schema_7,      &pg_place_schema_2,
+    &pg_guard_schema_1,
 };
 
 uint32_t pg_storage_schema_version(void)
@@ -81,6 +82,16 @@ static pg_place_rules rules_make(const pg_config *config)
                                                                 : PG_PLACE_ACCEPT_ANYONE,
         .quota_bytes = config->storage_quota_bytes,
         .uploader_bytes_max = config->storage_uploader_bytes_max,
+    };
+}
+
+static pg_guard_rules guard_rules_make(const pg_config *config)
+{
+    return (pg_guard_rules){
+        .patience_s = config->repair_patience_ms / 1000,
+        .audit_interval_s = config->audit_interval_ms / 1000,
+        .bandwidth = config->repair_bandwidth,
+        .repairs = config->repair_enabled,
     };
 }
 
@@ -134,6 +145,13 @@ static pg_err services_start(pg_storage *storage, const pg_storage_parts *parts,
     };
     PG_TRY(pg_error_wrap(pg_place_server_new(&place, &storage->place), "leases"));
     pg_files_attach_place(storage->files, storage->place);
+    const pg_guard_config guard = {
+        .files = storage->files,
+        .place = storage->place,
+        .device = &parts->identity->device,
+        .rules = guard_rules_make(config),
+    };
+    PG_TRY(pg_error_wrap(pg_guard_new(&guard, &storage->guard), "guard"));
     return pg_losses_new(storage->blocks, storage->files, storage->place, &storage->losses);
 }
 
@@ -281,12 +299,15 @@ void pg_storage_reload(pg_storage *storage, const pg_config *config)
     const pg_place_rules rules = rules_make(config);
     pg_block_store_quota_set(storage->blocks, config->storage_quota_bytes);
     pg_place_server_set_rules(storage->place, &rules);
+    const pg_guard_rules guard = guard_rules_make(config);
+    pg_guard_set_rules(storage->guard, &guard);
 }
 
 void pg_storage_close(pg_storage *storage)
 {
     pg_health_unwatch(storage->health);
     pg_losses_free(&storage->losses);
+    pg_guard_free(&storage->guard);
     if (storage->files != NULL) {
         pg_files_attach_place(storage->files, NULL);
     }

@@ -14,6 +14,7 @@
 #include "dht/pair.h"
 #include "exchange/bitswap.h"
 #include "exchange/place_server.h"
+#include "files/guard.h"
 #include "files/service.h"
 #include "health/health.h"
 #include "net/host.h"
@@ -32,6 +33,7 @@ typedef struct pg_storage {
     pg_place_server *place;
     pg_losses *losses;
     bool is_copying; // the database
+    pg_guard *guard;
 } pg_storage;
 
 /** What it stands on; all outlive it. */

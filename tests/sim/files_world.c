@@ -55,6 +55,12 @@ static pg_err life_begin(life *own, sim_node *self)
     if (self->world->ttl_ms != 0) {
         own->config.storage_ttl_ms = self->world->ttl_ms;
     }
+    if (self->world->patience_s != 0) {
+        own->config.repair_patience_ms = self->world->patience_s * 1000;
+    }
+    if (self->world->audit_s != 0) {
+        own->config.audit_interval_ms = self->world->audit_s * 1000;
+    }
     if (self->number == READER) {
         PG_TRY(pg_config_set(&own->config, PG_CONFIG_LAYER_COMMAND, PG_STR("storage.accept"),
                              PG_STR("nobody")));
@@ -74,6 +80,7 @@ static pg_err life_begin(life *own, sim_node *self)
     PG_TRY(pg_scope_spawn(&own->mesh, "sim.mesh", mesh_run, own));
     self->host = own->host;
     self->storage = &own->storage;
+    self->device = &own->identity.device;
     self->dhts = &own->discovery.dhts;
     self->id = own->identity.device.peer_id;
     pg_endpoint at = pg_sim_machine_endpoint(self->machine);
@@ -149,9 +156,13 @@ void sim_nodes_make_of(sim_world *world, size_t first_up, const sim_world *like)
 {
     const uint64_t ttl_ms = like->ttl_ms;
     const bool has_dht = like->has_dht;
+    const uint64_t patience_s = like->patience_s;
+    const uint64_t audit_s = like->audit_s;
     memset(world, 0, sizeof(*world));
     world->ttl_ms = ttl_ms;
     world->has_dht = has_dht;
+    world->patience_s = patience_s;
+    world->audit_s = audit_s;
     for (size_t i = 0; i < NODES; i++) {
         sim_node *self = &world->nodes[i];
         self->world = world;

@@ -50,6 +50,7 @@ struct sim_node {
     pg_multiaddr addr;
     pg_host *host; // of the life that runs
     pg_storage *storage;
+    const pg_identity *device;
     bool is_restored; // its identity was made from the secret of another's person
     const pg_dht_pair *dhts;
     bool is_up;
@@ -66,9 +67,11 @@ struct sim_node {
 /** The world of one seed. */
 typedef struct sim_world {
     sim_node nodes[NODES];
-    uint64_t ttl_ms; // of leases; 0 = the default
-    bool is_long;    // hours go by: tasks may wait a minute to begin
-    bool has_dht;    // else nodes know only whom they are connected with
+    uint64_t ttl_ms;     // of leases; 0 = the default
+    bool is_long;        // hours go by: tasks may wait a minute to begin
+    bool has_dht;        // else nodes know only whom they are connected with
+    uint64_t patience_s; // with hosts that do not answer; 0 = the default
+    uint64_t audit_s;    // between two audits of an extent; 0 = the default
 } sim_world;
 
 /** Make the machines, and start the first `first_up` of them. */
@@ -77,7 +80,7 @@ void sim_nodes_make(sim_world *world, size_t first_up);
 /** The same, with leases of another length. */
 void sim_nodes_make_with(sim_world *world, size_t first_up, uint64_t ttl_ms);
 
-/** The same, with the settings of `like` (ttl_ms, has_dht). */
+/** The same, with the settings of `like` (ttl_ms, has_dht, patience_s, audit_s). */
 void sim_nodes_make_of(sim_world *world, size_t first_up, const sim_world *like);
 
 /** Stop all that run, in good order. */

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+// How one extent stands: its hosts are asked, their receipts lead to further ones, what audits found counts against claims.
+#include <string.h>
+
+#include "base/mem.h"
+#include "files/guard_priv.h"
+#include "files/limits.h"
+#include "runtime/offload.h"
+#include "runtime/time.h"
+
+void pg_guard_exam_deinit(guard_exam *exam)
+{
+    pg_descriptor_deinit(&exam->read);
+    pg_buf_deinit(&exam->block);
+}
+
+// ---- Asking
+
+/** Peers as bytes, each once as far as it is easy. */
+typedef struct peer_list {
+    pg_peer_id ids[PG_PLACE_RECEIPTS_MAX];
+    pg_bytes views[PG_PLACE_RECEIPTS_MAX];
+    size_t count;
+} peer_list;
+
+static void list_add(peer_list *list, const pg_peer_id *peer)
+{
+    if (list->count < PG_PLACE_RECEIPTS_MAX) {
+        list->ids[list->count] = *peer;
+        list->views[list->count] = pg_peer_id_bytes(&list->ids[list->count]);
+        list->count++;
+    }
+}
+
+/** What this node has in its own ledger. */
+static pg_err own_take(pg_guard *guard, guard_exam *exam, peer_list *list)
+{
+    pg_place_holding *holding = PG_NEW(pg_place_holding);
+    if (holding == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    pg_err err = pg_place_server_holding(guard->config.place, &exam->descriptor, holding);
+    if (err == PG_OK) {
+        exam->own = holding->slots;
+        for (size_t i = 0; i < holding->receipt_count; i++) {
+            const pg_lease_receipt *receipt = &holding->receipts[i];
+            list_add(list, &receipt->host);
+            if (exam->holders.count < PG_PLACE_RECEIPTS_MAX) { // until it answers itself
+                exam->holders.items[exam->holders.count++] = (pg_holder){
+                    .peer = receipt->host,
+                    .slots = receipt->slots,
+                    .expiry_s = receipt->expiry_s,
+                };
+            }
+        }
+    }
+    pg_mfree(holding);
+    return err;
+}
+
+static pg_err hosts_ask(pg_guard *guard, guard_exam *exam, const pg_peer_id *hints,
+                        size_t hint_count)
+{
+    pg_files *files = guard->config.files;
+    const pg_holders_question question = {
+        .host = files->config.host,
+        .files = files,
+        .descriptor = &exam->descriptor,
+        .enough = PG_PLACE_SLOTS_MAX + 1, // all are waited for
+    };
+    peer_list *list = PG_NEW(peer_list);
+    if (list == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    pg_err err = own_take(guard, exam, list);
+    for (size_t i = 0; i < hint_count; i++) {
+        list_add(list, &hints[i]);
+    }
+    if (err == PG_OK) {
+        err = pg_holders_ask(&exam->holders, &question, list->views, list->count);
+    }
+    pg_mfree(list);
+    return err;
+}
+
+// ---- The descriptor
+
+static pg_err job_read(void *arg)
+{
+    guard_exam *exam = arg;
+    pg_err err = pg_descriptor_decode(pg_buf_bytes(&exam->block), &exam->read);
+    exam->is_whole = err != PG_OK && err != PG_ERR_NOMEM; // no descriptor: it is kept whole
+    return err == PG_ERR_NOMEM ? err : PG_OK;
+}
+
+static pg_err block_get(pg_guard *guard, guard_exam *exam)
+{
+    pg_files *files = guard->config.files;
+    pg_peer_id peers[PG_PLACE_RECEIPTS_MAX];
+    size_t count = 0;
+    exam->block.max_len = PG_BITSWAP_BLOCK_BYTES_MAX;
+    if (pg_block_store_has(files->config.blocks, &exam->descriptor, NULL) &&
+        pg_block_store_get(files->config.blocks, &exam->descriptor, &exam->block) == PG_OK) {
+        return pg_offload(job_read, exam);
+    }
+    for (size_t i = 0; i < exam->holders.count; i++) {
+        if (exam->holders.items[i].has_answered) {
+            peers[count++] = exam->holders.items[i].peer;
+        }
+    }
+    if (count == 0) {
+        return pg_fail(PG_ERR_NOT_FOUND, "no host of this extent answers");
+    }
+    const pg_bitswap_sources sources = {peers, count};
+    PG_TRY(pg_bitswap_fetch_any(files->config.bitswap, &sources, &exam->descriptor,
+                                pg_after(PG_MS(PG_FETCH_BLOCK_MS)), &exam->block, NULL));
+    return pg_offload(job_read, exam);
+}
+
+// ---- Members
+
+static const pg_guard_standing *standing_of(const guard_exam *exam, const pg_peer_id *peer)
+{
+    for (size_t i = 0; i < exam->standing_count; i++) {
+        if (pg_peer_id_equal(&exam->standings[i].peer, peer)) {
+            return &exam->standings[i];
+        }
+    }
+    return NULL;
+}
+
+static pg_slot_set faulty_of(const guard_exam *exam, const pg_peer_id *peer)
+{
+    const pg_guard_standing *standing = standing_of(exam, peer);
+    return standing == NULL ? 0 : standing->faulty;
+}
+
+static void member_add(const pg_guard *guard, guard_exam *exam, const pg_holder *holder)
+{
+    pg_repair_member member = {
+        .peer = holder->peer,
+        .slots = holder->slots & ~faulty_of(exam, &holder->peer),
+        .standing = holder->has_answered ? PG_REPAIR_STANDING_LIVING : PG_REPAIR_STANDING_SILENT,
+    };
+    const guard_peer *peer = pg_guard_peer(guard, &holder->peer);
+    uint64_t patience_s = guard->config.rules.patience_s;
+    if (!holder->has_answered && peer != NULL) {
+        member.is_lost_if_urgent = pg_guard_peer_is_lost(peer, patience_s / 4);
+        if (pg_guard_peer_is_lost(peer, patience_s)) {
+            member.standing = PG_REPAIR_STANDING_LOST;
+        }
+    }
+    exam->members[exam->member_count++] = member;
+}
+
+static void members_make(const pg_guard *guard, guard_exam *exam)
+{
+    const pg_peer_id *self = pg_host_id(guard->config.files->config.host);
+    exam->member_count = 0;
+    for (size_t i = 0; i < exam->holders.count; i++) {
+        const pg_holder *holder = &exam->holders.items[i];
+        if (!pg_peer_id_equal(&holder->peer, self)) {
+            member_add(guard, exam, holder);
+        }
+    }
+    if (exam->own != 0) {
+        exam->members[exam->member_count++] = (pg_repair_member){
+            .peer = *self,
+            .slots = exam->own,
+            .standing = PG_REPAIR_STANDING_LIVING,
+        };
+    }
+}
+
+static void plan_make(const pg_guard *guard, guard_exam *exam)
+{
+    pg_multihash hash = pg_cid_multihash(&exam->descriptor);
+    members_make(guard, exam);
+    const pg_repair_case what = {
+        .extent_id = pg_multihash_bytes(&hash),
+        .slots = exam->is_whole ? 1 : pg_code_shards(exam->read.code),
+        .copies = exam->is_whole ? PG_GUARD_COPIES : 0,
+        .members = exam->members,
+        .count = exam->member_count,
+        .self = pg_host_id(guard->config.files->config.host),
+    };
+    exam->plan = pg_repair_plan_make(&what);
+}
+
+pg_err pg_guard_examine(pg_guard *guard, const pg_cid *descriptor, const pg_peer_id *hints,
+                        size_t hint_count, guard_exam *exam)
+{
+    exam->descriptor = *descriptor;
+    pg_holders_init(&exam->holders);
+    PG_TRY(hosts_ask(guard, exam, hints, hint_count));
+    PG_TRY(block_get(guard, exam));
+    PG_TRY(pg_guard_log_standings(guard->config.files->config.db, descriptor, exam->standings,
+                                  &exam->standing_count));
+    plan_make(guard, exam);
+    return PG_OK;
+}
+
+// ---- Telling
+
+static void network_of(const pg_guard *guard, const pg_peer_id *peer,
+                       uint8_t out_network[PG_NETWORK_BYTES])
+{
+    pg_peer_book *book = pg_host_book(guard->config.files->config.host);
+    const pg_book_peer *known = pg_peer_book_get(book, peer);
+    memset(out_network, 0, PG_NETWORK_BYTES);
+    if (known != NULL && known->addr_count > 0) {
+        pg_network_of(pg_multiaddr_bytes(&known->addrs[0].addr), out_network);
+    }
+}
+
+/** Count the networks of the living; those whose address is not known count as one. */
+static unsigned networks_count(const pg_guard *guard, const guard_exam *exam)
+{
+    uint8_t seen[PG_PLACE_RECEIPTS_MAX + 1][PG_NETWORK_BYTES];
+    unsigned count = 0;
+    for (size_t i = 0; i < exam->member_count; i++) {
+        const pg_repair_member *member = &exam->members[i];
+        bool is_known = false;
+        if (member->standing != PG_REPAIR_STANDING_LIVING || member->slots == 0) {
+            continue;
+        }
+        network_of(guard, &member->peer, seen[count]);
+        for (unsigned j = 0; j < count; j++) {
+            is_known |= memcmp(seen[j], seen[count], PG_NETWORK_BYTES) == 0;
+        }
+        count += is_known ? 0 : 1;
+    }
+    return count;
+}
+
+static double readable(const pg_guard *guard, const guard_exam *exam)
+{
+    pg_slot_set sets[PG_PLACE_RECEIPTS_MAX + 1];
+    double chances[PG_PLACE_RECEIPTS_MAX + 1];
+    pg_slot_set placed = 0;
+    size_t count = 0;
+    for (size_t i = 0; i < exam->member_count; i++) {
+        const pg_repair_member *member = &exam->members[i];
+        pg_slot_set slots =
+            member->slots & ~placed; // a second copy counts for little: leave it out
+        if (member->standing != PG_REPAIR_STANDING_LIVING || slots == 0) {
+            continue;
+        }
+        placed |= exam->is_whole ? 0 : slots;
+        sets[count] = slots;
+        chances[count++] = pg_guard_availability(guard, &member->peer);
+    }
+    if (count == 0) {
+        return 0.0;
+    }
+    if (exam->is_whole) { // all of them have to be away
+        return pg_repair_readable(sets, chances, count, (unsigned) count - 1);
+    }
+    unsigned missing = (unsigned) __builtin_popcount(exam->plan.at_risk);
+    unsigned parity = exam->read.code.parity;
+    return missing > parity ? 0.0 : pg_repair_readable(sets, chances, count, parity - missing);
+}
+
+static void member_report(const pg_guard *guard, const guard_exam *exam,
+                          const pg_repair_member *member, pg_guard_member *out)
+{
+    const guard_peer *peer = pg_guard_peer(guard, &member->peer);
+    const pg_guard_standing *standing = standing_of(exam, &member->peer);
+    *out = (pg_guard_member){
+        .peer = member->peer,
+        .slots = member->slots | (standing == NULL ? 0 : standing->faulty),
+        .faulty = standing == NULL ? 0 : standing->faulty,
+        .is_living = member->standing == PG_REPAIR_STANDING_LIVING,
+        .silent_s = peer == NULL ? 0 : peer->silent_s,
+        .proven_s = standing == NULL ? 0 : standing->proven_s,
+        .availability = pg_guard_availability(guard, &member->peer),
+    };
+}
+
+void pg_guard_exam_report(const pg_guard *guard, const guard_exam *exam,
+                          pg_guard_report *out_report)
+{
+    *out_report = (pg_guard_report){
+        .descriptor = exam->descriptor,
+        .is_whole = exam->is_whole,
+        .is_kept = exam->own != 0,
+        .is_urgent = exam->plan.is_urgent,
+        .slots = exam->is_whole ? PG_GUARD_COPIES : pg_code_shards(exam->read.code),
+        .needed = exam->is_whole ? 1 : exam->read.code.data,
+        .missing = exam->plan.at_risk,
+        .lost = exam->plan.lost,
+        .copies_lost = exam->plan.copies_lost,
+        .position = exam->plan.position,
+        .networks = networks_count(guard, exam),
+        .readable = readable(guard, exam),
+    };
+    for (size_t i = 0; i < exam->member_count; i++) {
+        if (exam->members[i].slots != 0 || faulty_of(exam, &exam->members[i].peer) != 0) {
+            member_report(guard, exam, &exam->members[i],
+                          &out_report->members[out_report->member_count++]);
+        }
+    }
+}
+
+pg_err pg_guard_explain(pg_guard *guard, const pg_cid *descriptor, const pg_peer_id *hints,
+                        size_t hint_count, pg_guard_report *out_report)
+{
+    guard_exam *exam = PG_NEW(guard_exam);
+    if (exam == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    pg_err err = pg_guard_examine(guard, descriptor, hints, hint_count, exam);
+    if (err == PG_OK) {
+        pg_guard_exam_report(guard, exam, out_report);
+    }
+    pg_guard_exam_deinit(exam);
+    pg_mfree(exam);
+    return err;
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// Leaving, and shrinking: slots go to other hosts one lease after the other, and are dropped here only with the other's promise in hand. Who
+// stops in the middle has lost nothing, and goes on by calling again.
+#include <string.h>
+
+#include "base/mem.h"
+#include "codec/frame.h"
+#include "files/guard_priv.h"
+
+/** A leave under way. */
+typedef struct leave {
+    pg_guard *guard;
+    pg_buf leases; // pg_place_lease[]
+    pg_err err;
+    pg_guard_leaving so_far;
+} leave;
+
+static void on_lease(const pg_place_lease *lease, void *user)
+{
+    leave *self = user;
+    if (self->err == PG_OK) {
+        self->err = pg_buf_append(&self->leases, pg_bytes_make(lease, sizeof(*lease)));
+    }
+}
+
+/** What this node gives up is placed as if it were lost: among those who have it it does not count. */
+static pg_err lease_place(pg_guard *guard, guard_placing *placing)
+{
+    guard_exam *exam = placing->exam;
+    PG_TRY(pg_guard_examine(guard, &placing->lease->descriptor, NULL, 0, exam));
+    if (exam->own == 0) {
+        return PG_ERR_NOT_FOUND; // dropped meanwhile
+    }
+    placing->slots = exam->own;
+    return pg_guard_place(guard, placing);
+}
+
+/** Drop here what others have promised. */
+static pg_err receipts_take(pg_guard *guard, const pg_place_lease *lease, pg_bytes receipts)
+{
+    while (receipts.len > 0) {
+        pg_bytes encoded;
+        pg_lease_receipt receipt;
+        size_t len = 0;
+        PG_TRY(pg_frame_decode(receipts, PG_PLACE_SIGNED_BYTES_MAX, &encoded, &len));
+        PG_TRY(pg_lease_receipt_decode(encoded, &receipt));
+        PG_TRY(pg_place_server_hand_over(guard->config.place, lease, receipt.slots & lease->slots,
+                                         encoded));
+        receipts = pg_bytes_slice(receipts, len, receipts.len);
+    }
+    return PG_OK;
+}
+
+static pg_err lease_move(leave *self, const pg_place_lease *lease)
+{
+    pg_guard *guard = self->guard;
+    pg_buf detail = {.ptr = NULL};
+    guard_exam *exam = PG_NEW(guard_exam);
+    if (exam == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    guard_placing placing = {.lease = lease, .exam = exam, .is_moving = true};
+    pg_err err = lease_place(guard, &placing);
+    if (err == PG_OK) {
+        err = receipts_take(guard, lease, pg_buf_bytes(&placing.receipts));
+    }
+    self->so_far.bytes += placing.bytes;
+    if (err == PG_OK) {
+        pg_ignore(pg_buf_printf(&detail, "%d of %d slots, %llu bytes pushed",
+                                __builtin_popcount(placing.moved),
+                                __builtin_popcount(placing.slots),
+                                (unsigned long long) placing.bytes),
+                  "then without it");
+        pg_guard_note(guard, &lease->descriptor, "handed over", &detail);
+        err = placing.moved == placing.slots ? PG_OK
+                                             : pg_fail(PG_ERR_UNREACHABLE, "some slots stay here");
+    }
+    pg_buf_deinit(&placing.receipts);
+    pg_guard_exam_deinit(exam);
+    pg_mfree(exam);
+    return err;
+}
+
+static void lease_try(leave *self, const pg_place_lease *lease)
+{
+    pg_err err = lease_move(self, lease);
+    if (err == PG_ERR_CANCELLED) {
+        self->err = err;
+    } else if (err == PG_OK || err == PG_ERR_NOT_FOUND) {
+        self->so_far.moved++;
+    } else {
+        pg_buf detail = {.ptr = NULL};
+        self->so_far.failed++;
+        pg_ignore(pg_buf_printf(&detail, "%s", pg_error_detail(err)), "then without it");
+        pg_guard_note(self->guard, &lease->descriptor, "stays", &detail);
+    }
+}
+
+static uint64_t kept_bytes(const pg_guard *guard)
+{
+    return pg_place_server_get_stats(guard->config.place).lease_bytes;
+}
+
+static pg_err leave_run(leave *self, uint64_t keep_bytes,
+                        void (*progress)(const pg_guard_leaving *so_far, void *user), void *user)
+{
+    PG_TRY(pg_place_server_leases(self->guard->config.place, on_lease, self));
+    PG_TRY(self->err);
+    self->so_far.leases = self->leases.len / sizeof(pg_place_lease);
+    for (size_t at = 0; at + sizeof(pg_place_lease) <= self->leases.len && self->err == PG_OK &&
+                        kept_bytes(self->guard) > keep_bytes;
+         at += sizeof(pg_place_lease)) {
+        pg_place_lease lease;
+        memcpy(&lease, self->leases.ptr + at, sizeof(lease));
+        lease_try(self, &lease);
+        if (progress != NULL) {
+            progress(&self->so_far, user);
+        }
+    }
+    return self->err;
+}
+
+pg_err pg_guard_leave(pg_guard *guard, uint64_t keep_bytes,
+                      void (*progress)(const pg_guard_leaving *so_far, void *user), void *user,
+                      pg_guard_leaving *out_leaving)
+{
+    leave self = {.guard = guard};
+    if (guard->is_leaving) {
+        return pg_fail(PG_ERR_BUSY, "this node is handing over already");
+    }
+    guard->is_leaving = true;
+    pg_err err = leave_run(&self, keep_bytes, progress, user);
+    guard->is_leaving = false;
+    pg_buf_deinit(&self.leases);
+    if (err == PG_OK) {
+        *out_leaving = self.so_far;
+    }
+    return err;
+}

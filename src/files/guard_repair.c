@@ -1,0 +1,621 @@
+// SPDX-License-Identifier: Apache-2.0
+// Repairs: extents wait for their leader's turn in a queue, the urgent ones first; then they are looked at again, since another may have been
+// quicker, and what is lost is rebuilt from k shards, verified, and pushed to new hosts under the grant that the extent has.
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "codec/frame.h"
+#include "exchange/place_client.h"
+#include "files/guard_priv.h"
+#include "files/limits.h"
+#include "files/rebuild.h"
+#include "runtime/random.h"
+#include "runtime/time.h"
+
+// ---- The queue
+
+static pg_bytes job_key(const pg_place_lease *lease)
+{
+    return pg_bytes_make(&lease->id, sizeof(lease->id));
+}
+
+static void settled_add(pg_guard *guard, const pg_place_lease *lease)
+{
+    pg_time *until = pg_map_get(&guard->settled, job_key(lease));
+    if (until == NULL && pg_map_count(&guard->settled) < PG_GUARD_QUEUE_MAX) {
+        until = PG_NEW(pg_time);
+        if (until != NULL && pg_map_add(&guard->settled, job_key(lease), until) != PG_OK) {
+            pg_mfree(until);
+            until = NULL;
+        }
+    }
+    if (until != NULL) {
+        *until = pg_after(PG_SECONDS(guard->config.rules.patience_s / 4));
+    }
+}
+
+static void job_drop(pg_guard *guard, const pg_place_lease *lease)
+{
+    guard_job *job = pg_map_take(&guard->jobs, job_key(lease));
+    pg_mfree(job);
+}
+
+/** Put an extent into the queue. Who comes later in the order of leaders waits for those before him. */
+static void job_put(pg_guard *guard, const pg_place_lease *lease, const pg_repair_plan *plan)
+{
+    guard_job *job = pg_map_get(&guard->jobs, job_key(lease));
+    if (job != NULL) {
+        job->is_urgent |= plan->is_urgent;
+        return;
+    }
+    if (pg_map_count(&guard->jobs) >= PG_GUARD_QUEUE_MAX || (job = PG_NEW(guard_job)) == NULL) {
+        return; // the next round finds it again
+    }
+    int64_t turn_ns = PG_SECONDS(pg_guard_round_s(guard)) / (plan->is_urgent ? 2 : 1);
+    int64_t jitter_ns = (int64_t) pg_random_below((uint64_t) turn_ns / 4);
+    *job = (guard_job){.lease = *lease, .is_urgent = plan->is_urgent};
+    job->due = pg_after(plan->position * turn_ns + (plan->position == 0 ? 0 : jitter_ns));
+    if (pg_map_add(&guard->jobs, job_key(lease), job) != PG_OK) {
+        pg_mfree(job);
+        return;
+    }
+    pg_waitq_wake_all(&guard->queued);
+}
+
+pg_err pg_guard_suspect(pg_guard *guard, const pg_place_lease *lease)
+{
+    guard_exam *exam = PG_NEW(guard_exam);
+    if (exam == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    pg_err err = pg_guard_examine(guard, &lease->descriptor, NULL, 0, exam);
+    if (err == PG_OK && pg_repair_plan_has_loss(&exam->plan) && exam->own != 0) {
+        job_put(guard, lease, &exam->plan);
+    } else if (err == PG_OK && exam->plan.at_risk == 0) {
+        settled_add(guard, lease);
+    }
+    pg_guard_exam_deinit(exam);
+    pg_mfree(exam);
+    return err;
+}
+
+/** Return the job to be done next: urgent ones before others, then by their turn; *out_next is when the first turn comes. */
+static guard_job *job_next(pg_guard *guard, pg_time *out_next)
+{
+    pg_map_cursor cursor = {.begun = false};
+    guard_job *best = NULL;
+    *out_next = PG_FOREVER;
+    while (pg_map_next(&guard->jobs, &cursor)) {
+        guard_job *job = cursor.value;
+        *out_next = pg_earlier(*out_next, job->due);
+        bool is_better = best == NULL || (job->is_urgent && !best->is_urgent) ||
+                         (job->is_urgent == best->is_urgent && job->due < best->due);
+        best = job->due <= pg_now() && is_better ? job : best;
+    }
+    return best;
+}
+
+// ---- What may move
+
+/** Wait for bandwidth. */
+static pg_err pace(pg_guard *guard, uint64_t bytes)
+{
+    uint64_t bandwidth = guard->config.rules.bandwidth;
+    if (bandwidth == 0) {
+        return PG_OK;
+    }
+    pg_time from = guard->pace_at > pg_now() ? guard->pace_at : pg_now();
+    guard->pace_at = from + (int64_t) ((double) bytes / (double) bandwidth * 1e9);
+    return pg_sleep_until(from);
+}
+
+// ---- One placing
+
+/** A host that gets something. */
+typedef struct target {
+    pg_peer_id peer;
+    pg_place_session *session;
+    pg_slot_set slots;
+    pg_err err;
+} target;
+
+/** A placing under way. */
+typedef struct work {
+    pg_guard *guard;
+    guard_placing *placing;
+    pg_buf encoded; // the grant
+    pg_lease_grant grant;
+    pg_buf root;
+    pg_buf receipts; // framed, of those who hold it
+    size_t target_count;
+    target targets[PG_PLACE_SLOTS_MAX];
+} work;
+
+/** Find the newest grant: the owner may have dropped it, or prolonged it. */
+static pg_err grant_find(work *self)
+{
+    pg_guard *guard = self->guard;
+    const pg_place_lease *lease = self->placing->lease;
+    pg_buf newest PG_CLEANUP(pg_buf_deinit) = {.max_len = PG_PLACE_SIGNED_BYTES_MAX};
+    pg_lease_grant grant;
+    pg_err err = pg_place_server_grant(guard->config.place, lease, &self->encoded);
+    if (err == PG_OK) {
+        err = pg_lease_grant_decode(pg_buf_bytes(&self->encoded), &self->grant);
+    }
+    bool has_own = err == PG_OK;
+    if (err != PG_OK && err != PG_ERR_NOT_FOUND) {
+        return err;
+    }
+    if (pg_files_newest_grant(guard->config.files, lease->lease_key, &newest) == PG_OK &&
+        pg_lease_grant_decode(pg_buf_bytes(&newest), &grant) == PG_OK &&
+        memcmp(grant.lease_key, lease->lease_key, sizeof(grant.lease_key)) == 0 &&
+        pg_cid_equal(&grant.descriptor, &lease->descriptor) &&
+        (!has_own || grant.sequence > self->grant.sequence)) {
+        self->grant = grant;
+        pg_buf_deinit(&self->encoded);
+        self->encoded = newest;
+        newest = (pg_buf){.ptr = NULL};
+        has_own = true;
+    }
+    if (!has_own) {
+        return pg_fail(PG_ERR_NOT_FOUND, "its grant is not known here, nor to the DHTs");
+    }
+    if (self->grant.expiry_s == 0) {
+        return pg_fail(PG_ERR_CHANGED, "its owner has dropped it");
+    }
+    return self->grant.expiry_s < pg_guard_now_s() + PG_GUARD_EXPIRY_S
+               ? pg_fail(PG_ERR_CHANGED, "its lease ends")
+               : PG_OK;
+}
+
+static pg_err root_find(work *self)
+{
+    const guard_exam *exam = self->placing->exam;
+    const pg_files *files = self->guard->config.files;
+    pg_peer_id peers[PG_PLACE_RECEIPTS_MAX + 1];
+    size_t count = 0;
+    self->root.max_len = PG_ROOT_BYTES_MAX;
+    if (self->grant.root.len == 0 ||
+        (pg_block_store_has(files->config.blocks, &self->grant.root, NULL) &&
+         pg_block_store_get(files->config.blocks, &self->grant.root, &self->root) == PG_OK)) {
+        return PG_OK;
+    }
+    for (size_t i = 0; i < exam->member_count; i++) {
+        if (exam->members[i].standing == PG_REPAIR_STANDING_LIVING) {
+            peers[count++] = exam->members[i].peer;
+        }
+    }
+    const pg_bitswap_sources sources = {peers, count};
+    return pg_bitswap_fetch_any(files->config.bitswap, &sources, &self->grant.root,
+                                pg_after(PG_MS(PG_FETCH_BLOCK_MS)), &self->root, NULL);
+}
+
+static void target_open(work *self, const pg_peer_id *peer)
+{
+    const pg_guard *guard = self->guard;
+    target *made = &self->targets[self->target_count];
+    if (!pg_health_allows(guard->config.files->config.health, peer)) {
+        return; // it lost what it had before
+    }
+    *made = (target){.peer = *peer};
+    if (pg_place_open(guard->config.files->config.host, peer, self->grant.lease_key, 0,
+                      pg_after(PG_MS(PG_UPLOAD_OPEN_MS)), &made->session) == PG_OK) {
+        self->target_count++;
+    }
+}
+
+/** Open sessions with hosts that have nothing of the extent, in the order in which it prefers them. */
+static pg_err strangers_open(work *self, size_t wanted)
+{
+    const guard_exam *exam = self->placing->exam;
+    pg_files *files = self->guard->config.files;
+    pg_peer_id exclude[PG_PLACE_RECEIPTS_MAX + 1];
+    pg_host_candidate *candidates = pg_calloc(PG_FILES_CANDIDATES_MAX, sizeof(*candidates));
+    size_t connected = 0;
+    pg_multihash hash = pg_cid_multihash(&exam->descriptor);
+    if (candidates == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    for (size_t i = 0; i < exam->member_count; i++) {
+        exclude[i] = exam->members[i].peer;
+    }
+    size_t count = pg_files_candidates(files, exclude, exam->member_count, candidates, &connected);
+    pg_host_set_order(candidates, connected, pg_multihash_bytes(&hash), files->config.health);
+    pg_host_set_order(candidates + connected, count - connected, pg_multihash_bytes(&hash),
+                      files->config.health);
+    for (size_t i = 0; i < count && self->target_count < wanted && !pg_fiber_is_cancelled(); i++) {
+        target_open(self, &candidates[i].peer);
+    }
+    pg_mfree(candidates);
+    return pg_fiber_is_cancelled() ? PG_ERR_CANCELLED : PG_OK;
+}
+
+/** Where there is no other, a host that has other slots of it takes them: better than that they are missing. */
+static void members_open(work *self)
+{
+    const guard_exam *exam = self->placing->exam;
+    const pg_peer_id *self_id = pg_host_id(self->guard->config.files->config.host);
+    for (size_t i = 0; i < exam->member_count && self->target_count == 0; i++) {
+        const pg_repair_member *member = &exam->members[i];
+        if (member->standing == PG_REPAIR_STANDING_LIVING && member->slots != 0 &&
+            !pg_peer_id_equal(&member->peer, self_id)) {
+            target_open(self, &member->peer);
+        }
+    }
+}
+
+static pg_err targets_find(work *self)
+{
+    const guard_placing *placing = self->placing;
+    bool is_whole = placing->exam->is_whole;
+    size_t wanted = is_whole ? pg_min_size(placing->is_moving ? 1 : placing->exam->plan.copies_lost,
+                                           PG_PLACE_SLOTS_MAX)
+                             : (size_t) __builtin_popcount(placing->slots);
+    PG_TRY(strangers_open(self, wanted));
+    if (self->target_count == 0 && !is_whole) {
+        members_open(self);
+    }
+    if (self->target_count == 0) {
+        return pg_fail(PG_ERR_UNREACHABLE, "no host that could be asked takes it");
+    }
+    size_t at = 0;
+    for (unsigned slot = 0; slot < PG_PLACE_SLOTS_MAX && !is_whole; slot++) {
+        if ((placing->slots >> slot & 1) != 0) {
+            self->targets[at].slots |= (pg_slot_set) 1 << slot;
+            at = (at + 1) % self->target_count;
+        }
+    }
+    for (size_t i = 0; i < self->target_count && is_whole; i++) {
+        self->targets[i].slots = 1;
+    }
+    return PG_OK;
+}
+
+// ---- Shards
+
+static target *target_of(work *self, unsigned slot)
+{
+    for (size_t i = 0; i < self->target_count; i++) {
+        if ((self->targets[i].slots >> slot & 1) != 0) {
+            return &self->targets[i];
+        }
+    }
+    return NULL;
+}
+
+static void push(work *self, target *to, const pg_cid *cid, pg_bytes bytes)
+{
+    if (to->err == PG_OK) {
+        to->err = pg_place_push(to->session, cid, bytes, pg_after(PG_MS(PG_UPLOAD_PUSH_MS)));
+        self->placing->bytes += to->err == PG_OK ? bytes.len : 0;
+    }
+}
+
+static pg_err on_shard(unsigned slot, const pg_cid *cid, pg_bytes shard, void *user)
+{
+    work *self = user;
+    target *to = target_of(self, slot);
+    const guard_placing *placing = self->placing;
+    unsigned lowest = (unsigned) __builtin_ctz(placing->slots);
+    uint64_t moved = shard.len;
+    if (slot == lowest &&
+        !placing->is_moving) { // what was fetched for this segment counts with its first
+        moved += (uint64_t) shard.len * placing->exam->read.code.data;
+    }
+    PG_TRY(pace(self->guard, moved));
+    if (to != NULL) {
+        push(self, to, cid, shard);
+    }
+    for (size_t i = 0; i < self->target_count; i++) {
+        if (self->targets[i].err == PG_OK) {
+            return PG_OK;
+        }
+    }
+    return pg_fail(PG_ERR_UNREACHABLE, "every host that took it was lost: %s",
+                   pg_error_detail(self->targets[0].err));
+}
+
+static pg_err shards_push(work *self)
+{
+    const guard_placing *placing = self->placing;
+    const guard_exam *exam = placing->exam;
+    pg_catalogue_holder holders[PG_PLACE_RECEIPTS_MAX];
+    size_t count = 0;
+    if (exam->is_whole) {
+        return PG_OK; // the block goes as the descriptor does
+    }
+    for (size_t i = 0; i < exam->member_count && count < PG_PLACE_RECEIPTS_MAX; i++) {
+        const pg_repair_member *member = &exam->members[i];
+        if (member->standing == PG_REPAIR_STANDING_LIVING && member->slots != 0) {
+            holders[count++] = (pg_catalogue_holder){.peer = member->peer, .slots = member->slots};
+        }
+    }
+    const pg_rebuild rebuild = {
+        .bitswap = self->guard->config.files->config.bitswap,
+        .blocks = self->guard->config.files->config.blocks,
+        .descriptor = &exam->read,
+        .holders = holders,
+        .holder_count = count,
+        .give = on_shard,
+        .user = self,
+    };
+    return pg_rebuild_slots(&rebuild, placing->slots);
+}
+
+// ---- Promises
+
+/** Collect receipts that a commit may carry: of this grant or before it, not of the host that is asked, nor of one whose slots are placed anew. */
+static size_t receipts_collect(const work *self, const pg_peer_id *to,
+                               pg_bytes out[PG_PLACE_COMMIT_RECEIPTS_MAX])
+{
+    const guard_exam *exam = self->placing->exam;
+    pg_bytes rest = pg_buf_bytes(&self->receipts);
+    size_t count = 0;
+    while (rest.len > 0 && count < PG_PLACE_COMMIT_RECEIPTS_MAX) {
+        pg_bytes encoded;
+        pg_lease_receipt receipt;
+        size_t len = 0;
+        if (pg_frame_decode(rest, PG_PLACE_SIGNED_BYTES_MAX, &encoded, &len) != PG_OK) {
+            break;
+        }
+        rest = pg_bytes_slice(rest, len, rest.len);
+        if (pg_lease_receipt_decode(encoded, &receipt) != PG_OK ||
+            receipt.sequence > self->grant.sequence || pg_peer_id_equal(&receipt.host, to)) {
+            continue;
+        }
+        for (size_t i = 0; i < exam->member_count; i++) {
+            if (pg_peer_id_equal(&exam->members[i].peer, &receipt.host) &&
+                exam->members[i].standing != PG_REPAIR_STANDING_LOST) {
+                out[count++] = encoded;
+                break;
+            }
+        }
+    }
+    return count;
+}
+
+static pg_err target_commit(work *self, target *to, pg_buf *out_receipt)
+{
+    pg_bytes receipts[PG_PLACE_COMMIT_RECEIPTS_MAX];
+    pg_lease_receipt receipt;
+    uint64_t known = 0;
+    push(self, to, &self->placing->exam->descriptor, pg_buf_bytes(&self->placing->exam->block));
+    if (self->grant.root.len > 0) {
+        push(self, to, &self->grant.root, pg_buf_bytes(&self->root));
+    }
+    PG_TRY(to->err);
+    const pg_place_commit commit = {
+        .grant = pg_buf_bytes(&self->encoded),
+        .slots = to->slots,
+        .receipts = receipts,
+        .receipt_count = receipts_collect(self, &to->peer, receipts),
+    };
+    return pg_place_commit_send(to->session, &commit, pg_after(PG_MS(PG_UPLOAD_COMMIT_MS)),
+                                &receipt, out_receipt, &known);
+}
+
+/** Let another host of the extent keep a receipt; where it does not, it hears of it when it asks. */
+static void member_tell(const work *self, const pg_repair_member *member, pg_bytes receipt)
+{
+    pg_place_session *session = NULL;
+    pg_lease_receipt answer;
+    uint64_t known = 0;
+    const pg_place_commit commit = {
+        .grant = pg_buf_bytes(&self->encoded),
+        .receipts = &receipt,
+        .receipt_count = 1,
+    };
+    pg_err err =
+        pg_place_open(self->guard->config.files->config.host, &member->peer, self->grant.lease_key,
+                      0, pg_after(PG_MS(PG_UPLOAD_OPEN_MS)), &session);
+    if (err == PG_OK) {
+        err = pg_place_commit_send(session, &commit, pg_after(PG_MS(PG_UPLOAD_COMMIT_MS)), &answer,
+                                   NULL, &known);
+    }
+    pg_place_session_free(&session);
+    if (err != PG_OK) {
+        pg_log(PG_LOG_LEVEL_DEBUG, "guard.untold", PG_LOG_STR("error", pg_err_name(err)));
+    }
+}
+
+static pg_err receipt_spread(const work *self, const target *from, pg_bytes receipt)
+{
+    const guard_exam *exam = self->placing->exam;
+    const pg_peer_id *ourselves = pg_host_id(self->guard->config.files->config.host);
+    pg_err err = pg_place_server_note(self->guard->config.place, self->placing->lease, receipt);
+    for (size_t i = 0; i < exam->member_count && !pg_fiber_is_cancelled(); i++) {
+        const pg_repair_member *member = &exam->members[i];
+        if (member->standing == PG_REPAIR_STANDING_LIVING && member->slots != 0 &&
+            !pg_peer_id_equal(&member->peer, ourselves) &&
+            !pg_peer_id_equal(&member->peer, &from->peer)) {
+            member_tell(self, member, receipt);
+        }
+    }
+    return err == PG_ERR_NOT_FOUND ? PG_OK : err;
+}
+
+static pg_err promises_get(work *self)
+{
+    guard_placing *placing = self->placing;
+    pg_err last = PG_OK;
+    for (size_t i = 0; i < self->target_count; i++) {
+        target *to = &self->targets[i];
+        pg_buf receipt = {.ptr = NULL};
+        pg_err err = target_commit(self, to, &receipt);
+        if (err == PG_OK) {
+            placing->moved |= to->slots;
+            placing->taken += __builtin_popcount(to->slots);
+            err = pg_frame_append(&placing->receipts, pg_buf_bytes(&receipt));
+        }
+        if (err == PG_OK) {
+            err = receipt_spread(self, to, pg_buf_bytes(&receipt));
+        }
+        pg_buf_deinit(&receipt);
+        last = err != PG_OK ? err : last;
+    }
+    return placing->moved != 0 ? PG_OK : last;
+}
+
+static pg_err work_run(work *self)
+{
+    const guard_placing *placing = self->placing;
+    PG_TRY(grant_find(self));
+    PG_TRY(root_find(self));
+    PG_TRY(targets_find(self));
+    pg_place_server *place = self->guard->config.place;
+    pg_buf own PG_CLEANUP(pg_buf_deinit) = {.ptr = NULL};
+    PG_TRY(pg_place_server_receipts(place, &placing->lease->descriptor, &self->receipts));
+    if (!placing->is_moving) {
+        PG_TRY(pg_place_server_receipt(place, placing->lease, &own));
+        PG_TRY(pg_frame_append(&self->receipts, pg_buf_bytes(&own)));
+    }
+    PG_TRY(shards_push(self));
+    return promises_get(self);
+}
+
+pg_err pg_guard_place(pg_guard *guard, guard_placing *placing)
+{
+    work *self = PG_NEW(work);
+    if (self == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    self->guard = guard;
+    self->placing = placing;
+    pg_err err = work_run(self);
+    pg_fiber_shield(true);
+    for (size_t i = 0; i < self->target_count; i++) {
+        pg_place_session_free(&self->targets[i].session);
+    }
+    pg_fiber_shield(false);
+    pg_buf_deinit(&self->encoded);
+    pg_buf_deinit(&self->root);
+    pg_buf_deinit(&self->receipts);
+    pg_mfree(self);
+    return err;
+}
+
+// ---- One repair
+
+static void repair_note(pg_guard *guard, const guard_placing *placing, pg_err err)
+{
+    const guard_exam *exam = placing->exam;
+    const char *what = err == PG_OK ? "repaired" : err == PG_ERR_CHANGED ? "left" : "failed";
+    int wanted = exam->is_whole ? (int) exam->plan.copies_lost : __builtin_popcount(placing->slots);
+    pg_buf detail = {.ptr = NULL};
+    pg_err made = err == PG_OK
+                      ? pg_buf_printf(&detail, "%s%d of %d lost %s, %llu bytes pushed, position %u",
+                                      exam->plan.is_urgent ? "urgent: " : "", placing->taken,
+                                      wanted, exam->is_whole ? "copies" : "slots",
+                                      (unsigned long long) placing->bytes, exam->plan.position)
+                      : pg_buf_printf(&detail, "%d lost: %s", wanted, pg_error_detail(err));
+    pg_ignore(made, "then without it");
+    guard->totals.repairs_total += err == PG_OK ? 1 : 0;
+    guard->totals.repairs_failed_total += err != PG_OK && err != PG_ERR_CHANGED ? 1 : 0;
+    guard->totals.repaired_slots_total += (uint64_t) placing->taken;
+    guard->totals.repaired_bytes_total += placing->bytes;
+    pg_guard_note(guard, &exam->descriptor, what, &detail);
+}
+
+static pg_err repair(pg_guard *guard, const pg_place_lease *lease, guard_exam *exam)
+{
+    guard_placing placing = {.lease = lease, .exam = exam, .slots = exam->plan.lost};
+    pg_err err = pg_guard_place(guard, &placing);
+    if (err != PG_ERR_CANCELLED) {
+        repair_note(guard, &placing, err);
+    }
+    pg_buf_deinit(&placing.receipts);
+    return err;
+}
+
+/** Look again, since another may have been quicker; then repair. */
+static pg_err job_do(pg_guard *guard, const pg_place_lease *lease)
+{
+    guard_exam *exam = PG_NEW(guard_exam);
+    if (exam == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    pg_err err = pg_guard_examine(guard, &lease->descriptor, NULL, 0, exam);
+    if (err == PG_OK && pg_repair_plan_has_loss(&exam->plan) && exam->own != 0) {
+        err = repair(guard, lease, exam);
+    } else if (err == PG_OK && exam->plan.at_risk == 0) {
+        settled_add(guard, lease);
+    }
+    pg_guard_exam_deinit(exam);
+    pg_mfree(exam);
+    return err;
+}
+
+pg_err pg_guard_repair_run(void *arg)
+{
+    pg_guard *guard = arg;
+    for (;;) {
+        pg_time next = PG_FOREVER;
+        const guard_job *job = job_next(guard, &next);
+        if (job == NULL || !guard->config.rules.repairs || guard->is_leaving) {
+            pg_time until = job == NULL ? next : pg_after(PG_MINUTES(1));
+            pg_err err = pg_waitq_wait(&guard->queued, until);
+            PG_TRY(err == PG_ERR_TIMEOUT ? PG_OK : err);
+            continue;
+        }
+        pg_place_lease lease = job->lease;
+        pg_err err = job_do(guard, &lease);
+        job_drop(guard, &lease);
+        PG_TRY(err == PG_ERR_CANCELLED ? err : PG_OK);
+        PG_TRY(pg_fiber_yield());
+    }
+}
+
+// ---- By hand
+
+/** A lease being looked for. */
+typedef struct finding {
+    const pg_cid *descriptor;
+    pg_place_lease lease;
+    bool is_found;
+} finding;
+
+static void on_lease(const pg_place_lease *lease, void *user)
+{
+    finding *self = user;
+    if (pg_cid_equal(&lease->descriptor, self->descriptor) &&
+        (!self->is_found || lease->expiry_s > self->lease.expiry_s)) {
+        self->lease = *lease;
+        self->is_found = true;
+    }
+}
+
+pg_err pg_guard_lease(pg_guard *guard, const pg_cid *descriptor, pg_place_lease *out_lease)
+{
+    finding self = {.descriptor = descriptor};
+    PG_TRY(pg_place_server_leases(guard->config.place, on_lease, &self));
+    if (!self.is_found) {
+        return pg_fail(PG_ERR_NOT_FOUND, "this node keeps nothing of this extent");
+    }
+    *out_lease = self.lease;
+    return PG_OK;
+}
+
+pg_err pg_guard_repair(pg_guard *guard, const pg_cid *descriptor, bool is_dry,
+                       pg_guard_report *out_report)
+{
+    pg_place_lease lease;
+    PG_TRY(pg_guard_lease(guard, descriptor, &lease));
+    guard_exam *exam = PG_NEW(guard_exam);
+    if (exam == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    pg_err err = pg_guard_examine(guard, descriptor, NULL, 0, exam);
+    bool is_done = false;
+    if (err == PG_OK && pg_repair_plan_has_loss(&exam->plan) && !is_dry) {
+        err = repair(guard, &lease, exam);
+        is_done = err == PG_OK;
+    }
+    if (err == PG_OK) {
+        pg_guard_exam_report(guard, exam, out_report);
+        out_report->is_repaired = is_done;
+    }
+    pg_guard_exam_deinit(exam);
+    pg_mfree(exam);
+    return err;
+}
