@@ -5,7 +5,7 @@ SECONDS ?= 60
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-asan test-tsan bench nightly nightly-dht fuzz coverage lint lint-quick analyze format install deb test-deb clean
+.PHONY: help run build test test-asan test-tsan bench nightly nightly-dht fuzz coverage lint lint-quick analyze format install dist deb test-deb reproducible clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -76,6 +76,10 @@ install: build ## install into PREFIX (/usr/local), below DESTDIR
 	@meson configure build -Dprefix=$(PREFIX)
 	@meson install -C build
 
+dist: ## the release in dist/: source archive, what it consists of (SPDX), checksums
+	@scripts/setup build
+	@scripts/dist
+
 deb: ## a Debian package in dist/, judged by lintian
 	@scripts/setup deb
 	@scripts/deb
@@ -83,6 +87,10 @@ deb: ## a Debian package in dist/, judged by lintian
 test-deb: ## install, use, upgrade, remove and purge that package in a fresh Debian in a folder (as root)
 	@scripts/setup deb
 	@scripts/test_deb
+
+reproducible: ## make package and release twice, in two folders, and compare every byte (DEPS=1: the private libraries too)
+	@scripts/setup deb
+	@DEPS=$(DEPS) scripts/reproducible
 
 clean: ## remove the build directories; the private libraries in .deps stay
 	rm -rf build build-asan build-tsan build-coverage build-lint build-fuzz build-analyze build-deb

@@ -32,7 +32,8 @@ tree_files() {
     if tree_is_clone; then
         git ls-files -z --cached --others --exclude-standard
     else
-        find . -mindepth 1 \( -name 'build*' -o -name .deps -o -name .cache -o -name dist \) -prune -o \( -type f -o -type l \) -printf '%P\0'
+        find . \( -path './build*' -o -path ./.deps -o -path ./.cache -o -path ./dist -o -name __pycache__ \) -prune \
+            -o \( -type f -o -type l \) -printf '%P\0'
     fi | while IFS= read -r -d '' file; do
         if [ -e "$file" ] || [ -L "$file" ]; then printf '%s\0' "$file"; fi
     done | LC_ALL=C sort -z
