@@ -9,6 +9,8 @@
 #include "cli/answer.h"
 #include "cli/client.h"
 #include "cli/passphrase.h"
+#include "codec/cid.h"
+#include "files/catalogue.h"
 #include "files/local.h"
 #include "node/backup.h"
 #include "node/data.h"
@@ -30,7 +32,41 @@ typedef struct drill {
     pg_block_check blocks;
     bool is_compared;
     uint64_t live_files;
+    uint64_t live_common; // files of the backup that the running node has too
+    json_object *live;    // its list of them; NULL: none runs
 } drill;
+
+static bool is_listed(json_object *list, const char *root)
+{
+    for (size_t i = 0; i < pg_answer_count(list); i++) {
+        if (strcmp(pg_answer_text(json_object_array_get_idx(list, i), "root"), root) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Which files of the backup the running node has too.
+static pg_err files_compare(drill *self, pg_db *db)
+{
+    int64_t *ids = NULL;
+    size_t count = 0;
+    pg_file_entry *entry = PG_NEW(pg_file_entry);
+    pg_err err =
+        entry == NULL ? PG_ERR_NOMEM : pg_catalogue_files(db, PG_CATALOGUE_LISTED, &ids, &count);
+    for (size_t i = 0; i < count && err == PG_OK; i++) {
+        char root[PG_CID_TEXT_BYTES];
+        err = pg_catalogue_row(db, ids[i], entry);
+        if (err == PG_OK) {
+            pg_cid_format(&entry->link.root, root);
+            self->live_common += is_listed(self->live, root) ? 1 : 0;
+            pg_file_entry_deinit(entry);
+        }
+    }
+    pg_mfree(ids);
+    pg_mfree(entry);
+    return err;
+}
 
 static pg_err storage_prove(drill *self, pg_storage *storage)
 {
@@ -45,6 +81,7 @@ static pg_err storage_prove(drill *self, pg_storage *storage)
     }
     if (self->has_database) {
         PG_TRY(pg_files_open_local(storage->db, storage->blocks, SAMPLE_FILES, &self->local));
+        PG_TRY(self->is_compared ? files_compare(self, storage->db) : PG_OK);
     }
     if (self->local.damaged > 0 || self->blocks.damaged > 0) {
         return pg_fail(PG_ERR_CORRUPT,
@@ -104,22 +141,28 @@ static pg_err scratch_remove(void *arg)
     return err == PG_ERR_NOT_FOUND ? PG_OK : err;
 }
 
-// With the node it was made of, if that one runs.
-static pg_err compare(drill *self, const pg_invocation *invocation)
+// What the node it was made of has, if that one runs.
+static pg_err live_ask(drill *self, const pg_invocation *invocation)
 {
     json_object *node = NULL;
-    json_object *stat = NULL;
+    json_object *answer = NULL;
     pg_err err = pg_client_ask(invocation, "GET", "/api/v1/node", NULL, &node);
     if (err != PG_OK) {
         return err == PG_ERR_NO_NODE ? PG_OK : err;
     }
     pg_str peer = pg_str_make(pg_answer_text(node, "peer_id"));
     if (pg_str_equal(peer, self->backup.head.device)) {
-        err = pg_client_ask(invocation, "GET", "/api/v1/stat", NULL, &stat);
-        self->is_compared = err == PG_OK;
-        self->live_files = pg_answer_u64(pg_answer_object(stat, "files"), "files");
-        json_object_put(stat);
+        err = pg_client_ask(invocation, "GET", "/api/v1/files", NULL, &answer);
     }
+    if (err == PG_OK && answer != NULL) {
+        self->is_compared = true;
+        self->live = json_object_get(pg_answer_object(answer, "files"));
+        self->live_files = pg_answer_count(self->live);
+        for (size_t i = 0; i < self->live_files; i++) { // the roots are enough
+            pg_answer_wipe(json_object_array_get_idx(self->live, i), "link");
+        }
+    }
+    json_object_put(answer);
     json_object_put(node);
     return err;
 }
@@ -144,10 +187,11 @@ static void result_tell(const drill *self, const pg_output *output)
     (void) json_object_object_add(
         object, "blocks",
         self->has_blocks ? json_object_new_int64((int64_t) self->blocks.checked) : NULL);
-    char live[64] = "";
+    char live[96] = "";
     char blocks[160] = "; blocks are not in it";
     if (self->is_compared) {
-        (void) snprintf(live, sizeof(live), " (the running node has %llu)",
+        (void) snprintf(live, sizeof(live), " (%llu of them in the running node, which has %llu)",
+                        (unsigned long long) self->live_common,
                         (unsigned long long) self->live_files);
     }
     if (self->has_blocks) {
@@ -171,6 +215,7 @@ static pg_err drill_run(drill *self, const pg_invocation *invocation, const char
 {
     PG_TRY(pg_backup_read(file, passphrase, &self->backup));
     PG_TRY(pg_buf_printf(&self->scratch, "%s.drill", file));
+    PG_TRY(live_ask(self, invocation));
     PG_TRY(pg_offload_io(scratch_remove, self)); // of a drill that was killed
     pg_err err = pg_backup_place(&self->backup, (const char *) self->scratch.ptr);
     if (err == PG_OK) {
@@ -183,8 +228,7 @@ static pg_err drill_run(drill *self, const pg_invocation *invocation, const char
     if (err != PG_OK) {
         return kept.code == err ? pg_fail(err, "%s", kept.text) : err;
     }
-    PG_TRY(removed);
-    return compare(self, invocation);
+    return removed;
 }
 
 pg_err pg_backup_drill(const pg_invocation *invocation, const char *file)
@@ -199,6 +243,7 @@ pg_err pg_backup_drill(const pg_invocation *invocation, const char *file)
         result_tell(self, &invocation->output);
     }
     if (self != NULL) {
+        json_object_put(self->live);
         pg_backup_close(&self->backup);
         pg_buf_deinit(&self->scratch);
     }

@@ -2,24 +2,56 @@
 // `pangea doctor`: whether this node is well, and what to do where it is not.
 #include "cli/doctor.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "cli/answer.h"
 #include "cli/command.h"
 #include "cli/passphrase.h"
 
+// The last row is the shell's.
+static bool fits(const pg_doctor *doctor)
+{
+    unsigned rows = pg_output_rows(&doctor->invocation->output);
+    size_t lines = 2 + pg_answer_count(doctor->checks);
+    for (size_t i = 0; i < pg_answer_count(doctor->checks); i++) {
+        json_object *check = json_object_array_get_idx(doctor->checks, i);
+        lines += pg_answer_optional(check, "fix")[0] != '\0' ? 1 : 0;
+    }
+    return rows == 0 || lines < rows;
+}
+
+static pg_style style_of(const char *status)
+{
+    return strcmp(status, "fail") == 0   ? PG_STYLE_BAD
+           : strcmp(status, "warn") == 0 ? PG_STYLE_CARE
+                                         : PG_STYLE_GOOD;
+}
+
+static void check_tell(const pg_output *output, json_object *check)
+{
+    const char *status = pg_answer_text(check, "status");
+    const char *fix = pg_answer_optional(check, "fix");
+    const char *plain = pg_style_code(output->has_color, PG_STYLE_PLAIN);
+    char found[PG_ERROR_TEXT_BYTES_MAX];
+    pg_text_printable(pg_answer_text(check, "found"), found, sizeof(found));
+    pg_output_line(output, "%s%-4s%s %-10s %s", pg_style_code(output->has_color, style_of(status)),
+                   status, plain, pg_answer_text(check, "name"), found);
+    if (fix[0] != '\0') {
+        pg_output_line(output, "                -> %s", fix);
+    }
+}
+
+// One screen: where it is too small for all, what is well is only counted.
 static void checks_tell(const pg_doctor *doctor)
 {
     const pg_output *output = &doctor->invocation->output;
+    bool tells_all = fits(doctor);
     pg_output_line(output, "pangea doctor: %s", (const char *) doctor->folder.ptr);
     for (size_t i = 0; i < pg_answer_count(doctor->checks); i++) {
         json_object *check = json_object_array_get_idx(doctor->checks, i);
-        const char *fix = pg_answer_optional(check, "fix");
-        char found[PG_ERROR_TEXT_BYTES_MAX];
-        pg_text_printable(pg_answer_text(check, "found"), found, sizeof(found));
-        pg_output_line(output, "%-4s %-10s %s", pg_answer_text(check, "status"),
-                       pg_answer_text(check, "name"), found);
-        if (fix[0] != '\0') {
-            pg_output_line(output, "                -> %s", fix);
+        if (tells_all || strcmp(pg_answer_text(check, "status"), "ok") != 0) {
+            check_tell(output, check);
         }
     }
     pg_output_line(output, "%zu ok, %zu to look at, %zu to mend", doctor->counts[PG_VERDICT_OK],
@@ -75,7 +107,8 @@ static pg_err doctor_run(pg_invocation *invocation)
 static const pg_option doctor_options[] = {
     {"deep", 0, PG_VALUE_KIND_NONE, NULL, "hash every block and read the whole database"},
     {"bundle", 0, PG_VALUE_KIND_FILE, "FILE", "write what was found to FILE, a .tar.gz for others"},
-    {"log", 0, PG_VALUE_KIND_FILE, "FILE", "with --bundle: add the last lines of the node's log"},
+    {"log", 0, PG_VALUE_KIND_FILE, "FILE",
+     "with --bundle: add the last lines of this log (log.file)"},
     {"config", 0, PG_VALUE_KIND_FILE, "FILE", "settings (pangea.conf in the data directory)"},
     PG_PASSPHRASE_OPTION,
     {NULL, 0, PG_VALUE_KIND_NONE, NULL, NULL},

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <json-c/json_tokener.h>
 #include <json-c/linkhash.h>
 
 #include "base/mem.h"
@@ -14,6 +15,7 @@
 #include "files/bundle.h"
 #include "files/limits.h"
 #include "net/pseudonym.h"
+#include "node/data.h"
 #include "node/storage.h"
 #include "runtime/file.h"
 #include "runtime/offload.h"
@@ -23,11 +25,15 @@
 #define LOG_LINES 500            // the last ones
 #define DEPTH_MAX 16
 #define TEXTS 6
+#define PLAIN_IN_DOCUMENTS "status name state direction transport security muxer realm version"
+#define PLAIN_IN_LOG "time level event error"
+#define NOT_OURS "(not a line of ours)"
 
 /** A bundle being made. */
 typedef struct bundle {
     const pg_doctor *doctor;
     pg_pseudonyms pseudonyms;
+    const char *plain; // names of fields whose texts are ours
     pg_buf texts[TEXTS];
     const char *names[TEXTS];
     size_t count;
@@ -56,14 +62,15 @@ static bool is_number(const char *text, size_t len)
 // What is to be hidden of a sentence of ours: paths and multiaddrs, IP addresses, and whatever looks like a name made of random letters.
 static bool is_telling(const char *word, size_t len)
 {
+    const char *colon = memchr(word, ':', len);
+    size_t host = colon == NULL ? len : (size_t) (colon - word);
     size_t dots = 0;
-    size_t colons = 0;
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; i < host; i++) {
         dots += word[i] == '.' ? 1 : 0;
-        colons += word[i] == ':' ? 1 : 0;
     }
-    return memchr(word, '/', len) != NULL || len >= 24 || (dots == 3 && is_number(word, len)) ||
-           colons > 1;
+    bool is_ip = (dots == 3 && is_number(word, host)) ||
+                 (colon != NULL && memchr(colon + 1, ':', len - host - 1) != NULL);
+    return is_ip || memchr(word, '/', len) != NULL || len >= 24;
 }
 
 static bool is_edge(char c)
@@ -115,12 +122,9 @@ static json_object *value_scrub(bundle *self, const char *key, json_object *valu
 
 static json_object *text_scrub(bundle *self, const char *key, json_object *value)
 {
-    // Fields whose texts are ours, and those that are sentences.
-    static const char plain[] = "status name state direction transport security muxer realm "
-                                "version";
     char name[PG_PSEUDONYM_TEXT_BYTES];
     const char *text = json_object_get_string(value);
-    if (is_word_of(plain, key)) {
+    if (is_word_of(self->plain, key)) {
         return json_object_new_string(text);
     }
     if (strcmp(key, "found") == 0 || strcmp(key, "fault") == 0) {
@@ -250,11 +254,45 @@ static pg_err settings_add(bundle *self)
     return PG_OK;
 }
 
+// A line of the other format: one object.
+static pg_err log_object_append(bundle *self, const char *line, pg_buf *out)
+{
+    json_object *object = json_tokener_parse(line);
+    self->plain = PLAIN_IN_LOG;
+    json_object *clean =
+        json_object_is_type(object, json_type_object) ? value_scrub(self, "", object, 0) : NULL;
+    self->plain = PLAIN_IN_DOCUMENTS;
+    pg_err err = pg_buf_printf(out, "%s\n",
+                               clean == NULL
+                                   ? NOT_OURS
+                                   : json_object_to_json_string_ext(clean, JSON_C_TO_STRING_PLAIN));
+    json_object_put(clean);
+    json_object_put(object);
+    return err;
+}
+
+// "1795779761.935 info  node.ready .."; what others wrote into the same file may be anything.
+static bool is_log_line(const char *line)
+{
+    size_t time = strcspn(line, " ");
+    const char *level = line + time + strspn(line + time, " ");
+    size_t len = strcspn(level, " ");
+    char word[8] = "";
+    if (len == 0 || len >= sizeof(word) || !is_number(line, time)) {
+        return false;
+    }
+    memcpy(word, level, len);
+    return is_word_of("error warn info debug trace", word);
+}
+
 // One line of our log has a time, a level and an event, then fields: of these the names stay, and what is a number or names an error.
 static pg_err log_line_append(bundle *self, char *line, pg_buf *out)
 {
     char *rest = NULL;
     unsigned number = 0;
+    if (!is_log_line(line)) {
+        return pg_buf_append(out, PG_BYTES_LIT(NOT_OURS "\n"));
+    }
     for (char *word = strtok_r(line, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
         char name[PG_PSEUDONYM_TEXT_BYTES];
         char *value = strchr(word, '=');
@@ -269,7 +307,7 @@ static pg_err log_line_append(bundle *self, char *line, pg_buf *out)
             number++;
             continue;
         }
-        if (number++ >= 3) { // the rest of a quoted value
+        if (number++ >= 3 || is_telling(word, strlen(word))) { // the rest of a quoted value
             pseudonym_make(self, word, strlen(word), name);
             shown = name;
         }
@@ -278,14 +316,35 @@ static pg_err log_line_append(bundle *self, char *line, pg_buf *out)
     return pg_buf_append(out, PG_BYTES_LIT("\n"));
 }
 
+// The file that the settings name, if it is there; a name without a slash in front is one in the data directory.
+static pg_err log_find(const pg_doctor *doctor, pg_buf *out_path)
+{
+    const char *name = doctor->config.log_file;
+    pg_file_info info;
+    if (name[0] == '\0') {
+        return PG_OK;
+    }
+    PG_TRY(name[0] == '/' ? pg_buf_printf(out_path, "%s", name)
+                          : pg_data_name((const char *) doctor->folder.ptr, name, out_path));
+    if (pg_path_stat((const char *) out_path->ptr, &info) != PG_OK) {
+        pg_buf_deinit(out_path);
+    }
+    return PG_OK;
+}
+
 static pg_err log_add(bundle *self)
 {
     const char *path = pg_invocation_option(self->doctor->invocation, "log");
+    pg_buf named PG_CLEANUP(pg_buf_deinit) = {0};
     pg_buf text PG_CLEANUP(pg_buf_deinit) = {0};
     pg_file *file = NULL;
     pg_file_info info;
     uint8_t *space = NULL;
     size_t len = 0;
+    if (path == NULL) {
+        PG_TRY(log_find(self->doctor, &named));
+        path = (const char *) named.ptr;
+    }
     if (path == NULL) {
         return PG_OK;
     }
@@ -311,7 +370,8 @@ static pg_err log_add(bundle *self)
     char *rest = NULL;
     for (char *line = strtok_r((char *) space + (from - (const char *) space), "\n", &rest);
          line != NULL; line = strtok_r(NULL, "\n", &rest)) {
-        PG_TRY(log_line_append(self, line, out));
+        PG_TRY(line[0] == '{' ? log_object_append(self, line, out)
+                              : log_line_append(self, line, out));
     }
     return PG_OK;
 }
@@ -357,7 +417,7 @@ static pg_err bundle_make(bundle *self)
 
 pg_err pg_doctor_bundle(const pg_doctor *doctor, const char *path)
 {
-    bundle self = {.doctor = doctor};
+    bundle self = {.doctor = doctor, .plain = PLAIN_IN_DOCUMENTS};
     pg_file_info info;
     pg_err err = pg_path_stat(path, &info);
     if (err == PG_OK) {

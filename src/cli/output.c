@@ -51,6 +51,12 @@ unsigned pg_output_columns(const pg_output *output)
     return ioctl(fileno(output->result), TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
+unsigned pg_output_rows(const pg_output *output)
+{
+    struct winsize size = {0};
+    return ioctl(fileno(output->result), TIOCGWINSZ, &size) == 0 ? size.ws_row : 0;
+}
+
 void pg_output_keep_stdout(pg_output *output)
 {
     output->result = stderr;

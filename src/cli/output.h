@@ -48,6 +48,9 @@ const char *pg_style_code(bool has_color, pg_style style);
 /** Return how many columns the terminal has that reads the result; 0 where none does. */
 unsigned pg_output_columns(const pg_output *output);
 
+/** Return how many rows that terminal has; 0 where none does. */
+unsigned pg_output_rows(const pg_output *output);
+
 /** Write the head of a table, where a person reads it: on a terminal, unless --quiet or --json. */
 void pg_output_head(const pg_output *output, const char *format, ...) PG_PRINTF(2, 3);
 

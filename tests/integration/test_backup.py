@@ -69,7 +69,7 @@ class Alone(Backup):
         live, told = self.backup(node.folder, "--blocks", name="live.backup")
         self.assertEqual((told["has_blocks"], told["is_locked"]), (True, False))
         proof = self.proved(live, node.folder)
-        self.assertIn("3 files in it (the running node has 3)", proof)
+        self.assertIn("3 files in it (3 of them in the running node, which has 3)", proof)
         self.assertIn("3 files opened to the last byte, 0 are with hosts", proof)
         self.assertEqual(len(proof.splitlines()), 1)
         node.stop()

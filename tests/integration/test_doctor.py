@@ -6,14 +6,20 @@ usage: test_doctor.py PANGEA
 """
 
 import base64
+import fcntl
+import http.server
 import json
 import os
 import re
 import shutil
 import socket
+import socketserver
+import struct
 import subprocess
 import sys
 import tarfile
+import termios
+import threading
 import unittest
 
 from nodes import NOT_FOUND, PANGEA, USAGE, NodeTest, run
@@ -129,8 +135,18 @@ class WithoutNode(Doctor):
 class WithNode(Doctor):
     def test_one_screen(self):
         node = self.node("data", *SMALL)
+        whole = self.on_terminal(node, 24)
+        self.assertIn(f"runs as process {node.process.pid}", whole)
+        small = self.on_terminal(node, 12)  # what is well is only counted
+        self.assertIn("warn", small)
+        self.assertNotIn("runs as process", small)
+
+    def on_terminal(self, node, rows):
         ours, terminal = os.openpty()
-        done = subprocess.Popen([PANGEA, "doctor", "--data", node.folder], stdout=terminal, stderr=terminal)
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 80, 0, 0))
+        env = {**os.environ, "TERM": "xterm"}
+        env.pop("NO_COLOR", None)
+        done = subprocess.Popen([PANGEA, "doctor", "--data", node.folder], stdout=terminal, stderr=terminal, env=env)
         os.close(terminal)
         text = b""
         while True:
@@ -143,11 +159,12 @@ class WithNode(Doctor):
             text += piece
         os.close(ours)
         self.assertEqual(done.wait(timeout=60), 0, text)
-        lines = text.decode().splitlines()
-        self.assertLess(len(lines), 25, text)
+        self.assertIn(b"\x1b[", text)  # colours
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", text.decode()).splitlines()
+        self.assertLess(len(lines), rows, text)
         self.assertLess(max(map(len, lines[1:])), 81, text)
         self.assertIn("to mend", lines[-1])
-        self.assertIn(f"runs as process {node.process.pid}", text.decode())
+        return "\n".join(lines)
 
     def test_peers_and_clock(self):
         nodes = self.mesh(5, *SMALL)
@@ -164,6 +181,12 @@ class WithNode(Doctor):
         self.assertEqual(checks["reachable"]["status"], "ok")
 
     def test_bundle_tells_no_secrets(self):
+        self.bundle_tells_no_secrets("text")
+
+    def test_bundle_tells_no_secrets_of_a_log_in_json(self):
+        self.bundle_tells_no_secrets("json")
+
+    def bundle_tells_no_secrets(self, log_format):
         key = os.urandom(32)
         swarm = f"/key/swarm/psk/1.0.0/\n/base16/\n{key.hex()}\n"
         nodes = []
@@ -174,7 +197,7 @@ class WithNode(Doctor):
             (folder / "swarm.key").chmod(0o600)
             peers = "".join(f"peers = {node.addr}\n" for node in nodes)
             (folder / "pangea.conf").write_text(f"[net]\nswarm_key = swarm.key\n{peers}[api]\nlisten = 127.0.0.1:0\n")
-            nodes.append(self.node(name, *SMALL, "log.level=debug"))
+            nodes.append(self.node(name, *SMALL, "log.level=debug", f"log.format={log_format}"))
         friend, node = nodes
         self.meet()
         file = self.work / "diary of anna.txt"
@@ -183,6 +206,9 @@ class WithNode(Doctor):
         for peer in nodes:
             self.fails(run("get", put["link"][:-1] + "x", "--data", peer.folder, "-o", "-"), 21)
         bundle = self.work / "support.tar.gz"
+        with open(node.log_file, "a", encoding="utf-8") as log:  # what a later program may log, and what is none of ours
+            log.write('{"level":"warn","event":"x","path":"/home/anna/diary","more":{"peer":["12D3KooWabc"]}}\n')
+            log.write("12:00 warn x.y path=/home/anna/diary\n/home/anna/diary 127.0.0.1:1 x\n{broken diary\n")
         for running in (True, False):
             if not running:
                 node.stop()
@@ -223,6 +249,115 @@ class WithNode(Doctor):
             for form in forms:
                 self.assertNotIn(form, whole, word)
         self.assertEqual(re.findall(rb"\b\d+\.\d+\.\d+\.\d+\b", b"\n".join(texts.values())), [])
+
+
+class Judgements(Doctor):
+    """What it makes of facts that no test can bring about, told by something that answers as a node."""
+
+    def setUp(self):
+        super().setUp()
+        self.data = self.made()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(self.listener.close)
+        port = self.listener.getsockname()[1]
+        size = 64 << 20
+        self.answers = {
+            "/api/v1/node": {"version": self.ours(), "uptime_ms": 1000, "addrs": [f"/ip4/127.0.0.1/tcp/{port}/p2p/12D3KooW"]},
+            "/api/v1/peers": {"peers": [{"direction": "inbound", "observed_addr": None}]},
+            "/api/v1/stat": {
+                "peers": 1,
+                "store": {"quota_bytes": size, "has_failed": False},
+                "files": {"files": 1, "files_pending": 0},
+                "catalogue": {"state": "published"},
+                "finding": {"bootstrap_peers": 0, "bootstrap_good": 0, "remembered": 0},
+            },
+            "/api/v1/dht": {"dhts": [{"realm": "local", "peers": 1, "server": True}]},
+            "/api/v1/doctor": {
+                "clock": {"is_kept": True, "hosts": 5, "hosts_ahead_s": 0, "quiet_s": 0},
+                "process": {"pid": os.getpid(), "open_files": 10, "open_files_max": 4096, "memory_bytes": size},
+                "store": {"blocks": 9, "checked": 9, "damaged": 0, "ledger_bytes": 4096, "disk_bytes": 4096, "first_damaged": None},
+                "database": {"version": 1, "checked": True, "fault": None},
+            },
+        }
+        answers = self.answers
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                body = json.dumps(answers[self.path]).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+            def address_string(self):
+                return "x"
+
+        server = socketserver.ThreadingUnixStreamServer(str(self.data / "api.sock"), Handler)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def ours(self):
+        return json.loads(run("version", "--json").stdout)["version"]
+
+    def judged(self, name, status, *words):
+        code = UNFIT if status == "fail" else 0
+        _, checks = self.examine(self.data, code=code)
+        self.assertEqual(checks[name]["status"], status, checks[name])
+        for word in words:
+            self.assertIn(word, checks[name]["found"])
+
+    def test_clock(self):
+        clock = self.answers["/api/v1/doctor"]["clock"]
+        self.judged("clock", "ok", "within 0 s of the median of 5 hosts")
+        clock["hosts_ahead_s"] = 7200
+        self.judged("clock", "fail", "2 h behind the median of 5 hosts")
+        clock["hosts_ahead_s"] = -90
+        self.judged("clock", "warn", "ahead of the median")
+        clock["hosts"] = 2  # who could both lie
+        self.judged("clock", "ok", "something keeps it right")
+        clock["quiet_s"] = 3600
+        self.judged("clock", "warn", "it stepped")
+
+    def test_reach(self):
+        peers = self.answers["/api/v1/peers"]["peers"]
+        self.judged("reachable", "ok", "1 of 1")
+        peers[0] = {"direction": "outbound", "observed_addr": "/ip4/203.0.113.7/tcp/52110"}
+        self.judged("reachable", "warn", "behind a router; peers see /ip4/203.0.113.7/tcp/52110")
+        peers[0]["observed_addr"] = "/ip4/127.0.0.1/tcp/5"
+        self.judged("reachable", "warn", "nobody of 1 peers")
+        self.answers["/api/v1/stat"]["peers"] = 0
+        self.judged("peers", "warn", "0 connected")
+        self.answers["/api/v1/stat"]["finding"] = {"bootstrap_peers": 2, "bootstrap_good": 0, "remembered": 0}
+        self.judged("peers", "fail", "0 of 2")
+
+    def test_store_and_process(self):
+        facts, stat = self.answers["/api/v1/doctor"], self.answers["/api/v1/stat"]
+        facts["process"]["open_files"] = 3500
+        self.judged("open files", "fail", "3500 of 4096")
+        facts["process"].update(open_files=10, open_files_max=256)
+        self.judged("open files", "warn")
+        facts["store"]["disk_bytes"] = 1 << 30
+        self.judged("blocks", "warn", "more than is counted")
+        facts["store"].update(damaged=2, first_damaged="bafkr4iabc")
+        self.judged("blocks", "fail", "2 of 9 are damaged", "bafkr4iabc")
+        facts["store"]["damaged"] = 0
+        stat["store"]["has_failed"] = True
+        self.judged("blocks", "fail", "failed to make a block durable")
+        stat["store"].update(has_failed=False, quota_bytes=1 << 60)
+        self.judged("quota", "warn", "more than the disk has")
+        facts["database"]["version"] = 9000
+        self.judged("database", "fail", "of a newer program")
+
+    def test_another_version_runs(self):
+        self.answers["/api/v1/node"]["version"] = "0.1.0"
+        self.judged("version", "warn", "while the node runs 0.1.0")
+        self.listener.close()
+        self.judged("ports", "fail", "nobody listens on TCP")
 
 
 if __name__ == "__main__":
