@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <string.h>
+
 #include "api/fields.h"
 #include "api/file_document.h"
 #include "api/limits.h"
@@ -113,7 +115,7 @@ static pg_err put_options_read(const pg_api_request *request, pg_put_options *op
         PG_TRY(pg_error_wrap(name_check(options->name), "name"));
     }
     options->code = PG_CODE_DEFAULT;
-    if (code != NULL) {
+    if (code != NULL && strcmp(code, "auto") != 0) {
         PG_TRY(pg_error_wrap(pg_code_from_text(pg_str_make(code), &options->code), "code"));
     }
     PG_TRY(pg_file_kind_from_name(pg_uri_get(uri, "kind"), &options->kind));
@@ -121,6 +123,17 @@ static pg_err put_options_read(const pg_api_request *request, pg_put_options *op
     PG_TRY(pg_uri_u64(uri, "ttl_s", PG_PLACE_EXPIRY_S_MAX, 0, &options->ttl_s));
     return pg_uri_u64(uri, "total_bytes", INT64_MAX,
                       length == UINT64_MAX ? 0 : length + options->start, &options->total_bytes);
+}
+
+/** Let the node choose the code where the request leaves it to it. */
+static pg_err code_choose(const pg_api_request *request, pg_files *files, pg_put_options *options,
+                          double *out_loss)
+{
+    const char *code = pg_uri_get(request->uri, "code");
+    if (code == NULL || strcmp(code, "auto") != 0) {
+        return PG_OK;
+    }
+    return pg_files_choose_code(files, options->origin, &options->code, out_loss);
 }
 
 static pg_err on_put_read(pg_mut_bytes space, pg_time deadline, size_t *out_len, void *user)
@@ -138,6 +151,8 @@ static pg_err files_post(const pg_api_request *request, json_object **out_body)
     PG_TRY(pg_api_files_of(request, &files));
     PG_TRY(origin_read(request, &origin, &options));
     PG_TRY(put_options_read(request, &options));
+    double loss = -1;
+    PG_TRY(code_choose(request, files, &options, &loss));
     pg_file_entry *entry = PG_NEW(pg_file_entry);
     if (entry == NULL) {
         return PG_ERR_NOMEM;
@@ -151,6 +166,9 @@ static pg_err files_post(const pg_api_request *request, json_object **out_body)
     job_end(&job, err, NULL);
     if (err == PG_OK) {
         *out_body = pg_file_document(entry, true);
+        if (loss >= 0) {
+            pg_field_add(*out_body, "loss", json_object_new_double(loss));
+        }
         pg_api_status_set(request->call, entry->state == PG_FILE_STATE_PENDING ? 202 : 200);
         pg_file_entry_deinit(entry);
     }

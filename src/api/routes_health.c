@@ -52,6 +52,10 @@ static json_object *report_make(const pg_health_report *report)
     points_add(object, "uptime", report->parts.uptime);
     points_add(object, "latency", report->parts.latency);
     points_add(object, "availability", report->parts.availability);
+    pg_field_add(object, "forecast",
+                 report->is_forecast ? json_object_new_double(
+                                           (double) (int64_t) (report->fit * 10000 + 0.5) / 10000)
+                                     : NULL);
     pg_field_add_ms(object, "rtt_ms", report->rtt_ns);
     pg_field_add_u64(object, "first_s", report->first_s);
     pg_field_add_u64(object, "last_s", report->last_s);

@@ -99,6 +99,7 @@ static json_object *health_make(const pg_health *health)
     pg_field_add_u64(object, "barred", stats.barred);
     pg_field_add_u64(object, "observations_total", stats.observations_total);
     pg_field_add_u64(object, "barred_total", stats.barred_total);
+    pg_field_add_u64(object, "forecast_examples", stats.examples);
     pg_field_add_u64(object, "rounds_total", stats.rounds_total);
     pg_field_add_u64(object, "rounds_lost_total", stats.rounds_lost_total);
     return object;

@@ -88,6 +88,11 @@ static void peer_tell(const pg_output *output, json_object *peer)
     pg_output_line(output, "known for %s, %llu hours observed; answered last %s ago, in %.1f ms",
                    first, (unsigned long long) pg_answer_u64(peer, "known_hours"), seen,
                    pg_answer_number(peer, "rtt_ms"));
+    json_object *forecast = pg_answer_object(peer, "forecast");
+    if (forecast != NULL) {
+        pg_output_line(output, "forecast: there for %.0f %% of the next 24 hours",
+                       100 * json_object_get_double(forecast));
+    }
     json_object *counts = pg_answer_object(peer, "observations");
     json_object_object_foreach(counts, name, value)
     {

@@ -97,7 +97,9 @@ static pg_err path_make(put_run *run)
     }
     if (code_text != NULL) {
         pg_code code;
-        PG_TRY(pg_code_from_text(pg_str_make(code_text), &code));
+        if (strcmp(code_text, "auto") != 0) {
+            PG_TRY(pg_code_from_text(pg_str_make(code_text), &code));
+        }
         PG_TRY(query_add(&run->path, "code", pg_str_make(code_text)));
     }
     if (pg_invocation_has(run->invocation, "no-compress")) {
@@ -261,6 +263,10 @@ static void hosts_tell(const put_run *run)
                        (unsigned long long) pg_answer_u64(answer, "data_shards"),
                        (unsigned long long) pg_answer_u64(answer, "parity_shards"));
     }
+    if (pg_answer_object(answer, "loss") != NULL) {
+        pg_output_note(output, "chance of %.2g that it cannot be read at a moment of the next day",
+                       pg_answer_number(answer, "loss"));
+    }
     if (survives > 0) {
         pg_output_note(output, "survives the loss of any %llu host%s",
                        (unsigned long long) survives, survives == 1 ? "" : "s");
@@ -382,7 +388,7 @@ static const pg_argument put_arguments[] = {
 static const pg_option put_options[] = {
     {"name", 'n', PG_VALUE_KIND_TEXT, "NAME", "the name to store (that of PATH)"},
     {"no-name", 0, PG_VALUE_KIND_NONE, NULL, "store no name"},
-    {"code", 'c', PG_VALUE_KIND_TEXT, "K+M", "any K of K+M pieces restore the file (8+2)"},
+    {"code", 'c', PG_VALUE_KIND_TEXT, "K+M", "any K of K+M pieces restore the file (8+2); auto"},
     {"no-compress", 0, PG_VALUE_KIND_NONE, NULL,
      "store as it is and pad, so that lengths tell nothing of the content"},
     {"ttl", 0, PG_VALUE_KIND_TEXT, "SPAN", "how long hosts are to keep it, as 12h, 30d or 8w"},
@@ -397,6 +403,8 @@ const pg_command pg_command_put = {
         "running node compresses, seals and codes it and gives the pieces to hosts. The link\n"
         "is printed on standard output, alone: it is all that is needed to get the file back,\n"
         "and all anybody needs to read it. Keep it, and keep it secret.\n"
+        "With --code auto the node takes 8 data pieces and as few more, from 2 to 8, as make it\n"
+        "likely enough (999 of 1000) that eight can be had, by its forecast for the hosts.\n"
         "Where no host can be reached the node keeps the file and gives it out when some\n"
         "appear: the link is printed all the same, and the exit code is 37.\n"
         "Ctrl-C breaks off. A file from 8 MiB on goes on with the same command, within two\n"

@@ -23,6 +23,12 @@
 /** Shards of a segment, k + m: a set of that many shards fits in 32 bits, and more hosts for one extent help nobody. */
 #define PG_CODE_SHARDS_MAX 32U
 
+/** The parity that `--code auto` chooses from, and the loss it aims at: the probability that at a moment of the next day fewer than 8 shards of a
+ *  segment can be had. Less than the usual 2 is not taken, since hosts may go for good; 8 parity shards are twice the size. */
+#define PG_AUTO_PARITY_MIN 2U
+#define PG_AUTO_PARITY_MAX 8U
+#define PG_AUTO_LOSS_MAX 0.001
+
 /** An extent, bytes of plaintext: a few provider records for each GiB. */
 #define PG_EXTENT_BYTES_MAX (1U << 30)
 

@@ -162,6 +162,13 @@ typedef struct pg_file_entry {
 /** Wipe and free. NULL is fine. */
 void pg_file_entry_deinit(pg_file_entry *entry);
 
+/** Choose the code for a put that leaves it to the node: 8 data shards, and the least parity of PG_AUTO_PARITY_MIN to PG_AUTO_PARITY_MAX with which the loss
+ *  is at most PG_AUTO_LOSS_MAX, by the forecasts for the hosts it would be given to. A put that goes on has the code it began with.
+ *  origin     of the put; NULL = none
+ *  out_loss   the probability with this code; -1 where it is not computed: going on, or no hosts. Errors: PG_ERR_NOMEM, of the database. Parks: yes. */
+PG_NODISCARD pg_err pg_files_choose_code(pg_files *files, const pg_put_origin *origin,
+                                         pg_code *out_code, double *out_loss);
+
 /** Put a stream. Where no host is reachable the file waits on this node and *out_entry says PENDING, which is no error here.
  *  out_entry   written only on PG_OK; large: not for a small stack
  *  Errors      those of the source, PG_ERR_FULL (no host has room, nor this node), PG_ERR_INVALID, PG_ERR_NOMEM, PG_ERR_CANCELLED, those of the database.

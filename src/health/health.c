@@ -10,7 +10,7 @@
 #include "runtime/time.h"
 
 // Odds of a peer that is always there, and of one that never is: none gets all, none gets nothing.
-#define WEIGHT_MAX 16.0
+#define WEIGHT_MAX 64.0
 #define TWO_64 18446744073709551616.0
 #define TWO_63 9223372036854775808.0
 
@@ -175,7 +175,7 @@ void pg_health_note(pg_health *health, const pg_health_observation *observation)
 
 // ---- Asking
 
-static void report_make(const pg_health_peer *peer, pg_health_report *out)
+static void report_make(const pg_health *health, pg_health_peer *peer, pg_health_report *out)
 {
     const pg_health_history *history = &peer->row.history;
     *out = (pg_health_report){
@@ -189,16 +189,17 @@ static void report_make(const pg_health_peer *peer, pg_health_report *out)
         .known_hours = pg_health_history_known(history),
     };
     out->score = pg_health_score(&out->parts);
+    out->fit = pg_health_peer_fit(health, peer, &out->is_forecast);
     memcpy(out->counts, history->counts, sizeof(out->counts));
 }
 
 bool pg_health_get(const pg_health *health, const pg_peer_id *peer, pg_health_report *out_report)
 {
-    const pg_health_peer *found = health == NULL ? NULL : pg_health_find(health, peer);
+    pg_health_peer *found = health == NULL ? NULL : pg_health_find(health, peer);
     if (found == NULL) {
         return false;
     }
-    report_make(found, out_report);
+    report_make(health, found, out_report);
     return true;
 }
 
@@ -208,7 +209,7 @@ void pg_health_each(const pg_health *health,
     pg_map_cursor cursor = {.begun = false};
     while (health != NULL && pg_map_next(&health->peers, &cursor)) {
         pg_health_report report;
-        report_make(cursor.value, &report);
+        report_make(health, cursor.value, &report);
         each(&report, user);
     }
 }
@@ -221,8 +222,7 @@ bool pg_health_allows(const pg_health *health, const pg_peer_id *peer)
 
 static double weight_of(const pg_health *health, const pg_peer_id *peer)
 {
-    const pg_health_peer *found = pg_health_find(health, peer);
-    double fit = (found == NULL ? PG_HEALTH_UNKNOWN : found->score) / 100;
+    double fit = pg_health_fit(health, peer);
     double odds = fit < 1 ? fit / (1 - fit) : WEIGHT_MAX;
     return fmin(fmax(odds, 1 / WEIGHT_MAX), WEIGHT_MAX);
 }
@@ -279,6 +279,7 @@ pg_health_stats pg_health_get_stats(const pg_health *health)
     if (health != NULL) {
         stats.observations_total = health->observations_total;
         stats.barred_total = health->barred_total;
+        stats.examples = health->model.examples;
         stats.rounds_total = health->rounds_total;
         stats.rounds_lost_total = health->rounds_lost;
     }
@@ -417,11 +418,16 @@ pg_err pg_health_open(const pg_health_config *config, pg_health **out_health)
     health->config = *config;
     pg_scope_init_tolerant(&health->scope);
     pg_scope_init_tolerant(&health->watching);
+    pg_forecast_model_init(&health->model);
     pg_err err = book_load(health);
     if (err == PG_OK) {
         err = pg_scope_spawn(&health->scope, "health.save", save_run, health);
     }
+    if (err == PG_OK) {
+        err = pg_scope_spawn(&health->scope, "health.learn", pg_health_learn_run, health);
+    }
     if (err != PG_OK) {
+        pg_scope_close(&health->scope);
         health_free(health);
         return err;
     }

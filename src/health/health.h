@@ -56,7 +56,9 @@ typedef struct pg_health_report {
     uint64_t first_s; // first and last observation, and when it last answered, Unix time; 0 = never
     uint64_t last_s;
     uint64_t seen_s;
-    int64_t rtt_ns; // 0 = not known
+    int64_t rtt_ns;   // 0 = not known
+    double fit;       // pg_health_fit
+    bool is_forecast; // that is a forecast; else the score stands in for it
     uint32_t known_hours;
     uint32_t counts[PG_HEALTH_KIND_COUNT];
 } pg_health_report;
@@ -70,6 +72,9 @@ void pg_health_each(const pg_health *health,
 
 /** Return true when a peer may be given new shards: all but the barred. NULL allows all. Parks: no. */
 bool pg_health_allows(const pg_health *health, const pg_peer_id *peer);
+
+/** Return how likely a peer is there in the next 24 hours, 0..1: by the forecast, or while less than a day is known of it by its score. Parks: no. */
+double pg_health_fit(const pg_health *health, const pg_peer_id *peer);
 
 /** Turn a peer's rendezvous number into its rank: of many extents each peer comes first in as large a part as it is fit, and a peer that gets
  *  fitter loses nothing it had. Higher is better. NULL gives the number back.
@@ -92,13 +97,18 @@ PG_NODISCARD pg_err pg_health_evidence_each(pg_health *health, const pg_peer_id 
                                                          void *user),
                                             void *user);
 
+/** Train the forecast on what the book holds; runs by itself once a day too. Parks: yes. Errors: PG_ERR_NOMEM. */
+PG_NODISCARD pg_err pg_health_learn(pg_health *health);
+
 /** What the room holds and did. */
 typedef struct pg_health_stats {
     uint64_t peers;
     uint64_t barred;
     uint64_t observations_total;
-    uint64_t barred_total;      // judgements
-    uint64_t rounds_total;      // of pings
+    uint64_t barred_total; // judgements
+    uint64_t rounds_total; // of pings
+    uint64_t
+        examples; // that the forecast was trained on; 0: it is the one that comes with the program
     uint64_t rounds_lost_total; // of these nobody answered, so that they say nothing
 } pg_health_stats;
 

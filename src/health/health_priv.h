@@ -10,6 +10,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "health/forecast.h"
 #include "health/health.h"
 #include "health/rows.h"
 #include "health/watch.h"
@@ -20,6 +21,8 @@ typedef struct pg_health_peer {
     pg_health_row row;
     double score; // when it was last judged
     bool is_changed;
+    double forecast;                       // as of forecast_hour
+    uint64_t forecast_hour;                // 0 = none was made
     uint64_t used_s[PG_HEALTH_KIND_COUNT]; // when one of this kind last counted
     uint32_t misses;                       // pings in a row that were not answered
 } pg_health_peer;
@@ -35,6 +38,7 @@ struct pg_health {
     bool is_failing; // the last save failed, which was told
     uint64_t observations_total;
     uint64_t barred_total;
+    pg_forecast_model model;
     pg_scope scope;
     pg_health_watch_config watch; // host NULL: nobody is pinged
     pg_scope watching;
@@ -47,6 +51,12 @@ uint64_t pg_health_now_s(void);
 
 /** Find a peer; NULL when nothing is known of it. */
 pg_health_peer *pg_health_find(const pg_health *health, const pg_peer_id *peer);
+
+/** Return how likely a peer is there in the next 24 hours, and in *out_forecast whether that is a forecast. */
+double pg_health_peer_fit(const pg_health *health, pg_health_peer *peer, bool *out_forecast);
+
+/** Train once a day, for ever, until cancelled. */
+pg_err pg_health_learn_run(void *arg);
 
 /** Judge a peer anew, and note a change. */
 void pg_health_rejudge(pg_health *health, pg_health_peer *peer, uint64_t now_s);

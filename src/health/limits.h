@@ -79,3 +79,18 @@
 /** A silent peer is looked up in the DHTs at its first miss and each twelfth one, an hour apart; for so long, milliseconds. */
 #define PG_HEALTH_FIND_EVERY 12U
 #define PG_HEALTH_FIND_MS 20000
+
+// Forecasts
+
+/** After the start, and between two trainings, milliseconds. */
+#define PG_FORECAST_FIRST_MS 60000
+#define PG_FORECAST_EVERY_MS (24 * 60 * 60 * 1000)
+
+/** Examples of one training: some hundredths of a second, once a day. */
+#define PG_FORECAST_EXAMPLES_MAX 65536U
+
+/** Hours that must be known of a peer before its history is trained on, or a forecast counts more than its score: a day. */
+#define PG_FORECAST_KNOWN_MIN 24U
+
+/** Examples before a node's own model counts more than the one that comes with the program. */
+#define PG_FORECAST_EXAMPLES_MIN 4096U

@@ -63,6 +63,23 @@ class Judged(NodeTest):
         told = run("health", gone.peer_id, "--data", owner.folder)
         self.assertIn("barred, because its score fell under 30", told.stdout)
 
+    def test_code_by_forecast(self):
+        owner, *hosts = self.mesh(3, QUICK)
+        for host in hosts:
+            self.wait_for(lambda host=host: self.state(owner, host) == "good", lambda host=host: self.report(owner, host))
+        path = self.write("auto", self.content(1 << 20))
+        put = owner.put(path, "--code", "auto")
+        self.assertEqual(put["data_shards"], 8)
+        # Two hosts: without either of them it cannot be read, unless each has eight shards.
+        fits = [self.report(owner, host)["score"] / 100 for host in hosts]
+        if put["parity_shards"] < 8:
+            self.fail(f"{put['parity_shards']} parity shards for {fits}")
+        self.assertGreater(put["loss"], 0.001)
+        self.assertLess(put["loss"], max(1 - fit for fit in fits))
+        self.assertSame(owner.fetch(put["link"]), path.read_bytes())
+        told = run("put", path, "--code", "auto", "--data", owner.folder)
+        self.assertIn("chance of", told.stderr)
+
     def test_nobody(self):
         (node,) = self.mesh(1, QUICK)
         self.assertEqual(node.answer("health")["peers"], [])

@@ -196,6 +196,9 @@ class Answers(unittest.TestCase):
         file = self.ask("POST", "/api/v1/files", 200, path="/api/v1/files" + query, body=bytes([0, 1, 2]), headers=transfer)
         self.ask("POST", "/api/v1/files", 202, path="/api/v1/files?name=pending", body=b"x")
         self.ask("POST", "/api/v1/files", 400, path="/api/v1/files?x", body=b"x")
+        auto = self.ask("POST", "/api/v1/files", 200, path="/api/v1/files?code=auto&name=auto", body=b"x" * 9)
+        self.assertEqual((auto["parity_shards"], auto["loss"]), (4, 0.0005))
+        self.ask("DELETE", "/api/v1/files/{root}", 200, path=f"/api/v1/files/{auto['root']}")
         origin = {"source": "05" + 62 * "0", "version": "01" + 62 * "0"}
         told = self.ask("POST", "/api/v1/files/start", 200, body=origin)
         self.assertEqual(told, {"start": 5, "was_changed": True})

@@ -189,6 +189,16 @@ static void entry_dup(const pg_file_entry *entry, pg_file_entry *out_entry)
     must(pg_buf_append(&out_entry->name, pg_buf_bytes(&entry->name)) == PG_OK);
 }
 
+pg_err pg_files_choose_code(pg_files *files, const pg_put_origin *origin, pg_code *out_code,
+                            double *out_loss)
+{
+    (void) files;
+    (void) origin;
+    *out_code = (pg_code){8, 4};
+    *out_loss = 0.0005;
+    return PG_OK;
+}
+
 static void end_count(pg_files *files, pg_err err)
 {
     files->counters.cancelled += err == PG_ERR_CANCELLED || err == PG_ERR_RESET ? 1 : 0;
