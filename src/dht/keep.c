@@ -38,15 +38,6 @@ const char *const pg_dht_keep_schema_1 =
     ");"
     "CREATE INDEX dht_provider_expiry ON dht_provider (realm, expires_ms)";
 
-/** The name of an entry. */
-typedef struct entry_name {
-    bool is_provider;
-    pg_peer_id peer; // provider
-    size_t key_len;
-    size_t len;
-    uint8_t bytes[1 + PG_PEER_ID_BYTES_MAX + PG_DHT_NAME_BYTES_MAX]; // kind, provider, key
-} entry_name;
-
 /** An entry that differs from what is on disk. */
 typedef struct change {
     pg_list node;
@@ -55,7 +46,7 @@ typedef struct change {
     pg_peer_id peer; // provider
     size_t key_len;
     size_t name_len;
-    uint8_t name[];
+    uint8_t name[]; // kind, provider, key
 } change;
 
 /** A row on its way to or from the database. */
@@ -105,17 +96,24 @@ static pg_time time_of(const pg_dht_keep *keep, int64_t wall_ms)
 
 // ---- changes ----
 
-static entry_name name_make(bool is_provider, const pg_peer_id *peer, pg_bytes key)
+/** Make a change that is in no list; NULL without memory. peer: NULL for a record. */
+static change *change_make(const pg_peer_id *peer, pg_bytes key, bool is_on_disk)
 {
-    entry_name made = {.is_provider = is_provider, .key_len = key.len, .len = 1};
-    made.bytes[0] = is_provider ? 'p' : 'r';
-    if (is_provider) {
-        made.peer = *peer;
-        memcpy(made.bytes + 1, peer->bytes, peer->len);
-        made.len += peer->len;
+    size_t peer_len = peer == NULL ? 0 : peer->len;
+    change *made = pg_malloc(sizeof(*made) + 1 + peer_len + key.len);
+    if (made == NULL) {
+        return NULL;
     }
-    memcpy(made.bytes + made.len, key.ptr, key.len);
-    made.len += key.len;
+    *made = (change){.is_provider = peer != NULL,
+                     .is_on_disk = is_on_disk,
+                     .key_len = key.len,
+                     .name_len = 1 + peer_len + key.len};
+    made->name[0] = made->is_provider ? 'p' : 'r';
+    if (peer != NULL) {
+        made->peer = *peer;
+        memcpy(made->name + 1, peer->bytes, peer->len);
+    }
+    memcpy(made->name + 1 + peer_len, key.ptr, key.len);
     return made;
 }
 
@@ -150,61 +148,43 @@ static void change_enter(pg_dht_keep *keep, change *made)
     }
 }
 
-// An entry that came and went without having been written need not be thought of.
-static void change_note(pg_dht_keep *keep, const entry_name *name, bool is_on_disk, bool is_gone)
+// An entry that came and went without having been written need not be thought of. peer: NULL for a record.
+static void change_note(pg_dht_keep *keep, const pg_peer_id *peer, pg_bytes key, bool is_on_disk,
+                        bool is_gone)
 {
-    change *known = pg_map_get(&keep->changed, pg_bytes_make(name->bytes, name->len));
-    if (is_gone && !is_on_disk) {
-        if (known != NULL && !known->is_on_disk) {
-            change_drop(keep, known);
-        }
+    change *made = change_make(peer, key, is_on_disk);
+    if (made == NULL) {
         return;
     }
-    change *made = pg_malloc(sizeof(*made) + name->len);
-    if (made != NULL) {
-        *made = (change){
-            .is_provider = name->is_provider,
-            .is_on_disk = is_on_disk,
-            .peer = name->peer,
-            .key_len = name->key_len,
-            .name_len = name->len,
-        };
-        memcpy(made->name, name->bytes, name->len);
+    if (!is_gone || is_on_disk) {
         change_enter(keep, made);
+        return;
     }
-}
-
-static void record_note(pg_dht_keep *keep, pg_bytes key, bool is_on_disk, bool is_gone)
-{
-    const entry_name name = name_make(false, NULL, key);
-    change_note(keep, &name, is_on_disk, is_gone);
-}
-
-static void provider_note(pg_dht_keep *keep, pg_bytes key, const pg_peer_id *peer, bool is_on_disk,
-                          bool is_gone)
-{
-    const entry_name name = name_make(true, peer, key);
-    change_note(keep, &name, is_on_disk, is_gone);
+    change *known = pg_map_get(&keep->changed, change_name_bytes(made));
+    if (known != NULL && !known->is_on_disk) {
+        change_drop(keep, known);
+    }
+    pg_mfree(made);
 }
 
 static void on_record_put(pg_dht_record *record, void *user)
 {
-    record_note(user, record->key, record->is_written, false);
+    change_note(user, NULL, record->key, record->is_written, false);
 }
 
 static void on_record_gone(const pg_dht_record *record, void *user)
 {
-    record_note(user, record->key, record->is_written, true);
+    change_note(user, NULL, record->key, record->is_written, true);
 }
 
 static void on_provider_put(pg_bytes key, pg_dht_provider *provider, void *user)
 {
-    provider_note(user, key, &provider->peer->id, provider->is_written, false);
+    change_note(user, &provider->peer->id, key, provider->is_written, false);
 }
 
 static void on_provider_gone(pg_bytes key, const pg_dht_provider *provider, void *user)
 {
-    provider_note(user, key, &provider->peer->id, provider->is_written, true);
+    change_note(user, &provider->peer->id, key, provider->is_written, true);
 }
 
 static void listeners_set(pg_dht_keep *keep)
@@ -533,11 +513,7 @@ static pg_err rows_restore(pg_dht_keep *keep, const batch *rows)
         }
         keep->loaded += err == PG_OK ? 1U : 0U;
         if (err != PG_OK && key.len <= PG_DHT_NAME_BYTES_MAX) {
-            if (rows->is_provider) {
-                provider_note(keep, key, &each->source.peer, true, true);
-            } else {
-                record_note(keep, key, true, true);
-            }
+            change_note(keep, rows->is_provider ? &each->source.peer : NULL, key, true, true);
         }
     }
     return PG_OK;
