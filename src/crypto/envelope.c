@@ -52,8 +52,8 @@ pg_err pg_envelope_seal(const pg_identity *identity, pg_bytes domain, pg_bytes p
     return pg_pb_append(out, &envelope.base);
 }
 
-pg_err pg_envelope_decode(pg_bytes in, pg_bytes domain, pg_bytes payload_type, pg_arena *arena,
-                          pg_envelope *out_envelope)
+static pg_err envelope_take(pg_bytes in, pg_bytes payload_type, pg_arena *arena,
+                            pg_envelope *out_envelope, pg_bytes *out_signature)
 {
     if (in.len > PG_ENVELOPE_BYTES_MAX) {
         return pg_fail(PG_ERR_LIMIT, "an envelope of %zu bytes, at most %d", in.len,
@@ -65,18 +65,37 @@ pg_err pg_envelope_decode(pg_bytes in, pg_bytes domain, pg_bytes payload_type, p
     if (!pg_bytes_equal(pg_pb_bytes(envelope->payload_type), payload_type)) {
         return pg_fail(PG_ERR_UNSUPPORTED, "an envelope with a payload of another type");
     }
-    pg_envelope opened = {
+    *out_envelope = (pg_envelope){
         .public_key = pg_pb_bytes(envelope->public_key),
         .payload = pg_pb_bytes(envelope->payload),
     };
+    pg_peer_id_of_key(out_envelope->public_key, &out_envelope->signer);
+    *out_signature = pg_pb_bytes(envelope->signature);
+    return PG_OK;
+}
+
+pg_err pg_envelope_decode(pg_bytes in, pg_bytes domain, pg_bytes payload_type, pg_arena *arena,
+                          pg_envelope *out_envelope)
+{
+    pg_envelope opened;
+    pg_bytes signature;
     pg_public_key key = {0};
-    PG_TRY(pg_error_wrap(pg_public_key_decode(opened.public_key, &key), "envelope"));
     pg_buf signed_message PG_CLEANUP(pg_buf_deinit) = {0};
+    PG_TRY(envelope_take(in, payload_type, arena, &opened, &signature));
+    PG_TRY(pg_error_wrap(pg_public_key_decode(opened.public_key, &key), "envelope"));
     PG_TRY(signed_bytes(domain, payload_type, opened.payload, &signed_message));
-    PG_TRY(pg_error_wrap(
-        pg_public_key_verify(&key, pg_buf_bytes(&signed_message), pg_pb_bytes(envelope->signature)),
-        "envelope"));
-    pg_peer_id_of_key(opened.public_key, &opened.signer);
+    PG_TRY(pg_error_wrap(pg_public_key_verify(&key, pg_buf_bytes(&signed_message), signature),
+                         "envelope"));
+    *out_envelope = opened;
+    return PG_OK;
+}
+
+pg_err pg_envelope_reread(pg_bytes in, pg_bytes payload_type, pg_arena *arena,
+                          pg_envelope *out_envelope)
+{
+    pg_envelope opened;
+    pg_bytes signature;
+    PG_TRY(envelope_take(in, payload_type, arena, &opened, &signature));
     *out_envelope = opened;
     return PG_OK;
 }

@@ -123,16 +123,23 @@ static pg_err feed_check(pg_bytes key, pg_bytes value, void *user)
     return PG_OK;
 }
 
+// Both were checked when they came: a signature is verified once, not at every comparison.
+static pg_err checked_read(pg_bytes in, pg_arena *arena, pg_feed_record *out_record)
+{
+    pg_envelope envelope = {0};
+    PG_TRY(pg_envelope_reread(in, PAYLOAD_TYPE, arena, &envelope));
+    return payload_decode(&envelope, arena, out_record);
+}
+
 static int values_compare(pg_bytes a, pg_bytes b, void *user)
 {
     (void) user;
     pg_arena arena PG_CLEANUP(pg_arena_deinit) = pg_arena_make(2 * PG_FEED_ARENA_BYTES);
     pg_feed_record left;
     pg_feed_record right;
-    bool has_left = pg_feed_decode(a, &arena, &left) == PG_OK;
-    bool has_right = pg_feed_decode(b, &arena, &right) == PG_OK;
-    if (!has_left ||
-        !has_right) { // both were checked: memory is short, and neither is the better for it
+    bool has_left = checked_read(a, &arena, &left) == PG_OK;
+    bool has_right = checked_read(b, &arena, &right) == PG_OK;
+    if (!has_left || !has_right) { // memory is short, and neither is the better for it
         return (int) has_left - (int) has_right;
     }
     return pg_feed_compare(&left, &right);

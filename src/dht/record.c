@@ -164,6 +164,10 @@ pg_err pg_dht_choice_init(pg_dht_choice *choice, const pg_dht_validators *valida
 pg_dht_verdict pg_dht_choice_add(pg_dht_choice *choice, pg_bytes value)
 {
     const pg_dht_validator *validator = NULL;
+    if (choice->is_found && pg_bytes_equal(value, pg_buf_bytes(&choice->best))) {
+        choice->valid++; // what most peers answer: it is checked once
+        return PG_DHT_VERDICT_SAME;
+    }
     if (pg_dht_validators_check(choice->validators, pg_buf_bytes(&choice->key), value,
                                 &validator) != PG_OK) {
         choice->invalid++;

@@ -22,7 +22,7 @@ typedef struct pg_dht_validator {
     /** Check a value under a key, both within their limits. Must not park.
      *  Errors: PG_ERR_MALFORMED, PG_ERR_AUTH, PG_ERR_CORRUPT (the sender's fault), PG_ERR_UNSUPPORTED (a version or kind not known here) */
     pg_err (*check)(pg_bytes key, pg_bytes value, void *user);
-    /** Compare two checked values of one key: positive when `a` is the better, that is the newer, one. NULL: never differ in worth. */
+    /** Compare two values of one key that passed the check, which need not be checked again: positive when `a` is the better, that is the newer, one. NULL: never differ in worth. */
     int (*compare)(pg_bytes a, pg_bytes b, void *user);
     void *user;
 } pg_dht_validator;
@@ -76,7 +76,7 @@ typedef struct pg_dht_choice {
 PG_NODISCARD pg_err pg_dht_choice_init(pg_dht_choice *choice, const pg_dht_validators *validators,
                                        pg_bytes key);
 
-/** Judge one more value, and keep a copy when it is the best. */
+/** Judge one more value, one that is the best already without checking it again, and keep a copy when it is the best. */
 pg_dht_verdict pg_dht_choice_add(pg_dht_choice *choice, pg_bytes value);
 
 /** Return true when enough peers have been heard. */

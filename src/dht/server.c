@@ -151,6 +151,16 @@ pg_err pg_dht_record_keep(pg_dht *dht, const pg_dht_validator *validator, pg_byt
     return pg_dht_records_put(&dht->records, key, value, source, pg_now(), pg_wall_ms());
 }
 
+/** Check a value, but for one that is kept here as it is: its owner publishes it again and again. */
+static pg_err value_check(const pg_dht *dht, pg_bytes key, pg_bytes value,
+                          const pg_dht_validator **out_validator)
+{
+    const pg_dht_record *known = pg_dht_records_get(&dht->records, key, pg_now());
+    return known != NULL && pg_bytes_equal(known->value, value)
+               ? pg_dht_validators_find(dht->config.validators, key, out_validator)
+               : pg_dht_validators_check(dht->config.validators, key, value, out_validator);
+}
+
 static pg_err put_value(served *self)
 {
     const pg_dht_msg *request = &self->request;
@@ -159,8 +169,7 @@ static pg_err put_value(served *self)
     if (!request->has_record || !pg_bytes_equal(request->key, request->record_key)) {
         return pg_fail(PG_ERR_PROTOCOL, "a record to put that is not under its own key");
     }
-    pg_err err = pg_dht_validators_check(self->dht->config.validators, request->key,
-                                         request->record_value, &validator);
+    pg_err err = value_check(self->dht, request->key, request->record_value, &validator);
     if (err == PG_OK) {
         err = pg_dht_record_keep(self->dht, validator, request->key, request->record_value,
                                  &self->source);

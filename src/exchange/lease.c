@@ -212,6 +212,19 @@ pg_err pg_lease_grant_decode(pg_bytes in, pg_lease_grant *out_grant)
     return pg_error_wrap(grant_take(&statement, out_grant), "grant");
 }
 
+uint64_t pg_lease_grant_sequence(pg_bytes in)
+{
+    pg_arena arena PG_CLEANUP(pg_arena_deinit) = pg_arena_make(ARENA_BYTES);
+    pg_envelope envelope = {0};
+    ProtobufCMessage *message = NULL;
+    if (pg_envelope_reread(in, pg_bytes_cstr(grant_kind.payload_type), &arena, &envelope) !=
+            PG_OK ||
+        pg_pb_unpack(grant_kind.message, envelope.payload, &arena, &message) != PG_OK) {
+        return 0;
+    }
+    return ((const Pangea__Exchange__LeaseGrant *) message)->sequence;
+}
+
 // ---- Releases
 
 pg_err pg_lease_release_encode(const pg_identity *lease, const pg_lease_release *release,

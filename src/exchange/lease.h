@@ -78,6 +78,9 @@ PG_NODISCARD pg_err pg_lease_grant_encode(const pg_identity *lease, const pg_lea
  *  Errors: PG_ERR_LIMIT, PG_ERR_MALFORMED, PG_ERR_TRUNCATED, PG_ERR_UNSUPPORTED (version, named; kind of key), PG_ERR_AUTH, PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_lease_grant_decode(pg_bytes in, pg_lease_grant *out_grant);
 
+/** Return the sequence of a grant that pg_lease_grant_decode has taken before, which is not verified again; 0 without memory. */
+uint64_t pg_lease_grant_sequence(pg_bytes in);
+
 /** Sign a release and append it to `out`. Errors as pg_lease_grant_encode. */
 PG_NODISCARD pg_err pg_lease_release_encode(const pg_identity *lease,
                                             const pg_lease_release *release, pg_buf *out);

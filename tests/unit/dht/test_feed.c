@@ -143,6 +143,31 @@ static void test_feed__two_records__the_higher_sequence_is_newer(void **state)
     pg_identity_deinit(&owner);
 }
 
+// What was checked is not verified again to be compared: a signature that is damaged since makes no difference.
+static void test_feed__compared__by_sequence_without_verifying_again(void **state)
+{
+    (void) state;
+    pg_identity owner = {0};
+    pg_buf older = {0};
+    pg_buf newer = {0};
+    identity_make(1, &owner);
+    const pg_feed_record first = sample(7, "x");
+    const pg_feed_record second = sample(8, "a");
+    encode(&owner, &first, &older);
+    encode(&owner, &second, &newer);
+    newer.ptr[newer.len - 1] ^= 1; // of the signature, which stands at the end
+    assert_int_not_equal(check(&owner.peer_id, NAME, pg_buf_bytes(&newer)), PG_OK);
+    assert_true(pg_dht_validator_feed.compare(pg_buf_bytes(&newer), pg_buf_bytes(&older), NULL) >
+                0);
+    assert_true(pg_dht_validator_feed.compare(pg_buf_bytes(&older), pg_buf_bytes(&newer), NULL) <
+                0);
+    assert_int_equal(
+        pg_dht_validator_feed.compare(pg_buf_bytes(&older), pg_buf_bytes(&older), NULL), 0);
+    pg_buf_deinit(&older);
+    pg_buf_deinit(&newer);
+    pg_identity_deinit(&owner);
+}
+
 static void test_feed__what_is_out_of_range__is_not_signed(void **state)
 {
     (void) state;
@@ -239,6 +264,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_feed__another_peer_name_or_domain__is_refused),
         cmocka_unit_test(test_feed__any_bit_flipped__is_refused),
         cmocka_unit_test(test_feed__two_records__the_higher_sequence_is_newer),
+        cmocka_unit_test(test_feed__compared__by_sequence_without_verifying_again),
         cmocka_unit_test(test_feed__what_is_out_of_range__is_not_signed),
         cmocka_unit_test(test_feed__vectors__are_what_is_written),
     };

@@ -120,6 +120,45 @@ static void test_choice__mutable__best_of_a_quorum(void **state)
     pg_dht_choice_deinit(&choice);
 }
 
+static unsigned checks;
+
+static pg_err counted_check(pg_bytes key, pg_bytes value, void *user)
+{
+    (void) key;
+    (void) user;
+    checks++;
+    return value.len == 1 ? PG_OK : PG_ERR_MALFORMED;
+}
+
+static int bytes_compare(pg_bytes a, pg_bytes b, void *user)
+{
+    (void) user;
+    return pg_bytes_compare(a, b);
+}
+
+// Twenty peers answer, nearly all the same: a signature would be verified for each value, not for each answer.
+static void test_choice__same_value_from_many__is_checked_once(void **state)
+{
+    (void) state;
+    pg_dht_validators validators = {.count = 0};
+    pg_dht_choice choice;
+    const pg_dht_validator counted = {
+        .name_space = "n", .is_mutable = true, .check = counted_check, .compare = bytes_compare};
+    assert_int_equal(pg_dht_validators_add(&validators, &counted), PG_OK);
+    assert_int_equal(pg_dht_choice_init(&choice, &validators, PG_BYTES_LIT("/n/a")), PG_OK);
+    checks = 0;
+    assert_int_equal(pg_dht_choice_add(&choice, PG_BYTES_LIT("1")), PG_DHT_VERDICT_BETTER);
+    for (int i = 0; i < 18; i++) {
+        assert_int_equal(pg_dht_choice_add(&choice, PG_BYTES_LIT("1")), PG_DHT_VERDICT_SAME);
+    }
+    assert_int_equal(pg_dht_choice_add(&choice, PG_BYTES_LIT("2")), PG_DHT_VERDICT_BETTER);
+    assert_int_equal(checks, 2);
+    assert_int_equal(choice.valid, 20);
+    assert_int_equal(pg_dht_choice_add(&choice, PG_BYTES_LIT("1")), PG_DHT_VERDICT_WORSE);
+    assert_int_equal(pg_dht_choice_add(&choice, PG_BYTES_LIT("22")), PG_DHT_VERDICT_INVALID);
+    pg_dht_choice_deinit(&choice);
+}
+
 static void test_choice__immutable__first_valid_one_is_enough(void **state)
 {
     (void) state;
@@ -172,6 +211,7 @@ int main(void)
         cmocka_unit_test(test_record__test_namespace__is_off_unless_registered),
         cmocka_unit_test(test_record__value_too_long__is_refused),
         cmocka_unit_test(test_choice__mutable__best_of_a_quorum),
+        cmocka_unit_test(test_choice__same_value_from_many__is_checked_once),
         cmocka_unit_test(test_choice__immutable__first_valid_one_is_enough),
         cmocka_unit_test(test_time__known_dates__as_rfc_3339),
     };
