@@ -22,6 +22,7 @@ pg_api_call *call_new(api_door *door, const char *target)
     call->api = door->api;
     call->door = door;
     call->refs = 1;
+    door->api->stats.running++;
     call->param = "";
     pg_scope_init_tolerant(&call->scope);
     pg_waitq_init(&call->reader);
@@ -85,6 +86,11 @@ static void answer_problem(pg_api_call *call, pg_err err)
 }
 
 // ---- For handlers
+
+pg_api_stats pg_api_call_stats(const pg_api_call *call)
+{
+    return call->api->stats;
+}
 
 const char *pg_api_header(const pg_api_call *call, const char *name)
 {
@@ -356,8 +362,9 @@ static pg_err head_admit(pg_api_call *call)
         .origin = pg_api_header(call, MHD_HTTP_HEADER_ORIGIN),
         .authorization = pg_api_header(call, MHD_HTTP_HEADER_AUTHORIZATION),
     };
+    const pg_str path = pg_str_make(call->uri_err == PG_OK ? call->uri.path : "/api/");
     bool is_api =
-        call->uri_err != PG_OK || pg_str_starts_with(pg_str_make(call->uri.path), PG_STR("/api/"));
+        pg_str_starts_with(path, PG_STR("/api/")) || pg_str_starts_with(path, PG_STR("/metrics"));
     return pg_door_check(&head, call->api->tcp.port,
                          is_api ? call->api->config.token : PG_BYTES_EMPTY, &call->status);
 }
@@ -366,6 +373,7 @@ static pg_err head_check(pg_api_call *call, const char *method)
 {
     pg_err err = head_admit(call);
     if (err != PG_OK) {
+        call->api->stats.refused++;
         pg_log_limited(PG_LOG_LEVEL_INFO, "api.refused", PG_LOG_U64("status", call->status));
         return err;
     }
@@ -567,6 +575,7 @@ static enum MHD_Result answer_send(pg_api_call *call)
         (void) MHD_add_response_header(response, call->headers[i].name, call->headers[i].value);
     }
     call->state = CALL_STATE_REPLY;
+    call->api->stats.requests[status / 100 - 2]++;
     enum MHD_Result result = MHD_queue_response(call->connection, status, response);
     MHD_destroy_response(response);
     return result;
@@ -614,6 +623,7 @@ enum MHD_Result call_step(pg_api_call *call, struct MHD_Connection *connection, 
 void call_leave(pg_api_call *call, bool is_complete)
 {
     call->connection = NULL;
+    call->api->stats.running--;
     call->is_suspended = false;
     if (!is_complete) {
         pg_scope_cancel(&call->scope);

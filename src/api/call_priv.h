@@ -58,6 +58,7 @@ struct pg_api {
     pg_endpoint tcp;
     api_door doors[2]; // the Unix socket, TCP
     bool is_stopping;
+    pg_api_stats stats;
     pg_scope calls;
     pg_scope loops;
 };

@@ -63,6 +63,11 @@ bool pg_events_has_listeners(const pg_events *events)
     return events->listeners > 0;
 }
 
+uint64_t pg_events_listeners(const pg_events *events)
+{
+    return events->listeners;
+}
+
 pg_err pg_events_listen(pg_events *events, uint64_t last_id, pg_events_listener *out_listener)
 {
     if (events->listeners == PG_API_LISTENERS_MAX) {

@@ -31,6 +31,9 @@ void pg_events_publish(pg_events *events, const char *kind, pg_bytes data);
 /** Return true when somebody listens: else nobody need make the data of an event that only tells how something goes on. */
 bool pg_events_has_listeners(const pg_events *events);
 
+/** Return how many listen. */
+uint64_t pg_events_listeners(const pg_events *events);
+
 /** A place in the ring. */
 typedef struct pg_events_listener {
     pg_events *events;

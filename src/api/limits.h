@@ -102,6 +102,9 @@
 /** The list of files as text, bytes: about 100,000 files. */
 #define PG_API_LIST_BYTES_MAX (64U << 20)
 
+/** The metrics as text, bytes: about 150 families, and two lines for each kind of fiber. */
+#define PG_API_METRICS_BYTES_MAX (256U << 10)
+
 /** Extents that an inspected link tells of. */
 #define PG_API_EXTENTS_MAX 1000
 

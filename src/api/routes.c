@@ -2,6 +2,7 @@
 #include "api/routes.h"
 
 #include "api/fields.h"
+#include "api/figures.h"
 #include "api/limits.h"
 #include "base/str.h"
 #include "crypto/peer_id_text.h"
@@ -43,31 +44,7 @@ static json_object *stats_make(const pg_host *host)
 {
     const pg_host_stats stats = pg_host_get_stats(host);
     json_object *object = json_object_new_object();
-    pg_field_add_u64(object, "connections", stats.connections);
-    pg_field_add_u64(object, "pending", stats.pending);
-    pg_field_add_u64(object, "streams", stats.streams);
-    pg_field_add_u64(object, "memory_bytes", stats.memory_bytes);
-    pg_field_add_u64(object, "book_peers", stats.book_peers);
-    pg_field_add_u64(object, "accepted_total", stats.admission.accepted);
-    pg_field_add_u64(object, "refused_connections_total", stats.admission.refused_connections);
-    pg_field_add_u64(object, "refused_ip_total", stats.admission.refused_ip);
-    pg_field_add_u64(object, "refused_peer_total", stats.admission.refused_peer);
-    pg_field_add_u64(object, "refused_streams_total", stats.admission.refused_streams);
-    pg_field_add_u64(object, "dials_total", stats.dials);
-    pg_field_add_u64(object, "dials_failed_total", stats.dials_failed);
-    pg_field_add_u64(object, "handshakes_failed_total", stats.handshakes_failed);
-    pg_field_add_u64(object, "downgrades_total", stats.downgrades);
-    pg_field_add_u64(object, "offences_total", stats.offences);
-    pg_field_add_u64(object, "quic_connections", stats.quic.connections);
-    pg_field_add_u64(object, "quic_datagrams_in_total", stats.quic.datagrams_in);
-    pg_field_add_u64(object, "quic_datagrams_out_total", stats.quic.datagrams_out);
-    pg_field_add_u64(object, "quic_sends_total", stats.quic.runs_out);
-    pg_field_add_u64(object, "quic_datagrams_lost_total", stats.quic.datagrams_lost);
-    pg_field_add_u64(object, "quic_retries_total", stats.quic.retries);
-    pg_field_add_u64(object, "quic_version_negotiations_total", stats.quic.versions);
-    pg_field_add_u64(object, "quic_refusals_total", stats.quic.refusals);
-    pg_field_add_u64(object, "quic_stateless_resets_total", stats.quic.resets);
-    pg_field_add_u64(object, "quic_answers_saved_total", stats.quic.answers_saved);
+    pg_figures_add(PG_FIGURE_PART_HOST, &stats, object);
     return object;
 }
 

@@ -16,8 +16,8 @@
 //                        POST /api/v1/links/inspect    who holds what of a file
 //      routes_blocks.c   POST /api/v1/blocks, GET /api/v1/blocks/{cid}
 //      routes_service.c  POST /api/v1/reload         reread the settings; GET, POST /api/v1/log: the level of the log
-//      routes_stat.c     GET  /api/v1/stat             what the parts of the node hold and did
 //      routes_backup.c   POST /api/v1/backup           a copy of the database
+//      routes_stat.c     GET  /api/v1/stat             what the parts of the node hold and did; GET /metrics: for Prometheus
 //      doctor.c          GET  /api/v1/doctor           facts of the node's health
 //      routes_health.c   GET  /api/v1/health, health/{peer}  how fit hosts are
 //      routes_dht.c      /api/v1/dht, /api/v1/dht/...  peers, records and providers of the DHTs
@@ -91,6 +91,7 @@ typedef struct pg_api_context {
     void *reloader;
 
     // Of pg_api_context_open.
+    uint64_t started_ms; // wall clock
     pg_events *events;
     pg_transfers transfers;
 } pg_api_context;

@@ -2,6 +2,7 @@
 // The routes of the DHTs; docs/openapi.yaml describes them. Both DHTs are asked at once; values are hexadecimal. The key of a record is
 // "/NAMESPACE/NAME"; under "/pk/" the name is a PeerId as text.
 #include "api/fields.h"
+#include "api/figures.h"
 #include "api/limits.h"
 #include "api/routes.h"
 #include "base/mem.h"
@@ -97,22 +98,7 @@ static json_object *stats_make(const pg_dht *dht)
     json_object *object = json_object_new_object();
     pg_field_add_text(object, "realm", pg_dht_realm_name(stats.realm));
     pg_field_add_text(object, "protocol", stats.protocol);
-    pg_field_add_bool(object, "server", stats.is_server);
-    pg_field_add_u64(object, "peers", stats.peers);
-    pg_field_add_u64(object, "network_size", stats.network_size);
-    pg_field_add_u64(object, "records", stats.records);
-    pg_field_add_u64(object, "record_bytes", stats.record_bytes);
-    pg_field_add_u64(object, "providers", stats.providers);
-    pg_field_add_u64(object, "unsaved", stats.unsaved);
-    pg_field_add_u64(object, "published", stats.published);
-    pg_field_add_u64(object, "lookups_total", stats.lookups);
-    pg_field_add_u64(object, "requests_total", stats.requests);
-    pg_field_add_u64(object, "requests_failed_total", stats.requests_failed);
-    pg_field_add_u64(object, "served_total", stats.served);
-    pg_field_add_u64(object, "refused_total", stats.refused);
-    pg_field_add_u64(object, "puts_refused_total", stats.put_refused);
-    pg_field_add_u64(object, "peers_refused_total", stats.peers_refused);
-    pg_field_add_u64(object, "corrected_total", stats.corrected);
+    pg_figures_add(PG_FIGURE_PART_DHT, &stats, object);
     return object;
 }
 

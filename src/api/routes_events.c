@@ -41,7 +41,8 @@ void pg_api_transfer_tell(pg_api_context *context, const pg_transfer *transfer)
 
 pg_err pg_api_context_open(pg_api_context *context)
 {
-    PG_TRY(pg_events_new((uint64_t) pg_wall_ms(), &context->events));
+    context->started_ms = (uint64_t) pg_wall_ms();
+    PG_TRY(pg_events_new(context->started_ms, &context->events));
     pg_err err = pg_host_watch(context->host, on_host_event, context);
     if (err != PG_OK) {
         pg_events_free(&context->events);

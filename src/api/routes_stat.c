@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/fields.h"
+#include "api/figures.h"
+#include "api/limits.h"
 #include "api/routes.h"
 
 static json_object *store_make(const pg_block_store *blocks)
@@ -9,15 +11,7 @@ static json_object *store_make(const pg_block_store *blocks)
     }
     const pg_block_store_stats stats = pg_block_store_stats_get(blocks);
     json_object *object = json_object_new_object();
-    pg_field_add_u64(object, "blocks", stats.blocks);
-    pg_field_add_u64(object, "used_bytes", stats.used_bytes);
-    pg_field_add_u64(object, "quota_bytes", stats.quota_bytes);
-    pg_field_add_u64(object, "packs", stats.packs);
-    pg_field_add_u64(object, "puts_total", stats.puts_total);
-    pg_field_add_u64(object, "syncs_total", stats.syncs_total);
-    pg_field_add_u64(object, "lost_total", stats.lost_total);
-    pg_field_add_bool(object, "was_rebuilt", stats.was_rebuilt);
-    pg_field_add_bool(object, "has_failed", stats.has_failed);
+    pg_figures_add(PG_FIGURE_PART_STORE, &stats, object);
     return object;
 }
 
@@ -28,15 +22,7 @@ static json_object *place_make(const pg_place_server *place)
     }
     const pg_place_stats stats = pg_place_server_get_stats(place);
     json_object *object = json_object_new_object();
-    pg_field_add_u64(object, "leases", stats.leases);
-    pg_field_add_u64(object, "lease_bytes", stats.lease_bytes);
-    pg_field_add_u64(object, "session_bytes", stats.session_bytes);
-    pg_field_add_u64(object, "quota_bytes", stats.quota_bytes);
-    pg_field_add_u64(object, "pushes_total", stats.pushes_total);
-    pg_field_add_u64(object, "commits_total", stats.commits_total);
-    pg_field_add_u64(object, "refused_total", stats.refused_total);
-    pg_field_add_u64(object, "expired_total", stats.expired_total);
-    pg_field_add_u64(object, "caught_up_total", stats.caught_up_total);
+    pg_figures_add(PG_FIGURE_PART_PLACE, &stats, object);
     return object;
 }
 
@@ -47,17 +33,7 @@ static json_object *files_make(const pg_files *files)
     }
     const pg_files_stats stats = pg_files_get_stats(files);
     json_object *object = json_object_new_object();
-    pg_field_add_u64(object, "files", stats.files);
-    pg_field_add_u64(object, "files_pending", stats.files_pending);
-    pg_field_add_u64(object, "files_partial", stats.files_partial);
-    pg_field_add_u64(object, "files_bytes", stats.files_bytes);
-    pg_field_add_u64(object, "cache_bytes", stats.cache_bytes);
-    pg_field_add_u64(object, "cache_bytes_max", stats.cache_bytes_max);
-    pg_field_add_u64(object, "pinned_blocks", stats.pinned_blocks);
-    pg_field_add_u64(object, "puts_total", stats.puts_total);
-    pg_field_add_u64(object, "gets_total", stats.gets_total);
-    pg_field_add_u64(object, "bytes_put_total", stats.bytes_put_total);
-    pg_field_add_u64(object, "bytes_got_total", stats.bytes_got_total);
+    pg_figures_add(PG_FIGURE_PART_FILES, &stats, object);
     return object;
 }
 
@@ -112,49 +88,41 @@ static json_object *bitswap_make(const pg_bitswap *bitswap)
     }
     const pg_bitswap_stats stats = pg_bitswap_get_stats(bitswap);
     json_object *object = json_object_new_object();
-    pg_field_add_u64(object, "blocks_received", stats.blocks_received);
-    pg_field_add_u64(object, "bytes_received", stats.bytes_received);
-    pg_field_add_u64(object, "blocks_sent", stats.blocks_sent);
-    pg_field_add_u64(object, "bytes_sent", stats.bytes_sent);
-    pg_field_add_u64(object, "blocks_refused", stats.blocks_refused);
-    pg_field_add_u64(object, "wants_served", stats.wants_served);
-    pg_field_add_u64(object, "wants_unserved", stats.wants_unserved);
-    pg_field_add_u64(object, "wants_held", stats.wants_held);
-    pg_field_add_u64(object, "fetches_running", stats.fetches_running);
+    pg_figures_add(PG_FIGURE_PART_BITSWAP, &stats, object);
     return object;
+}
+
+// Returns false in a node that looks for nobody.
+static bool finding_get(const pg_api_context *context, pg_figures_finding *out_finding)
+{
+    pg_api_finding finding = {.remembered = 0};
+    if (context->finding == NULL) {
+        return false;
+    }
+    context->finding(context->finder, &finding);
+    *out_finding = (pg_figures_finding){
+        .manager = finding.manager,
+        .mdns = finding.mdns,
+        .mdns_refused = finding.mdns.messages_bad + finding.mdns.messages_skipped +
+                        finding.mdns.addrs_refused + finding.mdns.peers_refused,
+        .bootstrap_peers = finding.bootstrap_peers,
+        .bootstrap_good = finding.bootstrap_good,
+        .remembered = finding.remembered,
+    };
+    for (size_t i = 0; i < PG_DIAL_REASON_COUNT; i++) {
+        out_finding->dials += finding.manager.dials[i];
+    }
+    return true;
 }
 
 static json_object *finding_make(const pg_api_context *context)
 {
-    if (context->finding == NULL) {
+    pg_figures_finding finding;
+    if (!finding_get(context, &finding)) {
         return NULL;
     }
-    pg_api_finding finding = {.remembered = 0};
-    context->finding(context->finder, &finding);
-    const pg_conn_manager_stats *manager = &finding.manager;
-    uint64_t dials = 0;
-    for (size_t i = 0; i < PG_DIAL_REASON_COUNT; i++) {
-        dials += manager->dials[i];
-    }
     json_object *object = json_object_new_object();
-    pg_field_add_u64(object, "connected", manager->connected);
-    pg_field_add_u64(object, "wanted", manager->wanted);
-    pg_field_add_u64(object, "found", manager->found);
-    pg_field_add_u64(object, "lost", manager->lost);
-    pg_field_add_u64(object, "dialing", manager->dialing);
-    pg_field_add_u64(object, "remembered", finding.remembered);
-    pg_field_add_u64(object, "bootstrap_peers", finding.bootstrap_peers);
-    pg_field_add_u64(object, "bootstrap_good", finding.bootstrap_good);
-    pg_field_add_u64(object, "mdns_links", finding.mdns.links);
-    pg_field_add_u64(object, "dials_total", dials);
-    pg_field_add_u64(object, "dials_failed_total", manager->dials_failed);
-    pg_field_add_u64(object, "trimmed_total", manager->trimmed);
-    pg_field_add_u64(object, "pings_total", manager->pings);
-    pg_field_add_u64(object, "pings_failed_total", manager->pings_failed);
-    pg_field_add_u64(object, "mdns_messages_total", finding.mdns.messages);
-    pg_field_add_u64(object, "mdns_refused_total",
-                     finding.mdns.messages_bad + finding.mdns.messages_skipped +
-                         finding.mdns.addrs_refused + finding.mdns.peers_refused);
+    pg_figures_add(PG_FIGURE_PART_FINDING, &finding, object);
     return object;
 }
 
@@ -175,7 +143,96 @@ static pg_err stat_get(const pg_api_request *request, json_object **out_body)
     return PG_OK;
 }
 
+// ---- Metrics
+
+/** The structures that the figures of one answer are in. */
+typedef struct figure_store {
+    pg_figures figures;
+    pg_host_stats host;
+    pg_block_store_stats store;
+    pg_place_stats place;
+    pg_files_stats files;
+    pg_bitswap_stats bitswap;
+    pg_figures_finding finding;
+    pg_dht_stats dhts[2];
+    pg_health_stats health;
+    pg_figures_api api;
+    pg_figures_process process;
+} figure_store;
+
+// What every node has.
+static void own_collect(figure_store *self, const pg_api_request *request)
+{
+    const pg_api_context *context = request->user;
+    self->figures.version = context->version;
+    self->host = pg_host_get_stats(context->host);
+    self->figures.parts[PG_FIGURE_PART_HOST] = &self->host;
+    self->api = (pg_figures_api){
+        .server = pg_api_call_stats(request->call),
+        .listeners = pg_events_listeners(context->events),
+        .transfers = pg_transfers_running(&context->transfers),
+    };
+    self->figures.parts[PG_FIGURE_PART_API] = &self->api;
+    pg_machine_process_look(&self->process.machine);
+    self->process.started_ms = context->started_ms;
+    self->figures.parts[PG_FIGURE_PART_PROCESS] = &self->process;
+    if (finding_get(context, &self->finding)) {
+        self->figures.parts[PG_FIGURE_PART_FINDING] = &self->finding;
+    }
+}
+
+static void dht_collect(figure_store *self, size_t which, const pg_dht *dht)
+{
+    if (dht != NULL) {
+        self->dhts[which] = pg_dht_get_stats(dht);
+        self->figures.dhts[which] = &self->dhts[which];
+    }
+}
+
+static void parts_collect(figure_store *self, const pg_api_context *context)
+{
+    if (context->blocks != NULL) {
+        self->store = pg_block_store_stats_get(context->blocks);
+        self->figures.parts[PG_FIGURE_PART_STORE] = &self->store;
+    }
+    if (context->place != NULL) {
+        self->place = pg_place_server_get_stats(context->place);
+        self->figures.parts[PG_FIGURE_PART_PLACE] = &self->place;
+    }
+    if (context->files != NULL) {
+        self->files = pg_files_get_stats(context->files);
+        self->figures.parts[PG_FIGURE_PART_FILES] = &self->files;
+    }
+    if (context->bitswap != NULL) {
+        self->bitswap = pg_bitswap_get_stats(context->bitswap);
+        self->figures.parts[PG_FIGURE_PART_BITSWAP] = &self->bitswap;
+    }
+    if (context->health != NULL) {
+        self->health = pg_health_get_stats(context->health);
+        self->figures.parts[PG_FIGURE_PART_HEALTH] = &self->health;
+    }
+    dht_collect(self, 0, context->dhts->local);
+    dht_collect(self, 1, context->dhts->global);
+}
+
+static pg_err metrics_get(const pg_api_request *request, json_object **out_body)
+{
+    figure_store store = {.figures.version = ""};
+    pg_buf text = {.max_len = PG_API_METRICS_BYTES_MAX};
+    (void) out_body;
+    own_collect(&store, request);
+    parts_collect(&store, request->user);
+    pg_err err = pg_figures_write(&store.figures, &text);
+    if (err == PG_OK) {
+        pg_api_answer(request->call, "text/plain; version=0.0.4; charset=utf-8", text.len);
+        err = pg_api_write(request->call, pg_buf_bytes(&text));
+    }
+    pg_buf_deinit(&text);
+    return err;
+}
+
 const pg_api_route pg_api_stat_routes[] = {
     {.method = "GET", .path = "/api/v1/stat", .handler = stat_get},
+    {.method = "GET", .path = "/metrics", .handler = metrics_get},
     {.path = NULL},
 };

@@ -65,10 +65,20 @@ PG_NODISCARD pg_err pg_api_new(const pg_api_config *config, pg_api **out_api);
 /** Return where the TCP door is, with its real port; PG_IP_FAMILY_NONE where there is none. */
 pg_endpoint pg_api_tcp(const pg_api *api);
 
+/** What the server does and did. */
+typedef struct pg_api_stats {
+    uint64_t requests[4]; // answered, by class of status: 2xx, 3xx, 4xx, 5xx
+    uint64_t running;     // being served
+    uint64_t refused;     // at the door: no token, another host, another site
+} pg_api_stats;
+
 /** Cancel the requests being served, answer them, close the doors, free, and set *api to NULL. NULL is fine. Parks: yes. */
 void pg_api_free(pg_api **api);
 
 // ---- For handlers
+
+/** Return what the server that a request came to does and did. */
+pg_api_stats pg_api_call_stats(const pg_api_call *call);
 
 /** Return a header of the request, or NULL. Borrowed until the next wait. */
 const char *pg_api_header(const pg_api_call *call, const char *name);

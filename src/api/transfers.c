@@ -147,6 +147,17 @@ void pg_transfers_each(pg_transfers *transfers, pg_time now,
     }
 }
 
+uint64_t pg_transfers_running(const pg_transfers *transfers)
+{
+    uint64_t count = 0;
+    pg_map_cursor cursor = {0};
+    while (pg_map_next(&transfers->map, &cursor)) {
+        const pg_transfer *transfer = cursor.value;
+        count += transfer->state == PG_TRANSFER_STATE_RUNNING;
+    }
+    return count;
+}
+
 static json_object *faulty_make(const pg_get_report *report)
 {
     static const char *const names[PG_HOST_FAULT_COUNT] = {"late", "absent", "corrupt"};

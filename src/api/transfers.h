@@ -75,6 +75,9 @@ const pg_transfer *pg_transfers_find(pg_transfers *transfers, const char *id, pg
 void pg_transfers_each(pg_transfers *transfers, pg_time now,
                        void (*each)(const pg_transfer *transfer, void *user), void *user);
 
+/** Return how many run. */
+uint64_t pg_transfers_running(const pg_transfers *transfers);
+
 /** Make its JSON object, as GET /api/v1/transfers/{id} gives it. Owned by the caller. */
 json_object *pg_transfer_document(const pg_transfer *transfer);
 

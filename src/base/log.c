@@ -8,6 +8,7 @@ static pg_log_sink_fn sink_fn;
 static void *sink_user;
 static atomic_int sink_level = -1; // nothing is on before a sink is set
 static uint64_t (*limit_clock)(void);
+static _Atomic uint64_t lines_written[PG_LOG_LEVEL_COUNT];
 
 static const char *const level_names[PG_LOG_LEVEL_COUNT] = {"error", "warn", "info", "debug",
                                                             "trace"};
@@ -37,6 +38,11 @@ const char *pg_log_level_name(pg_log_level level)
     return level < PG_LOG_LEVEL_COUNT ? level_names[level] : "off";
 }
 
+uint64_t pg_log_lines(pg_log_level level)
+{
+    return atomic_load_explicit(&lines_written[level], memory_order_relaxed);
+}
+
 bool pg_log_is_on(pg_log_level level)
 {
     return (int) level <= atomic_load_explicit(&sink_level, memory_order_relaxed);
@@ -57,6 +63,7 @@ pg_err pg_log_level_from_name(pg_str name, pg_log_level *out_level)
 void pg_log_write(const pg_log_line *line)
 {
     if (sink_fn != NULL) {
+        atomic_fetch_add_explicit(&lines_written[line->level], 1, memory_order_relaxed);
         sink_fn(line, sink_user);
     }
 }

@@ -71,6 +71,9 @@ pg_log_level pg_log_get_level(void);
 /** Return the name of a level ("error" .. "trace"), "off" for PG_LOG_LEVEL_COUNT. Static storage. */
 const char *pg_log_level_name(pg_log_level level);
 
+/** Return how many lines of a level were given to the sink. Any thread. */
+uint64_t pg_log_lines(pg_log_level level);
+
 /** Return true when a line of this level would reach the sink. */
 bool pg_log_is_on(pg_log_level level);
 

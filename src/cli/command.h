@@ -111,6 +111,7 @@ extern const pg_command pg_command_dht_providers;
 extern const pg_command pg_command_dht_explain;
 extern const pg_command pg_command_invite;
 extern const pg_command pg_command_join;
+extern const pg_command pg_command_metrics;
 extern const pg_command pg_command_reload;
 extern const pg_command pg_command_log_level;
 extern const pg_command pg_command_config_get;

@@ -45,6 +45,7 @@ typedef struct pg_machine_process {
     uint64_t open_files;
     uint64_t open_files_max; // UINT64_MAX = no limit
     uint64_t memory_bytes;   // resident
+    uint64_t cpu_us;         // user and system
     uint64_t
         machine_bytes; // memory of the machine, or what its control group may have where that is less
     uint64_t machine_free_bytes;

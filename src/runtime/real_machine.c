@@ -111,15 +111,23 @@ static uint64_t names_in(const char *path)
     return count > 3 ? count - 3 : 0; // ".", ".." and the look itself
 }
 
+static uint64_t time_us(const struct timeval *time)
+{
+    return (uint64_t) time->tv_sec * 1000000 + (uint64_t) time->tv_usec;
+}
+
 void pg_machine_process_look(pg_machine_process *out_process)
 {
     struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+    struct rusage used_up = {0};
+    (void) getrusage(RUSAGE_SELF, &used_up);
     (void) getrlimit(RLIMIT_NOFILE, &limit);
     pg_machine_process process = {
         .pid = getpid(),
         .open_files = names_in("/proc/self/fd"),
         .open_files_max = limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur,
         .memory_bytes = number_behind("/proc/self/status", "VmRSS:", 0) * 1024,
+        .cpu_us = time_us(&used_up.ru_utime) + time_us(&used_up.ru_stime),
         .machine_bytes = number_behind("/proc/meminfo", "MemTotal:", 0) * 1024,
         .machine_free_bytes = number_behind("/proc/meminfo", "MemAvailable:", 0) * 1024,
     };

@@ -260,6 +260,8 @@ class Answers(unittest.TestCase):
         self.ask("GET", "/api/v1/stat", 400, path="/api/v1/stat?x")
         self.assertEqual(self.ask("POST", "/api/v1/backup", 200), {"path": "/copy", "version": 1})
         self.ask("POST", "/api/v1/backup", 400, path="/api/v1/backup?x")
+        self.assertIn(b"pangea_store_blocks", self.ask("GET", "/metrics", 200))
+        self.ask("GET", "/metrics", 400, path="/metrics?x")
         for query in ("", "?deep=true"):
             facts = self.ask("GET", "/api/v1/doctor", 200, path="/api/v1/doctor" + query)
             self.assertNotIn(None, facts.values())
@@ -272,6 +274,9 @@ class Answers(unittest.TestCase):
         stat = self.ask("GET", "/api/v1/stat", 200)
         lacking = {name for name, value in stat.items() if value is None}
         self.assertEqual(lacking, set(stat) - {"peers", "uptime_ms"})
+        metrics = self.ask("GET", "/metrics", 200)
+        self.assertIn(b"pangea_host_connections", metrics)
+        self.assertNotIn(b"pangea_store", metrics)
         facts = self.ask("GET", "/api/v1/doctor", 200)
         self.assertEqual({name for name, value in facts.items() if value is None}, {"store", "database"})
         self.server = full

@@ -9,11 +9,14 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
 import time
 import unittest
+import urllib.error
+import urllib.request
 
 from nodes import NO_NODE, NOT_FOUND, PANGEA, USAGE, NodeTest, run
 from supervisor import Supervisor
@@ -302,6 +305,111 @@ class Supervised(NodeTest):
             a.answer("reload")
             self.assertEqual(a.stop(), 0)
             self.assertIn("node.supervisor.deaf", a.log())
+
+
+class Metrics(NodeTest):
+    NAME = r"[a-z][a-z0-9_]*"
+    SAMPLE = re.compile(rf'^({NAME})(?:{{({NAME}="[^"\\]*"(?:,{NAME}="[^"\\]*")*)}})? (\d+(?:\.\d+)?)$')
+
+    def read(self, text):
+        """Samples by name and label. Every family has its help and type in front, once, and its samples behind it."""
+        samples, types, family = {}, {}, None
+        lines = text.splitlines()
+        for i, line in enumerate(lines):
+            if line.startswith("# HELP "):
+                family, _, words = line.removeprefix("# HELP ").partition(" ")
+                self.assertTrue(words.endswith(".") and family not in types, line)
+                self.assertRegex(lines[i + 1], rf"^# TYPE {family} (counter|gauge)$")
+                types[family] = lines[i + 1].split()[-1]
+                self.assertEqual(family.endswith("_total"), types[family] == "counter", family)
+            elif not line.startswith("# TYPE "):
+                name, label, value = self.SAMPLE.match(line).groups()
+                self.assertEqual(name, family, line)
+                self.assertNotIn((name, label), samples)
+                samples[name, label] = float(value)
+        return samples
+
+    def test_figures(self):
+        a, b = self.mesh(2, "dht.allow_private=true")
+        file = a.put(self.write("file", self.content(3 << 20)))
+        self.assertSame(b.fetch(file["link"]), self.content(3 << 20))
+        text = run("metrics", "--data", a.folder).stdout
+        samples = self.read(text)
+        self.assertEqual(json.loads(run("metrics", "--data", a.folder, "--json").stdout).keys(), {"text"})
+        stat = a.stat()
+        for field in ("blocks", "used_bytes", "quota_bytes"):
+            self.assertEqual(samples[f"pangea_store_{field}", None], stat["store"][field])
+        self.assertEqual(samples["pangea_files_puts_total", None], 1)
+        self.assertEqual(samples["pangea_files_put_bytes_total", None], 3 << 20)
+        self.assertEqual(samples["pangea_host_peers", None], 1)
+        self.assertEqual(samples["pangea_store_was_rebuilt", None], 0)
+        self.assertGreater(samples["pangea_api_requests_total", 'status="2xx"'], 1)
+        self.assertEqual(samples["pangea_api_requests", None], 1)
+        self.assertGreaterEqual(samples["pangea_dht_peers", 'realm="local"'], 0)
+        self.assertGreater(samples["pangea_log_lines_total", 'level="info"'], 0)
+        self.assertEqual(samples["pangea_runtime_fibers", 'kind="runtime.first"'], 1)
+        self.assertTrue(0 < samples["process_cpu_seconds_total", None] < 600)
+        self.assertAlmostEqual(samples["process_start_time_seconds", None], time.time(), delta=300)
+        self.assertAlmostEqual(samples["process_resident_memory_bytes", None] / 1024, a.memory_kib(), delta=65536)
+        for secret in (a.peer_id, b.peer_id, "127.0.0.1", file["root"], str(self.work)):
+            self.assertNotIn(secret, text)
+        self.fails(run("metrics", "--data", self.work / "none"), NO_NODE)
+
+    @unittest.skipUnless(shutil.which("promtool"), "no promtool (Debian: prometheus)")
+    def test_promtool_finds_no_fault(self):
+        a = self.node("a")
+        text = run("metrics", "--data", a.folder).stdout
+        told = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False, timeout=60)
+        self.assertEqual((told.returncode, told.stdout + told.stderr), (0, ""))
+
+    def scrape(self, node, token=None):
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        request = urllib.request.Request(f"http://{node.ready['api_listen']}/metrics", headers=headers)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=30) as answer:
+            return answer.headers["Content-Type"], answer.read().decode()
+
+    def test_door(self):
+        a = self.node("a", "api.listen=127.0.0.1:0")
+        with self.assertRaises(urllib.error.HTTPError) as caught:
+            self.scrape(a)
+        self.assertEqual(caught.exception.code, 401)
+        caught.exception.close()
+        kind, text = self.scrape(a, (a.folder / "api.token").read_text().strip())
+        self.assertEqual(kind, "text/plain; version=0.0.4; charset=utf-8")
+        samples = self.read(text)
+        self.assertEqual(samples["pangea_api_refused_total", None], 1)
+        self.assertEqual(samples["pangea_api_requests_total", 'status="4xx"'], 1)
+
+    @unittest.skipUnless(shutil.which("prometheus"), "no prometheus")
+    def test_prometheus_scrapes_it(self):
+        """With the configuration that the guide shows."""
+        a = self.node("a", "api.listen=127.0.0.1:0")
+        guide = pathlib.Path(__file__).parents[2] / "docs/guide/node.md"
+        shown = re.search(r"```yaml\n(scrape_configs:.*?)```", guide.read_text(encoding="utf-8"), re.S).group(1)
+        shown = shown.replace("127.0.0.1:4480", a.ready["api_listen"]).replace("/etc/prometheus/pangea.token", str(a.folder / "api.token"))
+        config = self.write("prometheus.yml", ("global: {scrape_interval: 1s}\n" + shown).encode())
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        words = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={self.work}/tsdb", f"--web.listen-address=127.0.0.1:{port}"]
+        log = open(self.work / "prometheus.log", "wb")
+        self.addCleanup(log.close)
+        process = subprocess.Popen(words, stdout=log, stderr=log)
+        self.addCleanup(process.wait, 60)
+        self.addCleanup(process.terminate)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+        def value():
+            try:
+                with opener.open(f"http://127.0.0.1:{port}/api/v1/query?query=pangea_store_quota_bytes", timeout=30) as answer:
+                    found = json.loads(answer.read())["data"]["result"]
+            except (urllib.error.URLError, ConnectionError):
+                return None  # it is not up yet
+            return found and float(found[0]["value"][1])
+
+        got = self.wait_for(value, lambda: f"a scrape: {(self.work / 'prometheus.log').read_text()[-2000:]}")
+        self.assertEqual(got, a.stat()["store"]["quota_bytes"])
 
 
 if __name__ == "__main__":
