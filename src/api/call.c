@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "crypto/secret.h"
+#include "runtime/trace.h"
 
 // ---- Life
 
@@ -290,8 +291,27 @@ static void call_finish(pg_api_call *call, pg_err err)
     call_poke(call);
 }
 
+// A span of the request, below the one that its client names in the header `traceparent`.
+static void span_begin(const pg_api_call *call, pg_span *span)
+{
+    pg_trace_context client;
+    const char *header = pg_api_header(call, "traceparent");
+    bool is_named = header != NULL && pg_traceparent_decode(pg_str_make(header), &client) == PG_OK;
+    pg_span_begin_served(span, "api.request", is_named ? &client : NULL);
+    pg_span_set_text(span, "http.request.method", call->route->method);
+    pg_span_set_text(span, "http.route", call->route->path);
+    pg_error_clear(); // a header that cannot be read is nobody's failure
+}
+
+static void span_end(const pg_api_call *call, pg_span *span, pg_err err)
+{
+    pg_span_set_u64(span, "http.response.status_code", call->status);
+    pg_span_end(span, call->status >= 500 ? err : PG_OK);
+}
+
 static pg_err handler_run(void *arg)
 {
+    pg_span span;
     pg_api_call *call = arg;
     const pg_api_route *route = call->route;
     pg_api_request request = {
@@ -301,6 +321,7 @@ static pg_err handler_run(void *arg)
         .user = call->api->config.user,
         .call = call,
     };
+    span_begin(call, &span);
     pg_err err = route->streams ? PG_OK : body_read(call, &request.body);
     if (err == PG_OK) {
         err = route->handler(&request, &call->document);
@@ -309,6 +330,7 @@ static pg_err handler_run(void *arg)
     pg_field_wipe(request.body, "invite");
     json_object_put(request.body);
     call_finish(call, err);
+    span_end(call, &span, err);
     pg_foreign_free(&call->line); // wakes call_run
     return PG_OK;
 }

@@ -263,6 +263,10 @@ static const figure table[] = {
      "Requests refused at the door: no token, another host, another site.", 0},
     {API(listeners), NULL, "pangea_api_event_listeners", NULL, "Listeners to events.", 0},
     {API(transfers), NULL, "pangea_api_transfers", NULL, "Named transfers that run.", 0},
+    {API_SUM(traces.exported), NULL, "pangea_trace_spans_exported_total", NULL,
+     "Spans that the collector of traces took.", 0},
+    {API_SUM(traces.dropped), NULL, "pangea_trace_spans_dropped_total", NULL,
+     "Spans that the collector of traces did not get.", 0},
 
     {PROCESS_SUM(machine.cpu_us), NULL, "process_cpu_seconds_total", NULL,
      "Time of processors that the process took, user and system.", 1000000},

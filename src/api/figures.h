@@ -9,6 +9,7 @@
 #include <json-c/json_object.h>
 
 #include "api/server.h"
+#include "api/trace_export.h"
 #include "base/attr.h"
 #include "base/bytes.h"
 #include "base/err.h"
@@ -52,6 +53,7 @@ typedef struct pg_figures_finding {
 /** What the local API does and did. */
 typedef struct pg_figures_api {
     pg_api_stats server;
+    pg_trace_stats traces;
     uint64_t listeners; // to events
     uint64_t transfers; // named ones that run
 } pg_figures_api;

@@ -72,6 +72,16 @@
 /** Events about the progress of one transfer: one in so long. */
 #define PG_API_TRANSFER_EVENT_MS 100
 
+// ---- Traces
+
+/** Spans that wait to be sent, and what one request carries of them. */
+#define PG_API_TRACE_SPANS_MAX 2048
+#define PG_API_TRACE_BATCH_MAX 512
+
+/** Spans are sent so often, or when half of the room for them is taken; a collector has so long to take them. */
+#define PG_API_TRACE_INTERVAL_MS 2000
+#define PG_API_TRACE_TIMEOUT_MS 5000
+
 // ---- The TCP door
 
 /** A token, bytes, and as base64url. */

@@ -32,6 +32,7 @@
 
 #include "api/events.h"
 #include "api/server.h"
+#include "api/trace_export.h"
 #include "api/transfers.h"
 #include "base/bytes.h"
 #include "crypto/peer_id.h"
@@ -85,6 +86,8 @@ typedef struct pg_api_context {
     // Must not park; NULL in a node that does not look for peers.
     void (*finding)(const void *finder, pg_api_finding *out_finding);
     const void *finder;
+
+    const pg_trace_export *traces;
 
     // Rereads the settings; may park. NULL in a node that has no file of them.
     pg_err (*reload)(void *reloader, pg_api_setting_fn each, void *user);

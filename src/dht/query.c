@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "dht/dht_priv.h"
 #include "dht/limits.h"
+#include "runtime/trace.h"
 
 /** One request of a lookup. */
 typedef struct ask {
@@ -254,7 +255,7 @@ static pg_err steer(pg_dht_query *query)
     return PG_OK;
 }
 
-pg_err pg_dht_query_run(pg_dht_query *query)
+static pg_err query_run(pg_dht_query *query)
 {
     pg_dht *dht = query->dht;
     if (query->lookup.count == 0) {
@@ -272,6 +273,18 @@ pg_err pg_dht_query_run(pg_dht_query *query)
         err = pg_fail(PG_ERR_UNREACHABLE, "none of %u peers of the %s DHT answered",
                       query->lookup.asked, pg_dht_realm_name(dht->config.realm));
     }
+    return err;
+}
+
+pg_err pg_dht_query_run(pg_dht_query *query)
+{
+    pg_span span;
+    pg_span_begin(&span, "dht.lookup");
+    pg_err err = query_run(query);
+    pg_span_set_text(&span, "pangea.dht.realm", pg_dht_realm_name(query->dht->config.realm));
+    pg_span_set_u64(&span, "pangea.dht.requests", query->lookup.asked);
+    pg_span_set_u64(&span, "pangea.dht.answers", query->lookup.answers);
+    pg_span_end(&span, err);
     return err;
 }
 

@@ -3,6 +3,7 @@
 #include "files/fetch.h"
 #include "files/service_priv.h"
 #include "runtime/time.h"
+#include "runtime/trace.h"
 
 /** A get: counts what goes out. */
 typedef struct get {
@@ -38,7 +39,9 @@ static pg_err on_write(pg_bytes bytes, void *user)
 pg_err pg_files_get(pg_files *files, const pg_link *link, const pg_get_options *options,
                     const pg_files_output *output, pg_get_report *out_report)
 {
+    pg_span span;
     PG_TRY(pg_files_transfer_begin(files));
+    pg_span_begin(&span, "files.get");
     get self = {.options = options, .output = output, .started_at = pg_now()};
     self.progress.bytes = options->start;
     pg_fetch_init(&self.fetch, files);
@@ -50,6 +53,8 @@ pg_err pg_files_get(pg_files *files, const pg_link *link, const pg_get_options *
         *out_report = self.fetch.report;
     }
     pg_fetch_deinit(&self.fetch);
+    pg_span_set_u64(&span, "pangea.bytes", self.progress.bytes - options->start);
+    pg_span_end(&span, err);
     pg_files_transfer_end(files);
     return err;
 }

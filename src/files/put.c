@@ -13,6 +13,7 @@
 #include "files/upload.h"
 #include "runtime/random.h"
 #include "runtime/time.h"
+#include "runtime/trace.h"
 
 /** An extent whose shards are being placed. At most PG_LANES_MAX at once, usually one or two. */
 typedef struct open_extent {
@@ -725,7 +726,14 @@ static pg_err put_any(pg_files *files, const pg_put_options *options, const pg_k
 pg_err pg_files_put(pg_files *files, const pg_put_options *options, const pg_files_source *source,
                     pg_file_entry *out_entry)
 {
-    return put_any(files, options, NULL, source, out_entry);
+    pg_span span;
+    pg_span_begin(&span, "files.put");
+    pg_err err = put_any(files, options, NULL, source, out_entry);
+    if (err == PG_OK) {
+        pg_span_set_u64(&span, "pangea.bytes", out_entry->size_bytes);
+    }
+    pg_span_end(&span, err);
+    return err;
 }
 
 pg_err pg_files_put_version(pg_files *files, const pg_key *key, uint64_t bytes,

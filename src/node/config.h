@@ -90,6 +90,7 @@ typedef struct pg_config {
     uint64_t log_file_bytes;
     uint64_t log_file_count;
     char *log_format;
+    char *trace_endpoint;
     uint8_t layers[96]; // [key of the table]: the pg_config_layer that last set it
 } pg_config;
 

@@ -144,6 +144,9 @@ static const pg_config_key keys[] = {
         "how long hosts are asked to keep a file before its lease is renewed; 60 days at most"),
     BYTES("storage.uploader_max", storage_uploader_bytes_max, "0", 0, 1024 * TIB, true,
           "most bytes kept for one uploader; 0 is no limit but the quota"),
+    TEXT("trace.endpoint", trace_endpoint, "", false,
+         "collector of traces, OTLP over HTTP (http://127.0.0.1:4318/v1/traces, say); empty: none "
+         "are made"),
 };
 
 _Static_assert(PG_ARRAY_LEN(keys) <= sizeof(((pg_config *) NULL)->layers),

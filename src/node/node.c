@@ -5,6 +5,7 @@
 
 #include "api/door.h"
 #include "api/routes.h"
+#include "api/trace_export.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/echo.h"
@@ -39,6 +40,7 @@ typedef struct node {
     pg_api_context context;
     pg_buf socket_path;
     char api_token[PG_API_TOKEN_CHARS + 1]; // of the TCP door
+    pg_trace_export *traces;
     pg_api *api;
     pg_supervision supervision;
     bool is_reloading;
@@ -245,6 +247,12 @@ static pg_err api_start(node *self)
         .reload = on_api_reload,
         .reloader = self,
     };
+    if (self->config.trace_endpoint[0] != '\0') {
+        PG_TRY(pg_error_wrap(
+            pg_trace_export_new(self->config.trace_endpoint, self->options->version, &self->traces),
+            "trace.endpoint"));
+        self->context.traces = self->traces;
+    }
     PG_TRY(pg_api_context_open(&self->context));
     const char *path = (const char *) self->socket_path.ptr;
     pg_endpoint tcp;
@@ -455,6 +463,7 @@ static void node_stop(node *self)
     pg_api_free(&self->api);
     pg_api_context_close(&self->context);
     pg_wipe(self->api_token, sizeof(self->api_token));
+    pg_trace_export_free(&self->traces);
     pg_supervision_end(&self->supervision); // which asks the parts below
     pg_discovery_save(&self->discovery);
     pg_storage_close(&self->storage);

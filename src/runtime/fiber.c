@@ -72,6 +72,9 @@ pg_err pg_fiber_start(pg_scope *scope, pg_machine *machine, const char *kind_nam
     *fiber = (pg_fiber){.scope = scope, .machine = machine, .kind = kind, .fn = fn, .arg = arg};
     fiber->stack = stack;
     fiber->number = ++sched->fibers_started;
+    if (sched->current != NULL) {
+        fiber->trace = sched->current->trace;
+    }
     pg_context_make(&fiber->context, stack.bottom, stack.bytes - own_bytes, fiber_enter);
     kind->stats.running++;
     kind->stats.started_total++;

@@ -19,6 +19,7 @@
 #include "runtime/context_priv.h"
 #include "runtime/stack_priv.h"
 #include "runtime/timer_priv.h"
+#include "runtime/trace.h"
 #include "runtime/world_priv.h"
 
 typedef enum pg_fiber_state {
@@ -49,6 +50,7 @@ struct pg_fiber {
     pg_stack stack;
     pg_error_record *record; // NULL: nothing recorded; it then runs with the spare one
     pg_timer timer;          // deadline of the present wait
+    pg_trace_context trace;  // of the span it is in
     uint64_t number;
     pg_fiber_state state;
     pg_err wake_err; // result of the present wait

@@ -18,6 +18,7 @@ import unittest
 import urllib.error
 import urllib.request
 
+from collector import Collector
 from nodes import NO_NODE, NOT_FOUND, PANGEA, USAGE, NodeTest, run
 from supervisor import Supervisor
 
@@ -410,6 +411,99 @@ class Metrics(NodeTest):
 
         got = self.wait_for(value, lambda: f"a scrape: {(self.work / 'prometheus.log').read_text()[-2000:]}")
         self.assertEqual(got, a.stat()["store"]["quota_bytes"])
+
+
+class Traces(NodeTest):
+    PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+    def setUp(self):
+        super().setUp()
+        self.collector = Collector()
+        self.addCleanup(self.collector.close)
+
+    def ask(self, node, path, *fields, method="GET", body=b""):
+        """A request with header fields; returns its status."""
+        with socket.socket(socket.AF_UNIX) as door:
+            door.settimeout(60)
+            door.connect(node.api)
+            lines = [f"{method} {path} HTTP/1.1", "Host: x", "Connection: close", f"Content-Length: {len(body)}", *fields, "", ""]
+            door.sendall("\r\n".join(lines).encode() + body)
+            data = b""
+            while piece := door.recv(65536):
+                data += piece
+        return int(data.split()[1])
+
+    def test_spans_of_a_put_and_a_get(self):
+        a, b = self.mesh(2, "dht.allow_private=true", f"trace.endpoint={self.collector.endpoint}")
+        content = self.content(3 << 20)
+        file = a.put(self.write("secret-name", content))
+        self.assertSame(b.fetch(file["link"]), content)
+        a.answer("dht", "find-peer", b.peer_id)
+        for node in (a, b):
+            node.stop()  # what is left is sent
+        spans = self.collector.spans
+        self.assertEqual(self.collector.faults, [])
+        self.assertEqual({each["service.name"] for each in self.collector.resources}, {"pangea"})
+        by_id = {span["spanId"]: span for span in spans}
+        self.assertEqual(len(by_id), len(spans))
+        for name, route in (("files.put", "/api/v1/files"), ("files.get", "/api/v1/files/get")):
+            (span,) = self.collector.find(name)
+            self.assertEqual((span["kind"], span["status"], span["attributes"]), (1, {}, {"pangea.bytes": 3 << 20}))
+            parent = by_id[span["parentSpanId"]]
+            self.assertEqual((parent["name"], parent["kind"], parent["traceId"]), ("api.request", 2, span["traceId"]))
+            wanted = {"http.request.method": "POST", "http.route": route, "http.response.status_code": 200}
+            self.assertEqual(parent["attributes"], wanted)
+            self.assertTrue(int(parent["startTimeUnixNano"]) <= int(span["startTimeUnixNano"]))
+        lookups = self.collector.find("dht.lookup")
+        self.assertTrue(lookups)
+        for span in lookups:
+            self.assertEqual(set(span["attributes"]) - {"error.type"}, {"pangea.dht.realm", "pangea.dht.requests", "pangea.dht.answers"})
+        for secret in (a.peer_id, b.peer_id, "127.0.0.1", file["root"], file["link"].split("#")[1], "secret-name"):
+            self.assertFalse(any(secret in text for text in self.collector.texts), secret)
+
+    def test_traceparent_of_a_client(self):
+        a = self.node("a", f"trace.endpoint={self.collector.endpoint}")
+        self.assertEqual(self.ask(a, "/api/v1/stat", f"traceparent: {self.PARENT}"), 200)
+        self.assertEqual(self.ask(a, "/api/v1/peers", f"traceparent: {self.PARENT[:-1]}0"), 200)  # not sampled
+        self.assertEqual(self.ask(a, "/api/v1/log", "traceparent: nonsense"), 200)
+        self.assertEqual(self.ask(a, "/api/v1/blocks/nonsense"), 400)
+        a.stop()
+        self.assertEqual(self.collector.faults, [])
+        (span,) = self.collector.find("api.request", http_route="/api/v1/stat")
+        self.assertEqual((span["traceId"], span["parentSpanId"]), ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"))
+        self.assertEqual(self.collector.find("api.request", http_route="/api/v1/peers"), [])
+        (span,) = self.collector.find("api.request", http_route="/api/v1/log")
+        self.assertNotIn("parentSpanId", span)
+        (span,) = self.collector.find("api.request", http_route="/api/v1/blocks/{cid}")
+        self.assertEqual((span["attributes"]["http.response.status_code"], span["status"]), (400, {}))
+
+    def figure(self, node, name):
+        line = next(line for line in run("metrics", "--data", node.folder).stdout.splitlines() if line.startswith(name))
+        return int(line.split()[-1])
+
+    def test_collector_that_is_slow_or_gone_holds_up_nothing(self):
+        a = self.node("a", f"trace.endpoint={self.collector.endpoint}")
+        self.collector.gate.clear()  # the first batch is taken and never answered
+        for _ in range(3000):  # more than there is room for
+            self.assertEqual(self.ask(a, "/livez"), 200)
+        self.assertGreater(self.figure(a, "pangea_trace_spans_dropped_total"), 0)
+        self.collector.status = 503
+        self.collector.gate.set()
+        self.wait_for(lambda: "api.trace.failed" in a.log(), "it is told")
+        self.collector.status = 200
+        self.ask(a, "/livez")
+        self.wait_for(lambda: self.figure(a, "pangea_trace_spans_exported_total") > 0, "it goes on when the collector does")
+        self.collector.close()
+        self.ask(a, "/livez")
+        self.assertEqual(a.stop(), 0)
+        self.assertLess(a.log().count("api.trace.failed"), 4)
+
+    def test_off_by_default_and_refused_when_wrong(self):
+        a = self.node("a")
+        self.assertEqual(self.figure(a, "pangea_trace_spans_exported_total"), 0)
+        a.stop()
+        self.fails(run("run", "--data", a.folder, "--set", "trace.endpoint=file:///etc/passwd"), USAGE, "trace.endpoint", "no http")
+        self.assertEqual(self.collector.texts, [])
 
 
 if __name__ == "__main__":
