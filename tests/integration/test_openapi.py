@@ -1,18 +1,24 @@
 #!/usr/bin/env python3
 """docs/openapi.yaml against a running server, both ways: every documented path, parameter, answer and field is there, and what is
-there is documented. Objects count as closed, though clients are told that fields may come.
+there is documented. Objects count as closed, though clients are told that fields may come. SERVER has a files service that does as it is
+told, so that every answer can be had; PANGEA is the program that people run.
 
-usage: test_openapi.py SERVER OPENAPI
+usage: test_openapi.py SERVER OPENAPI PANGEA
 """
 
+import http.client
 import json
 import os
 import pathlib
 import re
+import signal
+import subprocess
 import sys
+import tempfile
+import time
 import unittest
 
-from api_client import Events, Server
+from api_client import Events, Server, Unix
 
 try:
     import yaml
@@ -21,6 +27,7 @@ except ImportError:
     sys.exit(77)
 
 PROGRAM = os.path.abspath(sys.argv[1])
+PANGEA = os.path.abspath(sys.argv[3])
 DOCUMENT = yaml.safe_load(pathlib.Path(sys.argv[2]).read_text(encoding="utf-8"))
 METHODS = ("get", "post", "put", "delete")
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
@@ -86,6 +93,8 @@ def faults(schema, value, where):
         if len(value) > schema.get("maxItems", len(value)):
             return [f"{where} has {len(value)} items"]
         return [fault for i, item in enumerate(value) for fault in faults(schema["items"], item, f"{where}[{i}]")]
+    if isinstance(value, dict) and isinstance(schema.get("additionalProperties"), dict):
+        return [fault for name, item in value.items() for fault in faults(schema["additionalProperties"], item, f"{where}.{name}")]
     if isinstance(value, dict):
         properties, required = shape(schema)
         found = [f"{where} has no {name}" for name in required if name not in value]
@@ -96,6 +105,15 @@ def faults(schema, value, where):
                 found.append(f"{where}.{name} is not documented")
         return found
     return []
+
+
+def request_schema(operation):
+    """The schema of an operation's JSON body, or None."""
+    content = resolve(operation.get("requestBody", {})).get("content", {})
+    return content.get("application/json", {}).get("schema")
+
+
+PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
 
 class Document(unittest.TestCase):
@@ -143,11 +161,16 @@ class Answers(unittest.TestCase):
         self.addCleanup(self.server.stop)
         self.operations = {(method, path): operation for path, method, operation in operations()}
         self.seen = set()
+        self.sent = set()  # fields of bodies that were taken
 
     def ask(self, method, template, status, *, path=None, body=None, headers=None):
         """Ask, and check the answer against the operation at `template`."""
         got, fields, data = self.server.ask(method, path or template, body, headers)
         self.assertEqual(got, status, data)
+        if isinstance(body, dict) and status < 300:
+            schema = request_schema(self.operations[method, template])
+            self.assertEqual(faults(schema, body, f"body of {method} {template}"), [])
+            self.sent |= {(method, template, name) for name in body}
         responses = self.operations[method, template]["responses"]
         name = str(status) if str(status) in responses else "default"
         self.assertTrue(name != "default" or status >= 400, (method, template, status))
@@ -309,6 +332,7 @@ class Answers(unittest.TestCase):
         for name, body in good.items():
             self.ask("POST", f"/api/v1/dht/{name}", 200, body=body)
             self.ask("POST", f"/api/v1/dht/{name}", 400, body={})
+        self.ask("POST", "/api/v1/dht/unpublish", 200, body={"key": "/test/a"})
         for key in ("/test/b", peer, cid):
             steps = self.ask("POST", "/api/v1/dht/explain", 200, body={"key": key, "timeout_ms": 30000})["steps"]
             self.assertTrue(steps or key == peer)  # who is connected needs no asking
@@ -342,6 +366,161 @@ class Answers(unittest.TestCase):
             (method, path, status) for path, method, operation in operations() for status in operation["responses"]
         }
         self.assertEqual(documented, self.seen)
+        fields = {
+            (method, path, name)
+            for path, method, operation in operations()
+            if request_schema(operation) is not None
+            for name in shape(request_schema(operation))[0]
+        }
+        self.assertEqual(fields - self.sent, set(), "documented, and never sent")
+
+
+class Errors(unittest.TestCase):
+    """Every way to be refused before a route is asked, at either door."""
+
+    def setUp(self):
+        self.server = Server(PROGRAM)
+        self.addCleanup(self.server.stop)
+
+    def refused(self, status, answer):
+        got, fields, data = answer
+        self.assertEqual(got, status, data)
+        self.assertEqual(fields["Content-Type"], "application/problem+json")
+        self.assertEqual(faults(PROBLEM, data, "problem"), [])
+        self.assertEqual(data["status"], status)
+        return fields
+
+    def over_tcp(self, method, path, headers, body=None):
+        door = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
+        try:
+            return self.server.ask(method, path, body, headers, door)
+        finally:
+            door.close()  # there are 128 places
+
+    def test_unknown_paths_and_methods(self):
+        token = {"Authorization": f"Bearer {self.server.ready['token']}"}
+        for path in ("/", "/nowhere", "/api/v1", "/api/v1/", "/api/v1/nothing", "/api/v2/node", "/metrics/x", "/api/v1/files/a/b"):
+            self.refused(404, self.server.ask("GET", path))
+            self.refused(404, self.over_tcp("GET", path, token))
+        methods = {}
+        for path, method, _ in operations():
+            methods.setdefault(path, set()).add(method)
+        for path, known in methods.items():
+            for method in {"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"} - known:
+                where = re.sub(r"{\w+}", "x", path)
+                others = {name for name, those in methods.items() for _ in those if re.fullmatch(re.sub(r"{\w+}", "[^/]+", name), where)}
+                if any(method in methods[name] for name in others):
+                    continue  # "/api/v1/files/start" is what "{root}" stands for, too
+                fields = self.refused(405, self.server.ask(method, where))
+                self.assertLessEqual(known, set(fields["Allow"].split(", ")), (path, method))
+
+    def test_without_a_token(self):
+        right = f"Bearer {self.server.ready['token']}"
+        open_paths = {path for path, _, operation in operations() if operation.get("security") == [{}]}
+        self.assertEqual(open_paths, {"/livez", "/readyz"})
+        for path, method, _ in operations():
+            where = re.sub(r"{\w+}", "x", path)
+            if path in open_paths:
+                self.assertEqual(self.over_tcp(method, where, {})[0], 200)
+                continue
+            for wrong in ({}, {"Authorization": right[:-1] + "x"}, {"Authorization": "Basic eDp5"}):
+                fields = self.refused(401, self.over_tcp(method, where, wrong))
+                self.assertEqual(fields["WWW-Authenticate"], "Bearer")
+            self.refused(403, self.over_tcp(method, where, {"Authorization": right, "Host": "evil.example"}))
+            self.refused(403, self.over_tcp(method, where, {"Authorization": right, "Origin": "http://evil.example"}))
+
+    def test_bodies_that_are_no_object(self):
+        for path, method, operation in operations():
+            if request_schema(operation) is None:
+                continue
+            for body in (b"{", b"[]", b"1", b'{"a": 1} x', b"\xff", b'{"a":' * 40, b'{"a": "' + b"x" * 70000 + b'"}'):
+                self.refused(400, self.server.ask(method, path, body))
+
+    def test_unknown_parameters(self):
+        for path, method, _ in operations():
+            where = re.sub(r"{\w+}", "x", path)
+            self.refused(400, self.server.ask(method, where + "?nobody_knows_it=1"))
+
+
+class RunningNode(unittest.TestCase):
+    """The node itself, alone: what it tells is documented, and what it refuses, it refuses as documented."""
+
+    def setUp(self):
+        place = tempfile.TemporaryDirectory(prefix="pangea-openapi-")
+        self.addCleanup(place.cleanup)
+        work = pathlib.Path(place.name)
+        ready, log = work / "ready", work / "log"
+        words = [PANGEA, "run", "--data", str(work / "data"), "--ready-file", str(ready), "--listen", "/ip4/127.0.0.1/tcp/0"]
+        with open(log, "wb") as err:
+            self.process = subprocess.Popen([*words, "--set", "net.mdns=false"], stdout=subprocess.DEVNULL, stderr=err)
+        self.addCleanup(self.stop)
+        deadline = time.monotonic() + 60
+        while not ready.exists():
+            self.assertIsNone(self.process.poll(), log.read_text())
+            self.assertLess(time.monotonic(), deadline, log.read_text())
+            time.sleep(0.02)
+        self.path = json.loads(ready.read_text())["api"]
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.process.wait(timeout=60), 0)
+
+    def ask(self, method, path, operation, body=None):
+        """Ask; the answer has to be one that the operation documents. Returns status and data."""
+        door = Unix(self.path)
+        self.addCleanup(door.close)
+        door.request(method, path, body=json.dumps(body) if isinstance(body, dict) else body)
+        answer = door.getresponse()
+        kind, status = answer.headers["Content-Type"], answer.status
+        responses = operation["responses"]
+        name = str(status) if str(status) in responses else "default"
+        self.assertTrue(name != "default" or status >= 400, (method, path, status))
+        response = resolve(responses[name])
+        self.assertIn(kind, response["content"], (method, path, status))
+        if kind == "text/event-stream":
+            return status, None
+        data = answer.read()
+        if "json" in kind:
+            data = json.loads(data)
+            self.assertEqual(faults(response["content"][kind]["schema"], data, f"{method} {path}"), [])
+        return status, data
+
+    def test_what_can_be_asked_without_a_body(self):
+        asked = 0
+        for path, method, operation in operations():
+            if method == "GET" and "{" not in path:
+                self.assertEqual(self.ask(method, path, operation)[0], 200, path)
+                asked += 1
+        self.assertGreater(asked, 9)
+
+    def test_what_makes_no_sense_is_refused_as_documented(self):
+        """A body without fields, and a name that nothing has."""
+        for path, method, operation in operations():
+            schema = request_schema(operation)
+            if "{" in path:
+                status, data = self.ask(method, re.sub(r"{\w+}", "nothing", path), operation)
+            elif schema is not None and shape(schema)[1]:
+                status, data = self.ask(method, path, operation, {})
+            else:
+                continue
+            self.assertIn(status, (400, 404), (method, path, data))
+            codes = ("invalid", "malformed", "unsupported") if status == 400 else ("not_found",)
+            self.assertIn(data["code"], codes, (method, path, data))
+
+    def test_a_file(self):
+        at = {(method, path): operation for path, method, operation in operations()}
+        status, file = self.ask("POST", "/api/v1/files?name=a", at["POST", "/api/v1/files"], b"content")
+        self.assertEqual(status, 202)  # no host is there
+        root = f"/api/v1/files/{file['root']}"
+        self.assertEqual(len(self.ask("GET", "/api/v1/files", at["GET", "/api/v1/files"])[1]["files"]), 1)
+        self.assertEqual(self.ask("GET", root, at["GET", "/api/v1/files/{root}"])[0], 200)
+        link = {"link": file["link"]}
+        self.assertEqual(self.ask("POST", "/api/v1/links/inspect", at["POST", "/api/v1/links/inspect"], link)[0], 200)
+        self.assertEqual(self.ask("POST", "/api/v1/files/get", at["POST", "/api/v1/files/get"], link), (200, b"content"))
+        status, block = self.ask("POST", "/api/v1/blocks", at["POST", "/api/v1/blocks"], b"block")
+        got = self.ask("GET", f"/api/v1/blocks/{block['cid']}", at["GET", "/api/v1/blocks/{cid}"])
+        self.assertEqual(got, (200, b"block"))
+        self.assertEqual(self.ask("DELETE", root, at["DELETE", "/api/v1/files/{root}"])[0], 200)
 
 
 if __name__ == "__main__":

@@ -506,5 +506,54 @@ class Traces(NodeTest):
         self.assertEqual(self.collector.texts, [])
 
 
+class News(NodeTest):
+    def listen(self, node, last_id=None):
+        """A listener to events: yields id, kind and data of each."""
+        door = socket.socket(socket.AF_UNIX)
+        self.addCleanup(door.close)
+        door.settimeout(60)
+        door.connect(node.api)
+        field = "" if last_id is None else f"Last-Event-ID: {last_id}\r\n"
+        door.sendall(f"GET /api/v1/events HTTP/1.1\r\nHost: x\r\n{field}\r\n".encode())
+        data = b""
+        while b": here" not in data:
+            data += door.recv(65536)
+        return self.events_of(door, data)
+
+    def events_of(self, door, data):
+        while True:
+            while match := re.search(rb"id: (\d+)\nevent: (\w+)\ndata: (.*)\n\n", data):
+                data = data[match.end() :]
+                yield int(match[1]), match[2].decode(), json.loads(match[3])
+            piece = door.recv(65536)
+            self.assertTrue(piece, "the connection was closed")
+            data += piece
+
+    def test_who_comes_back_misses_nothing(self):
+        a, b = self.node("a"), self.node("b")
+        first = self.listen(a)
+        b.answer("dial", a.addr)
+        number, kind, data = next(first)
+        self.assertEqual((kind, data), ("peer", {"peer_id": b.peer_id, "event": "connected"}))
+        first.close()  # hears no more
+        self.wait_for(lambda: b.peer_id in a.peers(), "b is known")
+        b.stop()
+        self.wait_for(lambda: a.stats()["connections"] == 0, "b is gone")
+        again = self.listen(a, number)
+        heard = [next(again) for _ in range(2)]
+        self.assertEqual([data["event"] for _, _, data in heard], ["identified", "disconnected"])
+        self.assertEqual([each for each, _, _ in heard], [number + 1, number + 2])
+        fresh = self.listen(a, number + 1)
+        self.assertEqual(next(fresh)[2]["event"], "disconnected")
+        fresh.close()
+        a.stop()
+        a.start()  # numbers grow on over restarts: who comes back with an old one is told of a gap
+        late = self.listen(a, number + 2)
+        b.start()
+        b.answer("dial", a.addr)
+        kinds = [next(late)[1] for _ in range(2)]
+        self.assertEqual(kinds, ["gap", "peer"])
+
+
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1], verbosity=1)
