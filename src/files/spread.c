@@ -188,7 +188,7 @@ static pg_err moved_drop(pg_files *files, const pg_catalogue_extent *before,
 static pg_err extent_move(pg_files *files, int64_t file, pg_upload *upload,
                           pg_catalogue_extent *extent)
 {
-    const pg_catalogue_extent before = *extent;
+    pg_catalogue_extent before = *extent;
     pg_buf block = {.max_len = PG_BLOCK_BYTES_MAX};
     pg_buf root = {.max_len = PG_ROOT_BYTES_MAX};
     pg_err err = block_get(files, extent, &block);
@@ -204,6 +204,7 @@ static pg_err extent_move(pg_files *files, int64_t file, pg_upload *upload,
     }
     if (err == PG_OK) {
         extent->id = before.id;
+        before.has_strays |= extent->has_strays;
         extent->has_strays = before.has_strays || before.holder_count > 0; // until they are told
         err = pg_catalogue_extent_write(files->config.db, file, extent);
     }

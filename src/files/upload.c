@@ -627,6 +627,7 @@ static void extent_fill(const pg_upload *upload, pg_catalogue_extent *extent)
     }
     for (size_t i = 0; i < upload->host_count && made.holder_count < PG_PLACE_SLOTS_MAX; i++) {
         const upload_host *host = &upload->hosts[i];
+        made.has_strays |= host->is_lost && host->is_asked;
         if (!host->is_lost && host->slots != 0) {
             made.holders[made.holder_count++] = (pg_catalogue_holder){
                 .peer = host->peer,

@@ -153,6 +153,7 @@ static pg_err grant_send(telling *self)
     if (self->with_receipts) {
         commit.receipt_count = receipts_of_others(self, receipts);
     }
+    self->host->is_asked = true;
     pg_err err =
         pg_place_commit_send(self->host->session, &commit, pg_after(PG_MS(PG_UPLOAD_COMMIT_MS)),
                              &receipt, &encoded, &known);

@@ -19,9 +19,10 @@ typedef struct upload_host {
     pg_slot_set had;           // held before this upload: where moved slots are read
     bool is_lost;
     bool is_committed; // all of `slots`, under the grant
-    pg_buf receipt;    // encoded; empty = none
-    unsigned pushes;   // under way
-    pg_waitq turn;     // for one of PG_UPLOAD_PUSHES_MAX
+    bool is_asked;   // for its promise: it may have given it, though it was lost before it said so
+    pg_buf receipt;  // encoded; empty = none
+    unsigned pushes; // under way
+    pg_waitq turn;   // for one of PG_UPLOAD_PUSHES_MAX
 } upload_host;
 
 struct pg_upload {

@@ -148,6 +148,62 @@ static pg_err stray_script(void *arg)
     return PG_OK;
 }
 
+static uint64_t test_promised; // hosts whose promise nobody heard
+
+static void on_coded_lease(const pg_place_lease *lease, void *user)
+{
+    (void) user;
+    kept.leases += lease->is_whole ? 0 : 1; // what is whole is of the list of files
+}
+
+static pg_err coded_look(sim_node *self)
+{
+    kept.leases = 0;
+    return pg_place_server_leases(self->storage->place, on_coded_lease, NULL);
+}
+
+/** Wait until a host has given its promise, which its owner has not heard yet; false when it is none of the file's. */
+static bool promise_await(const sim_node *host, const sim_node *owner)
+{
+    while (!owner->task_done) {
+        if (pg_place_server_get_stats(host->storage->place).leases > 0) {
+            return true;
+        }
+        CHECK_OK(pg_sleep_until(pg_after(PG_US(200))));
+    }
+    return false;
+}
+
+// A host loses power when it has promised and nobody heard it; the file is removed while it is away. When it is back it has a lease that its owner
+// does not know of, and learns that it is dropped.
+static pg_err promise_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_node *owner = &world->nodes[0];
+    sim_file file = {.content = 47, .size = 300000};
+    sim_nodes_make_of(world, NODES,
+                      &(sim_world){.ttl_ms = (uint64_t) TTL_HOURS * 3600 * 1000, .has_dht = true});
+    sim_nodes_meet(world);
+    sim_node *host = &world->nodes[1 + pg_sim_random_below(READER - 1)];
+    sim_task_begin(owner, sim_put, &file);
+    if (promise_await(host, owner)) {
+        pg_sim_partition(owner->machine, host->machine, true);
+    }
+    sim_node_crash(host);
+    CHECK_OK(sim_task_end(owner, PG_MINUTES(10)));
+    pg_sim_partition(owner->machine, host->machine, false);
+    test_promised += is_host(&file, &host->id) ? 0 : 1;
+    sim_run(owner, sim_remove, &file);
+    CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(5))));
+    sim_node_crash(owner); // who might tell it
+    sim_node_start(host);
+    CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(15))));
+    sim_run(host, coded_look, NULL);
+    CHECK(kept.leases == 0);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
 static void remove_begin(sim_node *owner, sim_file *file)
 {
     sim_task_begin(owner, sim_remove, file);
@@ -238,6 +294,14 @@ static void test_files_grants__host_counted_out__learns_of_the_drop_from_the_dht
     sim_files_seeds(stray_script, 1);
 }
 
+static void test_files_grants__host_lost_while_it_promises__drops_when_it_is_back(void **state)
+{
+    (void) state;
+    test_promised = 0;
+    sim_files_seeds(promise_script, 3);
+    assert_true(test_promised > 0);
+}
+
 static void test_files_grants__owner_crashes_while_it_removes__drops_everywhere(void **state)
 {
     (void) state;
@@ -256,6 +320,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_files_grants__host_missed_them__found_in_the_dht),
         cmocka_unit_test(test_files_grants__host_counted_out__learns_of_the_drop_from_the_dht),
+        cmocka_unit_test(test_files_grants__host_lost_while_it_promises__drops_when_it_is_back),
         cmocka_unit_test(test_files_grants__owner_crashes_while_it_removes__drops_everywhere),
         cmocka_unit_test(test_files_grants__lease_dropped__announced_no_more),
     };
