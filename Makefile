@@ -42,9 +42,10 @@ nightly: ## the seeds of the long simulation that come next: make nightly SECOND
 
 nightly-dht: ## the DHT in networks of up to 1,000 nodes, and under attack: prints tables
 	@scripts/setup test
-	@scripts/build release bench/bench_dht tests/sim/test_sim_dht_attacks
+	@scripts/build release bench/bench_dht tests/sim/test_sim_dht_attacks tests/sim/test_sim_dht_walk
 	@nice -n 19 build/bench/bench_dht scale 50 100 200 400 1000
 	@nice -n 19 build/tests/sim/test_sim_dht_attacks
+	@PG_SIM_NODES=200 nice -n 19 build/tests/sim/test_sim_dht_walk
 
 fuzz: ## fuzz each decoder a while: make fuzz TARGET=codec_varint SECONDS=60
 	@scripts/setup fuzz
