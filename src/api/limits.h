@@ -118,6 +118,9 @@
 /** Extents that an inspected link tells of. */
 #define PG_API_EXTENTS_MAX 1000
 
+/** Lines of the log of repairs in one answer. */
+#define PG_API_NOTES_MAX 20
+
 /** A lookup in the DHTs asked for over the API. */
 #define PG_API_DHT_TIMEOUT_MS_MAX (10 * 60 * 1000)
 

@@ -40,6 +40,7 @@
 #include "dht/pair.h"
 #include "exchange/bitswap.h"
 #include "exchange/place_server.h"
+#include "files/guard.h"
 #include "files/service.h"
 #include "health/health.h"
 #include "net/conn_manager.h"
@@ -78,6 +79,7 @@ typedef struct pg_api_context {
     pg_block_store *blocks;
     pg_db *db;
     pg_health *health;
+    pg_guard *guard;
 
     // Copy the database to a file, whose path it appends with a NUL that is not counted. Parks. NULL where there is none.
     pg_err (*copy_database)(void *keeper, pg_buf *out_path);
@@ -121,6 +123,7 @@ extern const pg_api_route pg_api_invite_routes[];
 extern const pg_api_route pg_api_doctor_routes[];
 extern const pg_api_route pg_api_health_routes[];
 extern const pg_api_route pg_api_backup_routes[];
+extern const pg_api_route pg_api_repair_routes[];
 
 /** Give the files of the node that a request is to. Errors: PG_ERR_UNSUPPORTED (it keeps none). */
 PG_NODISCARD pg_err pg_api_files_of(const pg_api_request *request, pg_files **out_files);

@@ -294,3 +294,30 @@ const char *pg_invocation_next(const pg_invocation *invocation, const char *name
     }
     return NULL;
 }
+
+// Digits, and perhaps KiB, MiB or GiB behind them.
+pg_err pg_invocation_size(const pg_invocation *invocation, const char *name, uint64_t missing,
+                          uint64_t *out_bytes)
+{
+    static const char *const units[] = {"KiB", "MiB", "GiB"};
+    const char *text = pg_invocation_option(invocation, name);
+    if (text == NULL) {
+        *out_bytes = missing;
+        return PG_OK;
+    }
+    pg_str digits = pg_str_make(text);
+    unsigned shift = 0;
+    for (unsigned i = 0; i < 3 && digits.len > 3; i++) {
+        if (pg_str_equal(pg_str_make_len(digits.ptr + digits.len - 3, 3), pg_str_make(units[i]))) {
+            digits.len -= 3;
+            shift = 10 * (i + 1);
+            break;
+        }
+    }
+    uint64_t number = 0;
+    if (pg_str_to_u64(digits, UINT64_MAX >> (shift + 1), &number) != PG_OK) {
+        return pg_fail(PG_ERR_INVALID, "--%s: '%s' is no size, as 64MiB", name, text);
+    }
+    *out_bytes = number << shift;
+    return PG_OK;
+}

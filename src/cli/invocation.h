@@ -50,6 +50,11 @@ const char *pg_invocation_next(const pg_invocation *invocation, const char *name
 /** Return true when an option was given. */
 bool pg_invocation_has(const pg_invocation *invocation, const char *name);
 
+/** Read a size that an option gives, digits and perhaps KiB, MiB or GiB behind them; `missing` where it is not given. Errors: PG_ERR_INVALID, with a
+ *  detail for the user. */
+PG_NODISCARD pg_err pg_invocation_size(const pg_invocation *invocation, const char *name,
+                                       uint64_t missing, uint64_t *out_bytes);
+
 /** Find the command whose words begin `words[0..count)`, the longest name first, and how many words its name took; NULL when there is none. */
 const pg_command *pg_command_find(const char *const *words, size_t count, size_t *out_words);
 

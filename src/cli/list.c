@@ -13,6 +13,7 @@
 #include "runtime/time.h"
 
 #define PATH_BYTES 256
+#define BEFORE_HEALTH 10
 #define BEFORE_ID 51 // columns of `ls` before the root
 
 // The stored name; empty when there is none.
@@ -56,10 +57,76 @@ static pg_err restoring_tell(const pg_invocation *invocation, bool *out_restorin
     return PG_OK;
 }
 
+// ---- ls --health
+
+static void health_tell(const pg_output *output, json_object *file, json_object *health)
+{
+    char proven[PG_SPAN_TEXT_BYTES];
+    pg_file_row row;
+    uint64_t proven_s = pg_answer_u64(health, "proven_s");
+    unsigned long long missing = pg_answer_u64(health, "missing");
+    pg_span_format(pg_wall_ms() / 1000 - (int64_t) proven_s, proven);
+    pg_file_row_make(output, file, false, BEFORE_HEALTH, &row);
+    pg_output_line(output, "%s%-9s%s %s%s", row.style, pg_answer_text(file, "state"), row.style_end,
+                   row.name, row.after);
+    pg_output_line(output,
+                   "          held by %llu hosts in %llu networks, %s%s%s; readable %.2f %% of the "
+                   "time",
+                   (unsigned long long) pg_answer_u64(health, "hosts"),
+                   (unsigned long long) pg_answer_u64(health, "networks"),
+                   proven_s == 0 ? "not proven yet" : "proven ", proven_s == 0 ? "" : proven,
+                   proven_s == 0 ? "" : " ago", pg_answer_number(health, "readable") * 100.0);
+    if (missing > 0 || pg_answer_u64(health, "silent") > 0) {
+        pg_output_line(output, "          %llu pieces have no host, %llu hosts do not answer",
+                       missing, (unsigned long long) pg_answer_u64(health, "silent"));
+    }
+}
+
+static json_object *health_of(json_object *list, const char *root)
+{
+    for (size_t i = 0; i < pg_answer_count(list); i++) {
+        json_object *one = json_object_array_get_idx(list, i);
+        if (strcmp(pg_answer_text(one, "root"), root) == 0) {
+            return one;
+        }
+    }
+    return NULL; // put meanwhile
+}
+
+static pg_err health_run(const pg_invocation *invocation)
+{
+    json_object *files = NULL;
+    json_object *answer = NULL;
+    PG_TRY(pg_client_ask(invocation, "GET", "/api/v1/files", NULL, &files));
+    pg_err err = pg_client_ask(invocation, "GET", "/api/v1/repair/files", NULL, &answer);
+    if (err != PG_OK) {
+        json_object_put(files);
+        return err;
+    }
+    json_object *list = pg_answer_object(files, "files");
+    json_object *healths = pg_answer_object(answer, "files");
+    for (size_t i = 0; i < pg_answer_count(list); i++) {
+        json_object *file = json_object_array_get_idx(list, i);
+        json_object *health = health_of(healths, pg_answer_text(file, "root"));
+        if (health != NULL) {
+            health_tell(&invocation->output, file, health);
+        }
+    }
+    if (pg_answer_count(list) == 0) {
+        pg_output_note(&invocation->output, "nothing was put through this node");
+    }
+    json_object_put(files);
+    pg_output_object(&invocation->output, answer);
+    return PG_OK;
+}
+
 static pg_err ls_run(pg_invocation *invocation)
 {
     json_object *answer = NULL;
     bool is_restoring = false;
+    if (pg_invocation_has(invocation, "health")) {
+        return health_run(invocation);
+    }
     PG_TRY(restoring_tell(invocation, &is_restoring));
     PG_TRY(pg_client_ask(invocation, "GET", "/api/v1/files", NULL, &answer));
     json_object *files = pg_answer_object(answer, "files");
@@ -151,6 +218,7 @@ static pg_err rm_run(pg_invocation *invocation)
 
 static const pg_option ls_options[] = {
     {"links", 'l', PG_VALUE_KIND_NONE, NULL, "show the links, which are secret, not the roots"},
+    {"health", 0, PG_VALUE_KIND_NONE, NULL, "show who holds them, and when that was proven"},
     {NULL, 0, PG_VALUE_KIND_NONE, NULL, NULL},
 };
 
@@ -165,7 +233,9 @@ const pg_command pg_command_ls = {
     .description =
         "A line each, newest first: how it stands (complete, partial: on fewer hosts than it\n"
         "has pieces, pending: on this node only), its size, its age, how long hosts keep it,\n"
-        "its root, its name. With --json everything the node knows, the links included.",
+        "its root, its name. --health: how many hosts hold it, when an audit proved that last,\n"
+        "and how likely it can be read at any one time. With --json everything the node knows, the "
+        "links included.",
     .options = ls_options,
     .run = ls_run,
 };

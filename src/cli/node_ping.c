@@ -29,33 +29,6 @@ static pg_err number_option(const pg_invocation *invocation, const char *name, u
     return PG_OK;
 }
 
-// Digits, and perhaps KiB, MiB or GiB behind them.
-static pg_err size_option(const pg_invocation *invocation, const char *name, uint64_t missing,
-                          uint64_t *out_bytes)
-{
-    static const char *const units[] = {"KiB", "MiB", "GiB"};
-    const char *text = pg_invocation_option(invocation, name);
-    if (text == NULL) {
-        *out_bytes = missing;
-        return PG_OK;
-    }
-    pg_str digits = pg_str_make(text);
-    unsigned shift = 0;
-    for (unsigned i = 0; i < 3 && digits.len > 3; i++) {
-        if (pg_str_equal(pg_str_make_len(digits.ptr + digits.len - 3, 3), pg_str_make(units[i]))) {
-            digits.len -= 3;
-            shift = 10 * (i + 1);
-            break;
-        }
-    }
-    uint64_t number = 0;
-    if (pg_str_to_u64(digits, UINT64_MAX >> (shift + 1), &number) != PG_OK) {
-        return pg_fail(PG_ERR_INVALID, "--%s: '%s' is no size, as 64MiB", name, text);
-    }
-    *out_bytes = number << shift;
-    return PG_OK;
-}
-
 static json_object *target_body(const pg_invocation *invocation)
 {
     json_object *body = json_object_new_object();
@@ -141,8 +114,8 @@ static pg_err perf_run(pg_invocation *invocation)
     uint64_t up_bytes = 0;
     uint64_t down_bytes = 0;
     json_object *answer = NULL;
-    PG_TRY(size_option(invocation, "up", PERF_BYTES, &up_bytes));
-    PG_TRY(size_option(invocation, "down", PERF_BYTES, &down_bytes));
+    PG_TRY(pg_invocation_size(invocation, "up", PERF_BYTES, &up_bytes));
+    PG_TRY(pg_invocation_size(invocation, "down", PERF_BYTES, &down_bytes));
     json_object *body = target_body(invocation);
     (void) json_object_object_add(body, "up_bytes", json_object_new_int64((int64_t) up_bytes));
     (void) json_object_object_add(body, "down_bytes", json_object_new_int64((int64_t) down_bytes));

@@ -216,6 +216,11 @@ void pg_place_server_set_rules(pg_place_server *server, const pg_place_rules *ru
     server->config.rules = *rules;
 }
 
+void pg_place_server_refuse(pg_place_server *server)
+{
+    server->config.rules.accept = PG_PLACE_ACCEPT_NOBODY;
+}
+
 bool pg_place_server_holds(const pg_place_server *server, const pg_cid *cid)
 {
     if (!pg_block_cid_is_kept(cid)) {

@@ -98,6 +98,9 @@ PG_NODISCARD pg_err pg_place_server_new(const pg_place_server_config *config,
 /** Change the rules. What is held stays, even beyond a smaller quota. */
 void pg_place_server_set_rules(pg_place_server *server, const pg_place_rules *rules);
 
+/** Take nothing new from now on, whatever the rules said; a reload that says otherwise undoes it. */
+void pg_place_server_refuse(pg_place_server *server);
+
 /** Return true when a lease or a session needs the block: it must not be deleted. Parks: no. */
 bool pg_place_server_holds(const pg_place_server *server, const pg_cid *cid);
 

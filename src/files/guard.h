@@ -112,6 +112,21 @@ PG_NODISCARD pg_err pg_guard_explain(pg_guard *guard, const pg_cid *descriptor,
                                      const pg_peer_id *hints, size_t hint_count,
                                      pg_guard_report *out_report);
 
+/** How a file that was put here stands, from what is noted. */
+typedef struct pg_guard_health {
+    unsigned hosts;
+    unsigned networks;
+    unsigned silent;  // holders, counted by extents, that did not answer lately
+    unsigned missing; // slots that nobody holds, summed over the extents
+    uint64_t
+        proven_s; // since when every slot on every host has been proven by an audit; 0 = some never was
+    double readable; // the least of its extents
+} pg_guard_health;
+
+/** Tell how a file stands; asks nobody. Errors: PG_ERR_NOT_FOUND (not of this catalogue), of the database, PG_ERR_NOMEM. Parks: yes. */
+PG_NODISCARD pg_err pg_guard_file_health(pg_guard *guard, const pg_cid *root,
+                                         pg_guard_health *out_health);
+
 /** Repair an extent that is kept here now, whoever leads; with `is_dry` only say what would be done. The log says what was.
  *  Errors: PG_ERR_NOT_FOUND (it is not kept here), PG_ERR_MISSING (too few shards are left), PG_ERR_UNREACHABLE (no host takes them), as
  *  pg_guard_explain. Parks: yes. */

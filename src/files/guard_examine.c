@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "files/discover.h"
 #include "files/guard_priv.h"
 #include "files/limits.h"
 #include "runtime/offload.h"
@@ -58,6 +59,28 @@ static pg_err own_take(pg_guard *guard, guard_exam *exam, peer_list *list)
     return err;
 }
 
+/** Where nothing leads to a host: those that announced the block, and those who are connected. */
+static pg_err anybody_add(pg_guard *guard, const guard_exam *exam, peer_list *list)
+{
+    pg_files *files = guard->config.files;
+    pg_peer_id providers[PG_PROVIDERS_MAX];
+    size_t connected = 0;
+    size_t count = pg_discover_providers(files, &exam->descriptor, providers);
+    pg_host_candidate *candidates = pg_calloc(PG_FILES_CANDIDATES_MAX, sizeof(*candidates));
+    if (candidates == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    for (size_t i = 0; i < count; i++) {
+        list_add(list, &providers[i]);
+    }
+    (void) pg_files_candidates(files, NULL, 0, candidates, &connected);
+    for (size_t i = 0; i < connected; i++) {
+        list_add(list, &candidates[i].peer);
+    }
+    pg_mfree(candidates);
+    return PG_OK;
+}
+
 static pg_err hosts_ask(pg_guard *guard, guard_exam *exam, const pg_peer_id *hints,
                         size_t hint_count)
 {
@@ -75,6 +98,9 @@ static pg_err hosts_ask(pg_guard *guard, guard_exam *exam, const pg_peer_id *hin
     pg_err err = own_take(guard, exam, list);
     for (size_t i = 0; i < hint_count; i++) {
         list_add(list, &hints[i]);
+    }
+    if (err == PG_OK && list->count == 0 && exam->own == 0) {
+        err = anybody_add(guard, exam, list);
     }
     if (err == PG_OK) {
         err = pg_holders_ask(&exam->holders, &question, list->views, list->count);

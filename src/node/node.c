@@ -239,6 +239,7 @@ static pg_err api_start(node *self)
         .place = self->storage.place,
         .blocks = self->storage.blocks,
         .health = self->storage.health,
+        .guard = self->storage.guard,
         .copy_database = on_copy_database,
         .keeper = self,
         .db = self->storage.db,

@@ -245,6 +245,7 @@ static pg_err api_start(void)
         self.context.place = fake_place();
         self.context.blocks = self.blocks;
         self.context.db = self.db;
+        self.context.guard = fake_guard();
         self.context.copy_database = on_copy_database;
         self.context.finding = on_finding;
         self.context.reload = on_reload;

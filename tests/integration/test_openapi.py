@@ -353,11 +353,34 @@ class Answers(unittest.TestCase):
         self.seen.add(("GET", "/api/v1/events", "200"))
         self.ask("GET", "/api/v1/events", 400, headers={"Last-Event-ID": "first"})
 
+    def repair(self):
+        self.ask("GET", "/api/v1/repair", 200)
+        self.ask("GET", "/api/v1/repair", 400, path="/api/v1/repair?x=1")
+        self.ask("POST", "/api/v1/repair", 200)
+        file = self.ask("POST", "/api/v1/files", 200, path="/api/v1/files?name=r", body=b"abc")
+        link = {"link": file["link"]}
+        (first, *_) = self.ask("POST", "/api/v1/repair", 200, path="/api/v1/repair?dry_run=true", body=link)["extents"]
+        self.assertEqual((first["lost"], first["is_repaired"]), ([1], False))
+        (first, *_) = self.ask("POST", "/api/v1/repair", 200, body=link)["extents"]
+        self.assertEqual((first["lost"], first["is_repaired"]), ([], True))
+        self.ask("POST", "/api/v1/repair", 400, body={"link": "nothing"})
+        for query in ("", "?audit=true"):
+            path = f"/api/v1/repair/explain{query}"
+            found = self.ask("POST", "/api/v1/repair/explain", 200, path=path, body=link)
+            self.assertEqual((len(found["extents"]), found["total"]), (1000, 1 << 40))
+        self.ask("POST", "/api/v1/repair/explain", 400, body={})
+        self.assertGreater(len(self.ask("GET", "/api/v1/repair/files", 200)["files"]), 0)
+        self.ask("GET", "/api/v1/repair/files", 400, path="/api/v1/repair/files?x=1")
+        self.assertEqual(self.ask("POST", "/api/v1/storage/leave", 200)["moved"], 2)
+        self.ask("POST", "/api/v1/storage/leave", 200, body={"keep_bytes": 5})
+        self.ask("POST", "/api/v1/storage/leave", 400, body={"keep_bytes": -1})
+
     def test_all(self):
         self.nodes_and_peers()
         self.invitations()
         self.files()
         self.health()
+        self.repair()
         self.blocks_and_stat()
         self.service()
         self.dhts()

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "files/guard.h"
 #include "files/service.h"
 
 /** What it was asked for. */
@@ -39,3 +40,6 @@ fake_counters fake_files_counters(const pg_files *files);
 /** Make a Bitswap and a place server that only have statistics; static. */
 pg_bitswap *fake_bitswap(void);
 pg_place_server *fake_place(void);
+
+/** Return a guard; what it says changes with what it is told. */
+pg_guard *fake_guard(void);
