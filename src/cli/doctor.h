@@ -62,6 +62,7 @@ typedef struct pg_doctor {
     // Of the node (docs/openapi.yaml, Doctor), or of what this process read itself; NULL: `unread` says why.
     json_object *facts;
     pg_buf unread; // NUL-terminated
+    pg_err unread_err;
 
     // Of this machine.
     pg_config config;

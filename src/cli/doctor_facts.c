@@ -226,6 +226,7 @@ pg_err pg_doctor_gather(pg_doctor *doctor, const pg_invocation *invocation)
     if (err == PG_ERR_NO_NODE) {
         err = identity_look(doctor);
         if (err != PG_OK && err != PG_ERR_NOMEM && err != PG_ERR_CANCELLED) {
+            doctor->unread_err = err;
             err = pg_buf_printf(&doctor->unread, "%s", pg_error_detail(err));
         }
     }

@@ -241,6 +241,27 @@ static void store_judge(pg_doctor *doctor)
     }
 }
 
+// Nothing could be looked at. Without its passphrase a locked identity tells nothing, which is no fault; nor is a node on its way.
+static void unread_judge(pg_doctor *doctor)
+{
+    const char *why = (const char *) doctor->unread.ptr;
+    bool is_locked = doctor->unread_err == PG_ERR_KEY &&
+                     !pg_invocation_has(doctor->invocation, "passphrase-file");
+    if (is_locked) {
+        say(doctor, PG_VERDICT_WARN, "database", "give --passphrase-file", "%s", why);
+    } else if (doctor->unread_err == PG_ERR_BUSY) {
+        say(doctor, PG_VERDICT_WARN, "database", "it starts or stops: try again in a moment", "%s",
+            why);
+    } else if (doctor->unread_err == PG_OK) {
+        say(doctor, PG_VERDICT_WARN, "database", "restart the node", "%s", why);
+    } else if (doctor->unread_err == PG_ERR_KEY || doctor->unread_err == PG_ERR_NOT_FOUND) {
+        say(doctor, PG_VERDICT_FAIL, "database", "see secrets, and the passphrase", "%s", why);
+    } else {
+        say(doctor, PG_VERDICT_FAIL, "database", "restore a backup: `pangea help restore`", "%s",
+            why);
+    }
+}
+
 static void database_judge(pg_doctor *doctor)
 {
     json_object *database = pg_answer_object(doctor->facts, "database");
@@ -248,15 +269,12 @@ static void database_judge(pg_doctor *doctor)
     uint64_t version = pg_answer_u64(database, "version");
     const unsigned known = pg_storage_schema_version();
     if (doctor->facts == NULL) {
-        // Without its passphrase a locked one cannot be looked at; with a wrong one nothing is known either, but somebody asked.
-        bool is_locked = strstr((const char *) doctor->unread.ptr, "is locked") != NULL;
-        say(doctor, worse(!is_locked, true), "database",
-            is_locked ? "give --passphrase-file" : "pangea help backup", "%s",
-            (const char *) doctor->unread.ptr);
+        unread_judge(doctor);
     } else if (database == NULL) {
         say(doctor, PG_VERDICT_OK, "database", NULL, "none yet");
     } else if (fault[0] != '\0') {
-        say(doctor, PG_VERDICT_FAIL, "database", "pangea help restore", "%s", fault);
+        say(doctor, PG_VERDICT_FAIL, "database", "restore a backup: `pangea help restore`", "%s",
+            fault);
     } else if (version > known) {
         say(doctor, PG_VERDICT_FAIL, "database", "install the newer program again",
             "version %llu, of a newer program: this one knows %u", (unsigned long long) version,

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "base/str.h"
 #include "crypto/kdf.h"
 #include "dht/keep.h"
@@ -167,12 +168,22 @@ static pg_err leftover_remove(const char *data)
     return err == PG_ERR_NOT_FOUND ? PG_OK : err;
 }
 
+static void upgrade_tell(const pg_db *db)
+{
+    uint32_t before = pg_db_version_before(db);
+    if (before > 0 && before < pg_db_version(db)) {
+        pg_log(PG_LOG_LEVEL_INFO, "node.database.upgraded", PG_LOG_U64("from", before),
+               PG_LOG_U64("to", pg_db_version(db)));
+    }
+}
+
 pg_err pg_storage_open(pg_storage *storage, const char *data, const pg_storage_parts *parts,
                        const pg_config *config)
 {
     PG_TRY(leftover_remove(data));
     PG_TRY(blocks_open(storage, data, parts->identity, config));
     PG_TRY(database_open(storage, data, parts->identity, false));
+    upgrade_tell(storage->db);
     return services_start(storage, parts, config);
 }
 

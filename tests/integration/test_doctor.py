@@ -107,6 +107,14 @@ class WithoutNode(Doctor):
         wrong = self.write("wrong", b"another\n")
         self.fails_in(data, "database", "passphrase", options=("--passphrase-file", wrong))
 
+    def test_busy(self):
+        data = self.made()
+        with open(data / "lock", "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            _, checks = self.examine(data)
+        self.assertEqual(checks["database"]["status"], "warn")
+        self.assertIn("another node is running", checks["database"]["found"])
+
     def test_newer_database_and_damage(self):
         node = self.node("data", *SMALL)
         cids = [node.answer("block", "put", self.write("block", self.content(50_000, i)))["cid"] for i in range(4)]

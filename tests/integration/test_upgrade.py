@@ -78,6 +78,7 @@ class FromOlder(Upgrade):
             self.assertEqual(self.version(data), known)
             if expected["schema"] == known:
                 continue  # of this very version: nothing changed
+            self.assertIn(f"node.database.upgraded from={expected['schema']} to={known}", node.log())
             copy = data / f"pangea.db.v{expected['schema']}"
             self.assertEqual(copy.stat().st_mode & 0o777, 0o600)
             # The copy is what was there: an older program could run on it.
