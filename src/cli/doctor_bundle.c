@@ -262,10 +262,9 @@ static pg_err log_object_append(bundle *self, const char *line, pg_buf *out)
     json_object *clean =
         json_object_is_type(object, json_type_object) ? value_scrub(self, "", object, 0) : NULL;
     self->plain = PLAIN_IN_DOCUMENTS;
-    pg_err err = pg_buf_printf(out, "%s\n",
-                               clean == NULL
-                                   ? NOT_OURS
-                                   : json_object_to_json_string_ext(clean, JSON_C_TO_STRING_PLAIN));
+    pg_err err = pg_buf_printf(
+        out, "%s\n",
+        clean == NULL ? NOT_OURS : json_object_to_json_string_ext(clean, JSON_C_TO_STRING_PLAIN));
     json_object_put(clean);
     json_object_put(object);
     return err;
