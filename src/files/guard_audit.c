@@ -176,6 +176,7 @@ static pg_err faults_take(pg_guard *guard, const pg_cid *descriptor)
     for (size_t i = 0; i < extent.holder_count; i++) {
         extent.holders[left] = extent.holders[i];
         left += extent.holders[i].slots != 0 ? 1 : 0;
+        extent.has_strays |= extent.holders[i].slots == 0; // it may have a lease all the same
     }
     extent.holder_count = left;
     PG_TRY(pg_catalogue_extent_write(files->config.db, file, &extent));

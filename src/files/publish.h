@@ -54,7 +54,7 @@ void pg_publisher_init(pg_publisher *self);
 /** Publish changes, look for those of others: for ever, until cancelled. */
 pg_err pg_publish_run(void *arg);
 
-/** Hear that the catalogue changed. Parks: no. */
+/** Hear that the catalogue changed: after it was written, since a snapshot may be made at any time. Parks: no. */
 void pg_publish_changed(pg_files *files);
 
 /** Hear that a host appeared. Parks: no. */

@@ -160,14 +160,15 @@ static pg_err extent_tend(pg_files *files, int64_t file, bool is_kept, pg_catalo
         pg_mfree(checks[i].holding);
     }
     PG_TRY(err);
-    if (is_prolonged || is_lost) {
-        pg_publish_changed(files);
-    }
-    if (behind != 0 && is_kept) {
+    bool is_renewed = behind != 0 && is_kept;
+    if (is_renewed) {
         PG_TRY(grants_send(files, extent, behind));
-        pg_publish_changed(files); // a later grant
     }
     PG_TRY(pg_catalogue_extent_write(files->config.db, file, extent));
+    if (is_prolonged || is_lost ||
+        is_renewed) { // told when it is written: a copy may be made meanwhile
+        pg_publish_changed(files);
+    }
     if (is_lost && pg_catalogue_missing(extent) != 0) {
         pg_log(PG_LOG_LEVEL_INFO, "files.slots.lost",
                PG_LOG_U64("slots", (uint64_t) __builtin_popcount(pg_catalogue_missing(extent))));
@@ -198,11 +199,11 @@ static pg_err file_look(pg_files *files, int64_t file, pg_file_entry *entry)
     PG_TRY(pg_catalogue_extents(files->config.db, file, &extents, &count));
     bool is_over =
         !is_kept && pg_catalogue_expiry_s(extents, count) < (uint64_t) pg_wall_ms() / 1000;
+    err = is_over ? pg_catalogue_remove(files->config.db, file)
+                  : file_tend(files, file, is_kept, extents, count);
     if (is_over) {
         pg_publish_changed(files);
     }
-    err = is_over ? pg_catalogue_remove(files->config.db, file)
-                  : file_tend(files, file, is_kept, extents, count);
     pg_mfree(extents);
     return err;
 }
