@@ -41,6 +41,18 @@ static void job_drop(pg_guard *guard, const pg_place_lease *lease)
     pg_mfree(job);
 }
 
+/** Return how long a leader has before the next one begins: a round to notice it, and what the repair takes. Whoever begins while another is still at it
+ *  moves everything once more. */
+static int64_t turn_ns(const pg_guard *guard, const pg_place_lease *lease, bool is_urgent)
+{
+    uint64_t round_s = pg_guard_round_s(guard) / (is_urgent ? 2 : 1);
+    uint64_t slots = (uint64_t) __builtin_popcount(lease->slots);
+    uint64_t moved = slots == 0 ? 0 : lease->bytes / slots * PG_GUARD_TURN_SLOTS;
+    uint64_t speed = guard->config.rules.bandwidth;
+    speed = speed == 0 || speed > PG_GUARD_TURN_SPEED ? PG_GUARD_TURN_SPEED : speed;
+    return PG_SECONDS(PG_GUARD_TURN_S_MIN + round_s + moved / speed);
+}
+
 /** Put an extent into the queue. Who comes later in the order of leaders waits for those before him. */
 static void job_put(pg_guard *guard, const pg_place_lease *lease, const pg_repair_plan *plan)
 {
@@ -52,10 +64,10 @@ static void job_put(pg_guard *guard, const pg_place_lease *lease, const pg_repai
     if (pg_map_count(&guard->jobs) >= PG_GUARD_QUEUE_MAX || (job = PG_NEW(guard_job)) == NULL) {
         return; // the next round finds it again
     }
-    int64_t turn_ns = PG_SECONDS(pg_guard_round_s(guard)) / (plan->is_urgent ? 2 : 1);
-    int64_t jitter_ns = (int64_t) pg_random_below((uint64_t) turn_ns / 4);
+    int64_t turn = turn_ns(guard, lease, plan->is_urgent);
+    int64_t jitter_ns = (int64_t) pg_random_below((uint64_t) turn / 4);
     *job = (guard_job){.lease = *lease, .is_urgent = plan->is_urgent};
-    job->due = pg_after(plan->position * turn_ns + (plan->position == 0 ? 0 : jitter_ns));
+    job->due = pg_after(plan->position * turn + (plan->position == 0 ? 0 : jitter_ns));
     if (pg_map_add(&guard->jobs, job_key(lease), job) != PG_OK) {
         pg_mfree(job);
         return;

@@ -114,6 +114,11 @@
 #define PG_GUARD_ROUND_S_MIN 1U
 #define PG_GUARD_ROUND_S_MAX 3600U
 
+/** What a leader's turn is reckoned by: seconds at least, slots moved to rebuild one, bytes a second where no cap is lower. */
+#define PG_GUARD_TURN_S_MIN 10U
+#define PG_GUARD_TURN_SLOTS 10U
+#define PG_GUARD_TURN_SPEED (UINT64_C(8) << 20)
+
 /** Copies of a block that is kept whole that its hosts see to: those of the default code. */
 #define PG_GUARD_COPIES 4U
 

@@ -439,7 +439,7 @@ static pg_err honest_script(void *arg)
 {
     sim_world *world = arg;
     sim_file files[2] = {{.content = 46, .size = 900000}, {.content = 47, .size = 900}};
-    world_make(world, 300);
+    world_make_patient(world, LONG_PATIENCE_S, 300);
     sim_run(&world->nodes[0], sim_put, &files[0]);
     sim_run(&world->nodes[0], sim_put, &files[1]);
     CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(40))));
@@ -534,13 +534,13 @@ static pg_err leave_script(void *arg)
 static void test_repair__owner_and_hosts_go_one_after_the_other__file_outlives(void **state)
 {
     (void) state;
-    sim_files_seeds(outlives_script, 3);
+    sim_files_seeds(outlives_script, 2);
 }
 
 static void test_repair__copies_of_a_small_file_go__made_anew(void **state)
 {
     (void) state;
-    sim_files_seeds(copies_script, 2);
+    sim_files_seeds(copies_script, 1);
 }
 
 static void test_repair__host_is_away_for_a_while__waited_for(void **state)
@@ -552,13 +552,13 @@ static void test_repair__host_is_away_for_a_while__waited_for(void **state)
 static void test_repair__network_cut_in_two__bounded_and_converges(void **state)
 {
     (void) state;
-    sim_files_seeds(partition_script, 2);
+    sim_files_seeds(partition_script, 1);
 }
 
 static void test_audit__honest_hosts__proven(void **state)
 {
     (void) state;
-    sim_files_seeds(honest_script, 2);
+    sim_files_seeds(honest_script, 1);
 }
 
 static void test_audit__host_lies__found_and_replaced(void **state)
@@ -582,7 +582,7 @@ static void test_audit__auditor_floods__bounded(void **state)
 static void test_leave__hands_over__nothing_lost(void **state)
 {
     (void) state;
-    sim_files_seeds(leave_script, 3);
+    sim_files_seeds(leave_script, 2);
 }
 
 int main(int argc, char **argv)
