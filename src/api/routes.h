@@ -69,6 +69,7 @@ typedef struct pg_api_context {
     const pg_peer_id *person;  // whose device this is
     const pg_key *network_key; // of the private network; NULL: none
     const char *version;       // of the program
+    bool is_view_only;         // it keeps nothing for strangers
     pg_time started_at;
     bool is_ready; // the node accepts connections and does not stop yet
 

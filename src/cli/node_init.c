@@ -145,7 +145,9 @@ const pg_command pg_command_init = {
         "Makes two keys: the person's, and this device's, which the person's certifies.\n"
         "Without a passphrase whoever can read the file (mode 0600) has them.\n"
         "With --restore the person's key comes from the secret that `pangea id --secret`\n"
-        "showed, this device gets a new key, and the node finds the person's files again.",
+        "showed, this device gets a new key, and the node finds the person's files again.\n"
+        "The node will keep pieces of other people's files, up to storage.quota, as others\n"
+        "keep its own; with `pangea config set node.mode view-only` it keeps none.",
     .example = "pangea init --passphrase-file -",
     .options = init_options,
     .run = init_run,

@@ -239,6 +239,10 @@ static void draw_node(screen *self)
     put(self, "%s\n", pg_answer_text(node, "peer_id"));
     put_name(self, "person");
     put(self, "%s\n", pg_answer_text(node, "person_id"));
+    if (strcmp(pg_answer_optional(self->status, "mode"), "view-only") == 0) {
+        put_name(self, "mode");
+        put(self, "view-only: it keeps nothing for strangers (node.mode)\n");
+    }
     put_name(self, "reachable");
     put(self, "%s (%zu address%s, %llu connections came in)\n", scope_text(scope), addrs,
         addrs == 1 ? "" : "es",

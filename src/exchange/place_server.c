@@ -178,7 +178,8 @@ static pg_err server_start(pg_place_server *server)
     PG_TRY(ledger_load(server));
     PG_TRY(pg_place_sweeper_start(server));
     PG_TRY(pg_place_catch_up_start(server));
-    pg_err err = pg_host_serve(server->config.host, &protocol);
+    pg_err err = server->config.is_unlisted ? pg_host_serve_unlisted(server->config.host, &protocol)
+                                            : pg_host_serve(server->config.host, &protocol);
     if (err != PG_OK) {
         pg_scope_close(&server->scope);
     }

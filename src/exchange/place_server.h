@@ -48,6 +48,8 @@ typedef struct pg_place_server_config {
     const pg_identity *device; // signs receipts
     const pg_extent_format *format;
     pg_place_rules rules;
+    bool
+        is_unlisted; // peers are not told that it is served: for a node that keeps what it promised and looks for no more
     /** Return true when a block must stay for another reason (pin, cache, own file). Does not park. */
     bool (*is_needed)(const pg_cid *cid, void *user);
     /** Give back space that the block store lacks: of what matters less, at least `bytes` where there is so much. Returns false when there

@@ -183,7 +183,7 @@ void pg_host_note_change(pg_host *host)
 
 // ---- protocols ----
 
-pg_err pg_host_serve(pg_host *host, const pg_net_protocol *protocol)
+static pg_err protocol_add(pg_host *host, const pg_net_protocol *protocol, bool is_unlisted)
 {
     pg_net_protocol *place = NULL;
     pg_assert(strlen(protocol->id) <= PG_NET_PROTOCOL_BYTES_MAX);
@@ -199,8 +199,19 @@ pg_err pg_host_serve(pg_host *host, const pg_net_protocol *protocol)
         return pg_fail(PG_ERR_LIMIT, "%d protocols are served already", PG_NET_PROTOCOLS_MAX);
     }
     *place = *protocol;
+    host->is_unlisted[place - host->protocols] = is_unlisted;
     pg_host_note_change(host);
     return PG_OK;
+}
+
+pg_err pg_host_serve(pg_host *host, const pg_net_protocol *protocol)
+{
+    return protocol_add(host, protocol, false);
+}
+
+pg_err pg_host_serve_unlisted(pg_host *host, const pg_net_protocol *protocol)
+{
+    return protocol_add(host, protocol, true);
 }
 
 void pg_host_unserve(pg_host *host, const char *id)

@@ -120,6 +120,9 @@ typedef struct pg_net_protocol {
 /** Serve a protocol from now on and tell the peers. Errors: PG_ERR_EXISTS, PG_ERR_LIMIT. */
 PG_NODISCARD pg_err pg_host_serve(pg_host *host, const pg_net_protocol *protocol);
 
+/** Serve a protocol to those who know of it, and do not tell the peers. Errors as pg_host_serve. */
+PG_NODISCARD pg_err pg_host_serve_unlisted(pg_host *host, const pg_net_protocol *protocol);
+
 /** Serve a protocol no longer and tell the peers; streams being served go on. Unknown ids are ignored. */
 void pg_host_unserve(pg_host *host, const char *id);
 

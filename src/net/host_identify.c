@@ -49,7 +49,7 @@ static pg_err self_describe(pg_host *host, pg_bytes observed, pg_buf *out)
         addr_views[i] = pg_multiaddr_bytes(&addrs[i]);
     }
     for (size_t i = 0; i < PG_NET_PROTOCOLS_MAX; i++) {
-        if (host->protocols[i].id != NULL) {
+        if (host->protocols[i].id != NULL && !host->is_unlisted[i]) {
             protocols[msg.protocol_count] = pg_bytes_cstr(host->protocols[i].id);
             msg.protocol_count++;
         }

@@ -96,6 +96,7 @@ struct pg_host {
     pg_multiaddr announced[PG_NET_ADVERTISED_MAX];
     size_t announced_count;
     pg_net_protocol protocols[PG_NET_PROTOCOLS_MAX]; // id NULL = free; places stay
+    bool is_unlisted[PG_NET_PROTOCOLS_MAX];          // of these, peers are not told
     struct {
         pg_host_listener fn;
         void *user;

@@ -410,6 +410,11 @@ void pg_config_reload(pg_config *config, pg_config *from, pg_config_change_fn ea
     }
 }
 
+bool pg_config_is_view_only(const pg_config *config)
+{
+    return strcmp(config->node_mode, "view-only") == 0;
+}
+
 void pg_config_deinit(pg_config *config)
 {
     size_t count = 0;

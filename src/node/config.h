@@ -46,6 +46,7 @@ typedef struct pg_config_list {
 /** All settings. Texts are owned by the configuration, NUL-terminated, and never NULL. */
 typedef struct pg_config {
     char *api_listen;
+    char *node_mode;
     pg_config_list net_listen;
     pg_config_list net_announce;
     pg_config_list net_bootstrap;
@@ -72,6 +73,7 @@ typedef struct pg_config {
     uint64_t storage_cache_bytes;
     uint64_t storage_uploader_bytes_max;
     char *storage_accept;
+    bool storage_seed;
     uint64_t storage_ttl_ms;
     uint64_t limits_connections;
     uint64_t limits_connections_high;
@@ -147,6 +149,9 @@ typedef void (*pg_config_change_fn)(const pg_config_key *key, bool is_taken, voi
 /** Take over from `from` the values of those keys that may change at run time, and tell `each` of all that differ. `from` gets the old
  *  values; free it as usual. */
 void pg_config_reload(pg_config *config, pg_config *from, pg_config_change_fn each, void *user);
+
+/** Return true when the node is view-only: it keeps nothing for strangers, relays nothing, answers nobody in the DHTs. */
+bool pg_config_is_view_only(const pg_config *config);
 
 /** Free what the configuration owns; it is all-zero then. All-zero is fine. */
 void pg_config_deinit(pg_config *config);

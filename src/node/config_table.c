@@ -124,6 +124,10 @@ static const pg_config_key keys[] = {
     TEXT("net.swarm_key", net_swarm_key, "", false,
          "file with the key of a private network, in the data directory unless it begins with a "
          "slash; empty: a public node"),
+    CHOICE(
+        "node.mode", node_mode, "full", "full view-only", false,
+        "view-only: keep nothing for strangers, relay nothing, answer nobody in the DHTs; put, get "
+        "and pin as any node"),
     BYTES("repair.bandwidth", repair_bandwidth, "8MiB", 0, 1024 * TIB, true,
           "bytes a second that repairs may move, what is fetched and pushed together; 0 is no cap"),
     BOOL("repair.enabled", repair_enabled, "true", true,
@@ -139,6 +143,10 @@ static const pg_config_key keys[] = {
           "blocks that passed through and are given on to others; part of the quota"),
     BYTES("storage.quota", storage_quota_bytes, "10GiB", 16 * MIB, 1024 * TIB, true,
           "disk space for blocks of every kind"),
+    BOOL(
+        "storage.seed", storage_seed, "false", false,
+        "let a view-only node keep what passed through it (storage.cache) and give it to others; a "
+        "full node always does"),
     DURATION(
         "storage.ttl", storage_ttl_ms, "1440h", 60000, UINT64_C(5184000000), false,
         "how long hosts are asked to keep a file before its lease is renewed; 60 days at most"),

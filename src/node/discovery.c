@@ -8,6 +8,9 @@
 
 static pg_dht_mode mode_of(const pg_config *config)
 {
+    if (pg_config_is_view_only(config)) {
+        return PG_DHT_MODE_CLIENT;
+    }
     if (strcmp(config->dht_mode, "server") == 0) {
         return PG_DHT_MODE_SERVER;
     }

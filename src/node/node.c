@@ -232,6 +232,7 @@ static pg_err api_start(node *self)
         .person = &self->identity.person.peer_id,
         .network_key = self->config.net_swarm_key[0] != '\0' ? &self->network_key : NULL,
         .version = self->options->version,
+        .is_view_only = pg_config_is_view_only(&self->config),
         .started_at = pg_now(),
         .is_ready = true,
         .files = self->storage.files,

@@ -79,8 +79,9 @@ static pg_err database_open(pg_storage *storage, const char *data, const pg_keys
 static pg_place_rules rules_make(const pg_config *config)
 {
     return (pg_place_rules){
-        .accept = strcmp(config->storage_accept, "nobody") == 0 ? PG_PLACE_ACCEPT_NOBODY
-                                                                : PG_PLACE_ACCEPT_ANYONE,
+        .accept = pg_config_is_view_only(config) || strcmp(config->storage_accept, "nobody") == 0
+                      ? PG_PLACE_ACCEPT_NOBODY
+                      : PG_PLACE_ACCEPT_ANYONE,
         .quota_bytes = config->storage_quota_bytes,
         .uploader_bytes_max = config->storage_uploader_bytes_max,
     };
@@ -94,6 +95,13 @@ static pg_guard_rules guard_rules_make(const pg_config *config)
         .bandwidth = config->repair_bandwidth,
         .repairs = config->repair_enabled,
     };
+}
+
+// What a view-only node fetched it forgets, unless it may seed.
+static uint64_t cache_bytes_max(const pg_config *config)
+{
+    return pg_config_is_view_only(config) && !config->storage_seed ? 0
+                                                                   : config->storage_cache_bytes;
 }
 
 static bool is_needed(const pg_cid *cid, void *user)
@@ -128,7 +136,7 @@ static pg_err services_start(pg_storage *storage, const pg_storage_parts *parts,
         .owner = &parts->identity->owner,
         .person = &parts->identity->person,
         .is_restored = parts->is_restored,
-        .cache_bytes_max = config->storage_cache_bytes,
+        .cache_bytes_max = cache_bytes_max(config),
         .ttl_s = config->storage_ttl_ms / 1000,
     };
     PG_TRY(pg_error_wrap(pg_files_new(&files, &storage->files), "files"));
@@ -139,6 +147,7 @@ static pg_err services_start(pg_storage *storage, const pg_storage_parts *parts,
         .device = &parts->identity->device,
         .format = &pg_files_extent_format,
         .rules = rules_make(config),
+        .is_unlisted = pg_config_is_view_only(config),
         .is_needed = is_needed,
         .make_room = make_room,
         .newest_grant = newest_grant,

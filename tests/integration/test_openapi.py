@@ -296,7 +296,7 @@ class Answers(unittest.TestCase):
         self.server, full = bare, self.server
         stat = self.ask("GET", "/api/v1/stat", 200)
         lacking = {name for name, value in stat.items() if value is None}
-        self.assertEqual(lacking, set(stat) - {"peers", "uptime_ms"})
+        self.assertEqual(lacking, set(stat) - {"mode", "peers", "uptime_ms"})
         metrics = self.ask("GET", "/metrics", 200)
         self.assertIn(b"pangea_host_connections", metrics)
         self.assertNotIn(b"pangea_store", metrics)
