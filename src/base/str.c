@@ -34,6 +34,34 @@ pg_str pg_str_split(pg_str str, char separator, pg_str *out_head)
     return pg_str_make_len(found + 1, str.len - head_len - 1);
 }
 
+// One row of the table at a time.
+size_t pg_str_distance(pg_str a, pg_str b)
+{
+    enum { NAME_MAX = 64 };
+    size_t row[NAME_MAX + 1];
+    a.len = pg_min_size(a.len, NAME_MAX);
+    b.len = pg_min_size(b.len, NAME_MAX);
+    for (size_t j = 0; j <= b.len; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            size_t above = row[j];
+            size_t replaced = diagonal + (a.ptr[i - 1] != b.ptr[j - 1]);
+            row[j] = pg_min_size(replaced, pg_min_size(above, row[j - 1]) + 1);
+            diagonal = above;
+        }
+    }
+    return row[b.len];
+}
+
+bool pg_str_is_near(pg_str typed, size_t distance)
+{
+    return distance <= 2 + typed.len / 4 && distance < typed.len;
+}
+
 // The bytes of a character by its first one, and the range of the second: narrower for some, which keeps out overlong
 // forms, surrogates, what is beyond U+10FFFF, and U+0080..U+009F.
 typedef struct utf8_row {

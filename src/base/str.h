@@ -47,6 +47,13 @@ pg_str pg_str_split(pg_str str, char separator, pg_str *out_head);
  *  controls a terminal (below U+0020, U+007F..U+009F). For text of strangers on its way to a person. Source: RFC 3629 */
 size_t pg_str_printable_len(pg_str str);
 
+/** Return in how many single-character changes one name becomes the other, to guess what was meant; of longer ones the first 64 characters count.
+ *  Cost: O(a * b). Source: Levenshtein's distance */
+size_t pg_str_distance(pg_str a, pg_str b);
+
+/** Return true when a name that is `distance` changes away is near enough to `typed` to have been meant. */
+bool pg_str_is_near(pg_str typed, size_t distance);
+
 /** Copy to a NUL-terminated string on the heap; free with pg_mfree. NULL when memory is out. */
 PG_NODISCARD char *pg_str_dup(pg_str str);
 

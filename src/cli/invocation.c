@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/invocation.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -68,6 +69,44 @@ bool pg_choice_has(const char *choices, const char *word)
     return false;
 }
 
+// The command, or the group of commands, whose name is nearest to what was typed; NULL where nothing is near.
+static const char *nearest_name(const char *typed)
+{
+    const pg_str name = pg_str_make(typed);
+    const char *nearest = NULL;
+    size_t best = SIZE_MAX;
+    for (const pg_command *const *command = pg_commands; *command != NULL; command++) {
+        size_t distance = pg_str_distance(name, pg_str_make((*command)->name));
+        if (distance < best) {
+            best = distance;
+            nearest = (*command)->name;
+        }
+    }
+    for (const pg_command_group *group = pg_command_groups; group->name != NULL; group++) {
+        size_t distance = pg_str_distance(name, pg_str_make(group->name));
+        if (distance < best) {
+            best = distance;
+            nearest = group->name;
+        }
+    }
+    return nearest != NULL && pg_str_is_near(name, best) ? nearest : NULL;
+}
+
+pg_err pg_command_unknown(const char *group, const char *word)
+{
+    char typed[64];
+    bool fits = (size_t) snprintf(typed, sizeof(typed), "%s%s%s", group == NULL ? "" : group,
+                                  group == NULL ? "" : " ", word) < sizeof(typed);
+    const char *nearest = fits ? nearest_name(typed) : NULL;
+    if (nearest != NULL) {
+        return pg_fail(PG_ERR_INVALID, "unknown command \"%s\": did you mean \"%s\"?", typed,
+                       nearest);
+    }
+    return pg_fail(PG_ERR_INVALID, "unknown command \"%.64s%s%.64s\"; `pangea help%s%s` lists them",
+                   group == NULL ? "" : group, group == NULL ? "" : " ", word,
+                   group == NULL ? "" : " ", group == NULL ? "" : group);
+}
+
 static void add_options(pg_invocation *invocation, const pg_option *options)
 {
     for (; options != NULL && options->name != NULL; options++) {
@@ -99,6 +138,24 @@ static pg_err set_option(pg_invocation *invocation, size_t index, const char *va
     return PG_OK;
 }
 
+static pg_err option_unknown(const pg_invocation *invocation, pg_str name)
+{
+    const char *nearest = NULL;
+    size_t best = SIZE_MAX;
+    for (size_t i = 0; i < invocation->option_count; i++) {
+        size_t distance = pg_str_distance(name, pg_str_make(invocation->options[i]->name));
+        if (distance < best) {
+            best = distance;
+            nearest = invocation->options[i]->name;
+        }
+    }
+    if (nearest != NULL && pg_str_is_near(name, best)) {
+        return pg_fail(PG_ERR_INVALID, "unknown option --%.*s: did you mean --%s?",
+                       PG_STR_ARGS(name), nearest);
+    }
+    return pg_fail(PG_ERR_INVALID, "unknown option --%.*s; --help lists them", PG_STR_ARGS(name));
+}
+
 /** Read `--name`, `--name=value` or `--name value`; *position is moved past what was used. */
 static pg_err read_long(pg_invocation *invocation, int argc, char **argv, int *position)
 {
@@ -126,7 +183,7 @@ static pg_err read_long(pg_invocation *invocation, int argc, char **argv, int *p
         }
         return set_option(invocation, i, argv[(*position)++]);
     }
-    return pg_fail(PG_ERR_INVALID, "unknown option --%.*s; --help lists them", (int) len, name);
+    return option_unknown(invocation, pg_str_make_len(name, len));
 }
 
 /** Read letters after one dash: flags together, or one letter with its value behind it or in the next word. */
@@ -220,8 +277,7 @@ pg_err pg_invocation_read(int argc, char **argv, pg_invocation *out_invocation)
             out_invocation->group = argv[position];
             words = 1;
         } else if (out_invocation->command == NULL) {
-            return pg_fail(PG_ERR_INVALID, "unknown command \"%s\"; `pangea help` lists them",
-                           argv[position]);
+            return pg_command_unknown(NULL, argv[position]);
         }
         position += (int) words;
     }

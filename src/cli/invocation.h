@@ -61,6 +61,10 @@ const pg_command *pg_command_find(const char *const *words, size_t count, size_t
 /** Return true when `word` is the first word of several commands. */
 bool pg_command_is_group(const char *word);
 
+/** Fail with what to say of a word that is no command, of a group or (NULL) at all, and with the name that may have been meant.
+ *  Returns PG_ERR_INVALID. */
+PG_NODISCARD pg_err pg_command_unknown(const char *group, const char *word);
+
 /** Return true when options with values of this kind may be given several times. */
 bool pg_value_repeats(pg_value_kind kind);
 

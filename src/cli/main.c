@@ -90,8 +90,7 @@ static pg_err run(pg_invocation *invocation, supervision *self)
         return run_command(invocation, self);
     }
     if (invocation->group != NULL && invocation->argument_count > 0) {
-        return pg_fail(PG_ERR_INVALID, "unknown command \"%s %s\"; `pangea help %s` lists them",
-                       invocation->group, invocation->arguments[0], invocation->group);
+        return pg_command_unknown(invocation->group, invocation->arguments[0]);
     }
     return pg_fail(
         PG_ERR_INVALID, "which command? It comes before the options; `pangea help%s%s` lists them",

@@ -244,7 +244,8 @@ pg_err pg_partial_begin(pg_partial *partial)
     }
     pg_file_free(&partial->data);
     pg_file_free(&partial->note);
-    PG_TRY(new_open(&partial->data_path, &partial->data));
+    PG_TRY(pg_error_wrap(new_open(&partial->data_path, &partial->data),
+                         "cannot write where the file is to go"));
     PG_TRY(lock_take(partial));
     return new_open(&partial->note_path, &partial->note);
 }

@@ -28,29 +28,6 @@ static void list_clear(pg_config_list *list)
 
 // ---- the nearest known key ----
 
-// Number of single-character changes between two names (Levenshtein), one row at a time.
-static size_t distance_between(pg_str a, const char *b)
-{
-    enum { NAME_MAX = 64 };
-    size_t row[NAME_MAX + 1];
-    size_t b_len = pg_min_size(strlen(b), NAME_MAX);
-    a.len = pg_min_size(a.len, NAME_MAX);
-    for (size_t j = 0; j <= b_len; j++) {
-        row[j] = j;
-    }
-    for (size_t i = 1; i <= a.len; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b_len; j++) {
-            size_t above = row[j];
-            size_t replaced = diagonal + (a.ptr[i - 1] != b[j - 1]);
-            row[j] = pg_min_size(replaced, pg_min_size(above, row[j - 1]) + 1);
-            diagonal = above;
-        }
-    }
-    return row[b_len];
-}
-
 static pg_err fail_unknown(pg_str name)
 {
     size_t count = 0;
@@ -58,13 +35,13 @@ static pg_err fail_unknown(pg_str name)
     size_t best = SIZE_MAX;
     const char *nearest = "";
     for (size_t i = 0; i < count; i++) {
-        size_t distance = distance_between(name, keys[i].name);
+        size_t distance = pg_str_distance(name, pg_str_make(keys[i].name));
         if (distance < best) {
             best = distance;
             nearest = keys[i].name;
         }
     }
-    if (best <= 2 + name.len / 4) {
+    if (pg_str_is_near(name, best)) {
         return pg_fail(PG_ERR_INVALID, "unknown key '%.*s', did you mean '%s'?", PG_STR_ARGS(name),
                        nearest);
     }

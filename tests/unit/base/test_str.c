@@ -43,6 +43,24 @@ static void test_str_split__each_separator__once(void **state)
     assert_null(rest.ptr);
 }
 
+static void test_str_distance__counts_single_changes(void **state)
+{
+    (void) state;
+    assert_int_equal(pg_str_distance(PG_STR(""), PG_STR("")), 0);
+    assert_int_equal(pg_str_distance(PG_STR("status"), PG_STR("status")), 0);
+    assert_int_equal(pg_str_distance(PG_STR(""), PG_STR("abc")), 3);
+    assert_int_equal(pg_str_distance(PG_STR("abc"), PG_STR("")), 3);
+    assert_int_equal(pg_str_distance(PG_STR("stauts"), PG_STR("status")), 2);
+    assert_int_equal(pg_str_distance(PG_STR("kitten"), PG_STR("sitting")), 3);
+    char longer[200];
+    memset(longer, 'x', sizeof(longer));
+    assert_int_equal(pg_str_distance(pg_str_make_len(longer, 200), pg_str_make_len(longer, 100)),
+                     0); // of which only the beginning counts
+    assert_true(pg_str_is_near(PG_STR("stauts"), 2));
+    assert_false(pg_str_is_near(PG_STR("xx"), 2)); // nothing of it is left
+    assert_false(pg_str_is_near(PG_STR("status"), 4));
+}
+
 static void test_str_printable_len__every_kind_of_character__has_its_length(void **state)
 {
     (void) state;
@@ -166,6 +184,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_str__views__compare_by_content),
         cmocka_unit_test(test_str_split__each_separator__once),
+        cmocka_unit_test(test_str_distance__counts_single_changes),
         cmocka_unit_test(test_str_printable_len__every_kind_of_character__has_its_length),
         cmocka_unit_test(test_str_dup__view__becomes_terminated),
         cmocka_unit_test(test_str_to_u64__digits_only__up_to_the_limit),
