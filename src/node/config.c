@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "api/door.h"
 #include "base/mem.h"
 #include "codec/multiaddr.h"
 #include "crypto/peer_id.h"
@@ -16,6 +17,12 @@ static void *member_of(pg_config *config, const pg_config_key *key)
 bool pg_config_is_list(const pg_config_key *key)
 {
     return key->type == PG_CONFIG_TYPE_ADDRS || key->type == PG_CONFIG_TYPE_PEERS;
+}
+
+static bool is_text(const pg_config_key *key)
+{
+    return key->type == PG_CONFIG_TYPE_TEXT || key->type == PG_CONFIG_TYPE_DOOR ||
+           key->type == PG_CONFIG_TYPE_URL || key->type == PG_CONFIG_TYPE_CHOICE;
 }
 
 static void list_clear(pg_config_list *list)
@@ -118,21 +125,41 @@ static pg_err set_bool(bool *value, const pg_config_key *key, pg_str text)
     return PG_OK;
 }
 
-static pg_err set_text(char **value, const pg_config_key *key, pg_str text)
+static pg_err choice_check(const pg_config_key *key, pg_str text)
 {
-    if (key->type == PG_CONFIG_TYPE_CHOICE) {
-        pg_str rest = pg_str_make(key->choices);
-        bool known = false;
-        while (rest.len > 0 && !known) {
-            pg_str word;
-            rest = pg_str_split(rest, ' ', &word);
-            known = pg_str_equal(word, text);
-        }
-        if (!known) {
-            return pg_fail(PG_ERR_INVALID, "%s: '%.*s' is not one of: %s", key->name,
-                           PG_STR_ARGS(text), key->choices);
+    pg_str rest = pg_str_make(key->choices);
+    while (rest.len > 0) {
+        pg_str word;
+        rest = pg_str_split(rest, ' ', &word);
+        if (pg_str_equal(word, text)) {
+            return PG_OK;
         }
     }
+    return pg_fail(PG_ERR_INVALID, "%s: '%.*s' is not one of: %s", key->name, PG_STR_ARGS(text),
+                   key->choices);
+}
+
+static pg_err text_check(const pg_config_key *key, pg_str text)
+{
+    pg_endpoint door;
+    if (key->type == PG_CONFIG_TYPE_CHOICE) {
+        return choice_check(key, text);
+    }
+    if (key->type == PG_CONFIG_TYPE_DOOR && text.len > 0) {
+        return pg_error_wrap(pg_door_endpoint(text, &door), "%s", key->name);
+    }
+    if (key->type == PG_CONFIG_TYPE_URL && text.len > 0 &&
+        !pg_str_starts_with(text, PG_STR("http://")) &&
+        !pg_str_starts_with(text, PG_STR("https://"))) {
+        return pg_fail(PG_ERR_INVALID, "%s: '%.*s' is no http or https URL", key->name,
+                       PG_STR_ARGS(text));
+    }
+    return PG_OK;
+}
+
+static pg_err set_text(char **value, const pg_config_key *key, pg_str text)
+{
+    PG_TRY(text_check(key, text));
     char *copy = pg_str_dup(text);
     if (copy == NULL) {
         return PG_ERR_NOMEM;
@@ -195,6 +222,8 @@ static pg_err value_set(pg_config *config, const pg_config_key *key, pg_str text
     case PG_CONFIG_TYPE_DURATION:
         return set_quantity(value, key, text);
     case PG_CONFIG_TYPE_TEXT:
+    case PG_CONFIG_TYPE_DOOR:
+    case PG_CONFIG_TYPE_URL:
     case PG_CONFIG_TYPE_CHOICE:
         return set_text(value, key, text);
     case PG_CONFIG_TYPE_ADDRS:
@@ -308,6 +337,8 @@ pg_err pg_config_format(const pg_config *config, const pg_config_key *key, pg_bu
     case PG_CONFIG_TYPE_DURATION:
         return quantity_write(*(const uint64_t *) value, time_units, PG_ARRAY_LEN(time_units), out);
     case PG_CONFIG_TYPE_TEXT:
+    case PG_CONFIG_TYPE_DOOR:
+    case PG_CONFIG_TYPE_URL:
     case PG_CONFIG_TYPE_CHOICE:
         return pg_buf_printf(out, "%s", *(char *const *) value);
     case PG_CONFIG_TYPE_ADDRS:
@@ -337,6 +368,8 @@ static bool value_equal(pg_config *a, pg_config *b, const pg_config_key *key)
     case PG_CONFIG_TYPE_DURATION:
         return *(const uint64_t *) left == *(const uint64_t *) right;
     case PG_CONFIG_TYPE_TEXT:
+    case PG_CONFIG_TYPE_DOOR:
+    case PG_CONFIG_TYPE_URL:
     case PG_CONFIG_TYPE_CHOICE:
         return strcmp(*(char *const *) left, *(char *const *) right) == 0;
     case PG_CONFIG_TYPE_ADDRS:
@@ -362,6 +395,8 @@ static void value_swap(pg_config *a, pg_config *b, const pg_config_key *key)
         [PG_CONFIG_TYPE_BYTES] = sizeof(uint64_t),
         [PG_CONFIG_TYPE_DURATION] = sizeof(uint64_t),
         [PG_CONFIG_TYPE_TEXT] = sizeof(char *),
+        [PG_CONFIG_TYPE_DOOR] = sizeof(char *),
+        [PG_CONFIG_TYPE_URL] = sizeof(char *),
         [PG_CONFIG_TYPE_CHOICE] = sizeof(char *),
         [PG_CONFIG_TYPE_ADDRS] = sizeof(pg_config_list),
         [PG_CONFIG_TYPE_PEERS] = sizeof(pg_config_list),
@@ -400,7 +435,7 @@ void pg_config_deinit(pg_config *config)
         void *value = member_of(config, &keys[i]);
         if (pg_config_is_list(&keys[i])) {
             list_clear(value);
-        } else if (keys[i].type == PG_CONFIG_TYPE_TEXT || keys[i].type == PG_CONFIG_TYPE_CHOICE) {
+        } else if (is_text(&keys[i])) {
             pg_mfree(*(char **) value);
         }
     }

@@ -32,6 +32,8 @@ typedef enum pg_config_type {
     PG_CONFIG_TYPE_BYTES,    // digits and KiB, MiB, GiB or nothing
     PG_CONFIG_TYPE_DURATION, // digits and ms, s, m or h; kept in milliseconds
     PG_CONFIG_TYPE_TEXT,
+    PG_CONFIG_TYPE_DOOR,   // IP address of this machine and port, or empty; kept as text
+    PG_CONFIG_TYPE_URL,    // of http or https, or empty; kept as text
     PG_CONFIG_TYPE_CHOICE, // one of the words in `choices`; kept as text
     PG_CONFIG_TYPE_ADDRS,  // multiaddrs, one a line of the file; kept as texts
     PG_CONFIG_TYPE_PEERS,  // the same, each with /p2p/ID at its end

@@ -35,6 +35,11 @@
     {                                                                                              \
         name, PG_CONFIG_TYPE_TEXT, offsetof(pg_config, member), initial, 0, 0, NULL, reloads, help \
     }
+#define CHECKED(name, type, member, initial, reloads, help)                                        \
+    {                                                                                              \
+        name, PG_CONFIG_TYPE_##type, offsetof(pg_config, member), initial, 0, 0, NULL, reloads,    \
+            help                                                                                   \
+    }
 #define CHOICE(name, member, initial, choices, reloads, help)                                      \
     {                                                                                              \
         name, PG_CONFIG_TYPE_CHOICE, offsetof(pg_config, member), initial, 0, 0, choices, reloads, \
@@ -47,9 +52,9 @@
     }
 
 static const pg_config_key keys[] = {
-    TEXT("api.listen", api_listen, "", false,
-         "address of this machine for the local API over TCP (127.0.0.1:4480, say); empty: the "
-         "Unix socket only"),
+    CHECKED("api.listen", DOOR, api_listen, "", false,
+            "address of this machine for the local API over TCP (127.0.0.1:4480, say); empty: the "
+            "Unix socket only"),
     DURATION("audit.interval", audit_interval_ms, "24h", 0, UINT64_C(2592000000), true,
              "how often each extent that this node keeps or put is audited, in the mean; 0s is "
              "never"),
@@ -152,9 +157,10 @@ static const pg_config_key keys[] = {
         "how long hosts are asked to keep a file before its lease is renewed; 60 days at most"),
     BYTES("storage.uploader_max", storage_uploader_bytes_max, "0", 0, 1024 * TIB, true,
           "most bytes kept for one uploader; 0 is no limit but the quota"),
-    TEXT("trace.endpoint", trace_endpoint, "", false,
-         "collector of traces, OTLP over HTTP (http://127.0.0.1:4318/v1/traces, say); empty: none "
-         "are made"),
+    CHECKED(
+        "trace.endpoint", URL, trace_endpoint, "", false,
+        "collector of traces, OTLP over HTTP (http://127.0.0.1:4318/v1/traces, say); empty: none "
+        "are made"),
 };
 
 _Static_assert(PG_ARRAY_LEN(keys) <= sizeof(((pg_config *) NULL)->layers),

@@ -125,6 +125,11 @@ static void test_config__typo__names_line_key_and_the_nearest(void **state)
 static void test_config__bad_value__says_what_fits(void **state)
 {
     (void) state;
+    assert_rejected("[trace]\nendpoint = file:///x\n",
+                    "pangea.conf: line 2: trace.endpoint: 'file:///x' is no http or https URL");
+    assert_rejected("[api]\nlisten = 0.0.0.0:4480\n",
+                    "pangea.conf: line 2: api.listen: '0.0.0.0:4480' is neither 127.0.0.1:PORT nor "
+                    "[::1]:PORT");
     assert_rejected("[net]\necho = yes\n",
                     "pangea.conf: line 2: net.echo: 'yes' is neither true nor false");
     assert_rejected(
