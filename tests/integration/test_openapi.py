@@ -522,7 +522,7 @@ class RunningNode(unittest.TestCase):
             schema = request_schema(operation)
             if "{" in path:
                 status, data = self.ask(method, re.sub(r"{\w+}", "nothing", path), operation)
-            elif schema is not None and shape(schema)[1]:
+            elif schema is not None and shape(schema)[1] and resolve(operation["requestBody"]).get("required"):
                 status, data = self.ask(method, path, operation, {})
             else:
                 continue
