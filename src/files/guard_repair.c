@@ -140,6 +140,7 @@ typedef struct work {
     pg_lease_grant grant;
     pg_buf root;
     pg_buf receipts; // framed, of those who hold it
+    uint32_t next_segment;
     size_t target_count;
     target targets[PG_PLACE_SLOTS_MAX];
 } work;
@@ -328,6 +329,22 @@ static pg_err on_shard(unsigned slot, const pg_cid *cid, pg_bytes shard, void *u
                    pg_error_detail(self->targets[0].err));
 }
 
+/** One of several fibers that take segments in turn: while one is fetched another is pushed. */
+typedef struct lane {
+    work *work;
+    const pg_rebuild *rebuild;
+} lane;
+
+static pg_err lane_run(void *arg)
+{
+    const lane *self = arg;
+    while (self->work->next_segment < self->rebuild->descriptor->segment_count) {
+        uint32_t segment = self->work->next_segment++;
+        PG_TRY(pg_rebuild_segment(self->rebuild, self->work->placing->slots, segment));
+    }
+    return PG_OK;
+}
+
 static pg_err shards_push(work *self)
 {
     const guard_placing *placing = self->placing;
@@ -352,7 +369,19 @@ static pg_err shards_push(work *self)
         .give = on_shard,
         .user = self,
     };
-    return pg_rebuild_slots(&rebuild, placing->slots);
+    lane lanes[PG_GUARD_LANES];
+    pg_scope scope;
+    pg_err err = PG_OK;
+    pg_scope_init(&scope);
+    for (size_t i = 0; i < PG_GUARD_LANES && err == PG_OK; i++) {
+        lanes[i] = (lane){self, &rebuild};
+        err = pg_scope_spawn(&scope, "guard.lane", lane_run, &lanes[i]);
+    }
+    if (err != PG_OK) {
+        pg_scope_close(&scope);
+        return err;
+    }
+    return pg_scope_join(&scope);
 }
 
 // ---- Promises

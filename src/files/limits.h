@@ -114,6 +114,9 @@
 #define PG_GUARD_ROUND_S_MIN 1U
 #define PG_GUARD_ROUND_S_MAX 3600U
 
+/** Segments of a repair in work at once, each with the memory of all its shards: one is fetched, one computed, one pushed. */
+#define PG_GUARD_LANES 3U
+
 /** What a leader's turn is reckoned by: seconds at least, slots moved to rebuild one, bytes a second where no cap is lower. */
 #define PG_GUARD_TURN_S_MIN 10U
 #define PG_GUARD_TURN_SLOTS 10U
