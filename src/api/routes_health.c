@@ -60,6 +60,7 @@ static json_object *report_make(const pg_health_report *report)
     pg_field_add_u64(object, "first_s", report->first_s);
     pg_field_add_u64(object, "last_s", report->last_s);
     pg_field_add_u64(object, "seen_s", report->seen_s);
+    pg_field_add_u64(object, "observers", report->observers);
     pg_field_add_u64(object, "known_hours", report->known_hours);
     pg_field_add(object, "observations", counts_make(report->counts));
     return object;

@@ -74,6 +74,10 @@ static json_object *health_make(const pg_health *health)
     pg_field_add_u64(object, "peers", stats.peers);
     pg_field_add_u64(object, "barred", stats.barred);
     pg_field_add_u64(object, "observations_total", stats.observations_total);
+    pg_field_add_u64(object, "self_observers", stats.self_observers);
+    pg_field_add_u64(object, "self_score", stats.self_score);
+    pg_field_add_bool(object, "self_low", stats.self_low != 0);
+    pg_field_add_u64(object, "self_warnings_total", stats.self_warnings_total);
     pg_field_add_u64(object, "barred_total", stats.barred_total);
     pg_field_add_u64(object, "forecast_examples", stats.examples);
     pg_field_add_u64(object, "rounds_total", stats.rounds_total);

@@ -190,6 +190,19 @@ static void warn_of_files(json_object *warnings, json_object *status)
     }
 }
 
+// What other nodes observe of this one, before it is given no more shards.
+static void warn_of_health(json_object *warnings, json_object *status)
+{
+    json_object *health = pg_answer_object(status, "health");
+    if (health != NULL && pg_answer_bool(health, "self_low")) {
+        warn(warnings,
+             "leave the node running and its port open (`pangea doctor`); or make it view-only "
+             "(`pangea config set node.mode view-only`)",
+             "others rate this node %llu of 100: under 30 they give it no more shards",
+             (unsigned long long) pg_answer_u64(health, "self_score"));
+    }
+}
+
 static void warn_of_store(json_object *warnings, json_object *status)
 {
     json_object *store = pg_answer_object(status, "store");
@@ -221,6 +234,7 @@ json_object *pg_status_warnings(json_object *status)
     warn_of_store(warnings, status);
     warn_of_peers(warnings, status);
     warn_of_files(warnings, status);
+    warn_of_health(warnings, status);
     return warnings;
 }
 

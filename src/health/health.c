@@ -64,10 +64,16 @@ static void clue_note(pg_health *health, const pg_health_peer *peer,
 
 // ---- Judging
 
+pg_health_parts pg_health_peer_parts(const pg_health_peer *peer, uint64_t now_s)
+{
+    pg_health_parts own = pg_health_parts_of(&peer->row.history, now_s);
+    return pg_health_mix(&own, pg_health_history_known(&peer->row.history), &peer->others);
+}
+
 void pg_health_rejudge(pg_health *health, pg_health_peer *peer, uint64_t now_s)
 {
     pg_health_judgement *judgement = &peer->row.judgement;
-    pg_health_parts parts = pg_health_parts_of(&peer->row.history, now_s);
+    pg_health_parts parts = pg_health_peer_parts(peer, now_s);
     peer->score = pg_health_score(&parts);
     pg_health_state before = judgement->state;
     if (!pg_health_judge(judgement, &peer->row.history, peer->score, now_s)) {
@@ -180,7 +186,8 @@ static void report_make(const pg_health *health, pg_health_peer *peer, pg_health
     const pg_health_history *history = &peer->row.history;
     *out = (pg_health_report){
         .peer = peer->row.peer,
-        .parts = pg_health_parts_of(history, pg_health_now_s()),
+        .parts = pg_health_peer_parts(peer, pg_health_now_s()),
+        .observers = peer->others.count,
         .judgement = peer->row.judgement,
         .first_s = history->first_s,
         .last_s = history->last_s,
@@ -279,6 +286,11 @@ pg_health_stats pg_health_get_stats(const pg_health *health)
     if (health != NULL) {
         stats.observations_total = health->observations_total;
         stats.barred_total = health->barred_total;
+        stats.self_observers = health->self.count;
+        stats.self_score =
+            health->self.count > 0 ? (uint64_t) pg_health_score(&health->self.parts) : 0;
+        stats.self_low = health->is_self_low ? 1 : 0;
+        stats.self_warnings_total = health->self_warnings;
         stats.examples = health->model.examples;
         stats.rounds_total = health->rounds_total;
         stats.rounds_lost_total = health->rounds_lost;

@@ -50,8 +50,9 @@ void pg_health_note(pg_health *health, const pg_health_observation *observation)
 /** What is told of a peer. */
 typedef struct pg_health_report {
     pg_peer_id peer;
-    double score; // 0..100
-    pg_health_parts parts;
+    double score;          // 0..100
+    pg_health_parts parts; // ours, and to less than half those of others
+    uint32_t observers;    // others whose observations count
     pg_health_judgement judgement;
     uint64_t first_s; // first and last observation, and when it last answered, Unix time; 0 = never
     uint64_t last_s;
@@ -104,6 +105,10 @@ PG_NODISCARD pg_err pg_health_learn(pg_health *health);
 typedef struct pg_health_stats {
     uint64_t peers;
     uint64_t barred;
+    uint64_t self_observers;      // that say something of this node
+    uint64_t self_score;          // what they say of it, 0..100; 0 where nobody does
+    uint64_t self_low;            // 1: the operator is warned
+    uint64_t self_warnings_total; // how often that began
     uint64_t observations_total;
     uint64_t barred_total; // judgements
     uint64_t rounds_total; // of pings

@@ -11,7 +11,9 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "health/forecast.h"
+#include "health/gossip.h"
 #include "health/health.h"
+#include "health/opinion.h"
 #include "health/rows.h"
 #include "health/watch.h"
 #include "runtime/fiber.h"
@@ -21,6 +23,7 @@ typedef struct pg_health_peer {
     pg_health_row row;
     double score; // when it was last judged
     bool is_changed;
+    pg_health_others others;               // what they said last
     double forecast;                       // as of forecast_hour
     uint64_t forecast_hour;                // 0 = none was made
     uint64_t used_s[PG_HEALTH_KIND_COUNT]; // when one of this kind last counted
@@ -39,6 +42,10 @@ struct pg_health {
     uint64_t observations_total;
     uint64_t barred_total;
     pg_forecast_model model;
+    pg_health_gossip_config gossip; // dhts NULL: nothing is shared
+    pg_health_others self;          // what others say of this node
+    bool is_self_low;
+    uint64_t self_warnings;
     pg_scope scope;
     pg_health_watch_config watch; // host NULL: nobody is pinged
     pg_scope watching;
@@ -57,6 +64,9 @@ double pg_health_peer_fit(const pg_health *health, pg_health_peer *peer, bool *o
 
 /** Train once a day, for ever, until cancelled. */
 pg_err pg_health_learn_run(void *arg);
+
+/** Return the parts of a peer, as we and others see them. */
+pg_health_parts pg_health_peer_parts(const pg_health_peer *peer, uint64_t now_s);
 
 /** Judge a peer anew, and note a change. */
 void pg_health_rejudge(pg_health *health, pg_health_peer *peer, uint64_t now_s);

@@ -94,3 +94,21 @@
 
 /** Examples before a node's own model counts more than the one that comes with the program. */
 #define PG_FORECAST_EXAMPLES_MIN 4096U
+
+// What others say
+
+/** Peers whose observations are put into the DHTs and looked up in a round: a put, an announcement and up to 16 lookups each, every six hours. */
+#define PG_HEALTH_GOSSIP_MAX 32U
+
+/** Rounds are so many times rarer than pings: six hours. */
+#define PG_HEALTH_GOSSIP_PINGS 72
+
+/** For one call of the DHTs, milliseconds. */
+#define PG_HEALTH_GOSSIP_MS 15000
+
+/** Observers of one peer that are heard, and how old what they say may be, seconds: four of their rounds. */
+#define PG_HEALTH_OBSERVERS_MAX 16U
+#define PG_HEALTH_OPINION_S 86400
+
+/** Observers, of networks of their own, before what they say of this node is a warning. */
+#define PG_HEALTH_WARN_OBSERVERS 1U

@@ -5,6 +5,7 @@
 
 #include "dht/feed.h"
 #include "exchange/lease_record.h"
+#include "health/record.h"
 
 static pg_dht_mode mode_of(const pg_config *config)
 {
@@ -32,6 +33,7 @@ pg_err pg_discovery_start(pg_discovery *discovery, pg_host *host, const pg_confi
     PG_TRY(pg_dht_validators_add(&discovery->validators, &pg_dht_validator_pk));
     PG_TRY(pg_dht_validators_add(&discovery->validators, &pg_dht_validator_feed));
     PG_TRY(pg_dht_validators_add(&discovery->validators, &pg_dht_validator_grant));
+    PG_TRY(pg_dht_validators_add(&discovery->validators, &pg_dht_validator_health));
     if (config->dht_test_namespace) {
         PG_TRY(pg_dht_validators_add(&discovery->validators, &pg_dht_validator_test));
     }

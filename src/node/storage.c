@@ -8,6 +8,7 @@
 #include "crypto/kdf.h"
 #include "dht/keep.h"
 #include "files/extent_format.h"
+#include "health/gossip.h"
 #include "health/watch.h"
 #include "net/peer_store.h"
 #include "node/data.h"
@@ -311,7 +312,13 @@ pg_err pg_storage_watch(pg_storage *storage, const pg_storage_parts *parts, cons
         .known = known_list,
         .user = storage,
     };
-    return pg_health_watch(storage->health, &watch);
+    const pg_health_gossip_config gossip = {
+        .dhts = parts->dhts,
+        .device = &parts->identity->device,
+        .interval_ns = watch.interval_ns * PG_HEALTH_GOSSIP_PINGS,
+    };
+    PG_TRY(pg_health_watch(storage->health, &watch));
+    return pg_health_gossip(storage->health, &gossip);
 }
 
 void pg_storage_reload(pg_storage *storage, const pg_config *config)
