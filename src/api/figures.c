@@ -52,6 +52,8 @@ typedef struct figure {
 #define DHT_FLAG(member) PG_FIGURE_PART_DHT, FIGURE_KIND_FLAG, AT(pg_dht_stats, member)
 #define HEALTH(member) PG_FIGURE_PART_HEALTH, FIGURE_KIND_GAUGE, AT(pg_health_stats, member)
 #define HEALTH_SUM(member) PG_FIGURE_PART_HEALTH, FIGURE_KIND_COUNTER, AT(pg_health_stats, member)
+#define REPAIR(member) PG_FIGURE_PART_REPAIR, FIGURE_KIND_GAUGE, AT(pg_guard_stats, member)
+#define REPAIR_SUM(member) PG_FIGURE_PART_REPAIR, FIGURE_KIND_COUNTER, AT(pg_guard_stats, member)
 #define API(member) PG_FIGURE_PART_API, FIGURE_KIND_GAUGE, AT(pg_figures_api, member)
 #define API_SUM(member) PG_FIGURE_PART_API, FIGURE_KIND_COUNTER, AT(pg_figures_api, member)
 #define PROCESS(member) PG_FIGURE_PART_PROCESS, FIGURE_KIND_GAUGE, AT(pg_figures_process, member)
@@ -260,6 +262,37 @@ static const figure table[] = {
      "Whether this node is close to being given no more shards.", 0},
     {HEALTH_SUM(self_warnings_total), NULL, "pangea_health_self_warnings_total", NULL,
      "How often it came to be close to that.", 0},
+
+    {REPAIR_SUM(rounds_total), NULL, "pangea_repair_rounds_total", NULL,
+     "Rounds over the extents that are kept here.", 0},
+    {REPAIR(peers), NULL, "pangea_repair_hosts", NULL, "Hosts of extents that are kept here.", 0},
+    {REPAIR(peers_silent), NULL, "pangea_repair_silent_hosts", NULL,
+     "Hosts of these that are silent.", 0},
+    {REPAIR(peers_lost), NULL, "pangea_repair_lost_hosts", NULL,
+     "Hosts of these that are silent for longer than patience lasts.", 0},
+    {REPAIR(queued), NULL, "pangea_repair_queued_extents", NULL,
+     "Extents that wait for their repair.", 0},
+    {REPAIR(queued_urgent), NULL, "pangea_repair_urgent_extents", NULL,
+     "Extents of these that are urgent.", 0},
+    {REPAIR_SUM(repairs_total), NULL, "pangea_repair_done_total", NULL,
+     "Repairs that put something in a new place.", 0},
+    {REPAIR_SUM(repairs_failed_total), NULL, "pangea_repair_failed_total", NULL,
+     "Repairs that came to nothing.", 0},
+    {REPAIR_SUM(repaired_slots_total), NULL, "pangea_repair_slots_total", NULL, "Slots repaired.",
+     0},
+    {REPAIR_SUM(repaired_bytes_total), NULL, "pangea_repair_bytes_total", NULL,
+     "Bytes pushed to new hosts.", 0},
+    {REPAIR_SUM(audits_total), NULL, "pangea_audit_asked_total", NULL,
+     "Audits asked for from here.", 0},
+    {REPAIR_SUM(answers.answered_total), NULL, "pangea_audit_answered_total", NULL,
+     "Audits of others answered.", 0},
+    {REPAIR_SUM(answers.bytes_total), NULL, "pangea_audit_read_bytes_total", NULL,
+     "Bytes read to answer audits.", 0},
+    {REPAIR_SUM(audits_proven_total), NULL, "pangea_audit_slots_total", "result=\"proven\"",
+     "Slots audited from here, by what came of it.", 0},
+    {REPAIR_SUM(audits_silent_total), NULL, "pangea_audit_slots_total", "result=\"silent\"", NULL,
+     0},
+    {REPAIR_SUM(audits_fault_total), NULL, "pangea_audit_slots_total", "result=\"fault\"", NULL, 0},
 
     {API_SUM(server.requests[0]), NULL, "pangea_api_requests_total", "status=\"2xx\"",
      "Requests to the local API answered, by class of status.", 0},

@@ -16,6 +16,7 @@
 #include "dht/dht.h"
 #include "exchange/bitswap.h"
 #include "exchange/place_server.h"
+#include "files/guard.h"
 #include "files/service.h"
 #include "health/health.h"
 #include "net/conn_manager.h"
@@ -34,6 +35,7 @@ typedef enum pg_figure_part {
     PG_FIGURE_PART_FINDING, // pg_figures_finding
     PG_FIGURE_PART_DHT,     // pg_dht_stats, of each realm
     PG_FIGURE_PART_HEALTH,  // pg_health_stats
+    PG_FIGURE_PART_REPAIR,  // pg_guard_stats
     PG_FIGURE_PART_API,     // pg_figures_api
     PG_FIGURE_PART_PROCESS, // pg_figures_process
     PG_FIGURE_PART_COUNT,

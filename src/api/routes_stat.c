@@ -161,6 +161,7 @@ typedef struct figure_store {
     pg_figures_finding finding;
     pg_dht_stats dhts[2];
     pg_health_stats health;
+    pg_guard_stats repair;
     pg_figures_api api;
     pg_figures_process process;
 } figure_store;
@@ -216,6 +217,10 @@ static void parts_collect(figure_store *self, const pg_api_context *context)
     if (context->health != NULL) {
         self->health = pg_health_get_stats(context->health);
         self->figures.parts[PG_FIGURE_PART_HEALTH] = &self->health;
+    }
+    if (context->guard != NULL) {
+        self->repair = pg_guard_get_stats(context->guard);
+        self->figures.parts[PG_FIGURE_PART_REPAIR] = &self->repair;
     }
     dht_collect(self, 0, context->dhts->local);
     dht_collect(self, 1, context->dhts->global);

@@ -347,6 +347,7 @@ class Metrics(NodeTest):
         self.assertEqual(samples["pangea_files_put_bytes_total", None], 3 << 20)
         self.assertEqual(samples["pangea_host_peers", None], 1)
         self.assertEqual(samples["pangea_store_was_rebuilt", None], 0)
+        self.assertIn(("pangea_audit_slots_total", 'result="fault"'), samples)
         self.assertGreater(samples["pangea_api_requests_total", 'status="2xx"'], 1)
         self.assertEqual(samples["pangea_api_requests", None], 1)
         self.assertGreaterEqual(samples["pangea_dht_peers", 'realm="local"'], 0)
