@@ -74,6 +74,7 @@ static void text_make_printable(char *text)
 
 #undef pg_error_set // the analyzer has macros of these names
 #undef pg_error_wrap
+#undef pg_error_again
 
 pg_err pg_error_set(pg_err code, const char *file, int line, const char *format, ...)
 {
@@ -135,6 +136,19 @@ const char *pg_error_detail(pg_err code)
 {
     const pg_error_record *record = record_get();
     return record->code == code && record->text[0] != '\0' ? record->text : pg_err_text(code);
+}
+
+pg_error_record pg_error_keep(void)
+{
+    return *record_get();
+}
+
+pg_err pg_error_again(const pg_error_record *kept, pg_err code)
+{
+    if (code != PG_OK && kept->code == code) {
+        *record_get() = *kept;
+    }
+    return code;
 }
 
 void pg_error_clear(void)

@@ -89,7 +89,13 @@ PG_NODISCARD pg_err pg_error_set(pg_err code, const char *file, int line, const 
  *  PG_OK is returned untouched. */
 PG_NODISCARD pg_err pg_error_wrap(pg_err code, const char *format, ...) PG_PRINTF(2, 3);
 
-#ifdef __clang_analyzer__ // sees one file at a time: tell it that both return the code they are given
+/** Copy the record, before a clean-up that may fail too and would say so in its place; or to hand it to another fiber. */
+pg_error_record pg_error_keep(void);
+
+/** Make a record that was kept the current one again, if it is of `code`. Returns `code`. */
+PG_NODISCARD pg_err pg_error_again(const pg_error_record *kept, pg_err code);
+
+#ifdef __clang_analyzer__ // sees one file at a time: tell it that they return the code they are given
 #define pg_error_set(code, ...)                                                                    \
     __extension__({                                                                                \
         pg_err pg_given_code = (code);                                                             \
@@ -100,6 +106,12 @@ PG_NODISCARD pg_err pg_error_wrap(pg_err code, const char *format, ...) PG_PRINT
     __extension__({                                                                                \
         pg_err pg_given_code = (code);                                                             \
         (void) !pg_error_wrap(pg_given_code, __VA_ARGS__);                                         \
+        pg_given_code;                                                                             \
+    })
+#define pg_error_again(kept, code)                                                                 \
+    __extension__({                                                                                \
+        pg_err pg_given_code = (code);                                                             \
+        (void) !pg_error_again((kept), pg_given_code);                                             \
         pg_given_code;                                                                             \
     })
 #endif

@@ -221,12 +221,12 @@ static pg_err drill_run(drill *self, const pg_invocation *invocation, const char
     if (err == PG_OK) {
         err = scratch_prove(self, passphrase);
     }
-    const pg_error_record kept = *pg_error_last();
+    const pg_error_record kept = pg_error_keep();
     pg_fiber_shield(true);
     pg_err removed = pg_offload_io(scratch_remove, self);
     pg_fiber_shield(false);
     if (err != PG_OK) {
-        return kept.code == err ? pg_fail(err, "%s", kept.text) : err;
+        return pg_error_again(&kept, err);
     }
     return removed;
 }

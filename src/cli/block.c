@@ -7,6 +7,7 @@
 #include "cli/answer.h"
 #include "cli/client.h"
 #include "cli/command.h"
+#include "cli/get_place.h"
 #include "cli/progress.h"
 #include "cli/put_source.h"
 #include "cli/target.h"
@@ -153,6 +154,7 @@ static pg_err get_all(block_run *run)
         pg_output_keep_stdout(&run->invocation->output);
     }
     PG_TRY(path_make(run));
+    PG_TRY(pg_output_folder_check(run->output));
     PG_TRY(pg_client_open(run->invocation, &run->client));
     PG_TRY(pg_client_run(run->client, get_job, run));
     if (!to_stdout) {
@@ -169,11 +171,11 @@ static pg_err block_get_run(pg_invocation *invocation)
 {
     block_run run = {.invocation = invocation, .block.max_len = 2 * BLOCK_BYTES_MAX};
     pg_err err = get_all(&run);
-    pg_error_record record = *pg_error_last(); // the clean-up may fail too, and say so
+    pg_error_record record = pg_error_keep(); // the clean-up may fail too, and say so
     pg_target_close(&run.target);
     pg_client_free(&run.client);
     pg_buf_deinit(&run.block);
-    return err != PG_OK && record.code == err ? pg_fail(err, "%s", record.text) : err;
+    return pg_error_again(&record, err);
 }
 
 static const pg_argument put_arguments[] = {

@@ -102,7 +102,7 @@ static pg_err job_fiber(void *arg)
 {
     client_run *run = arg;
     run->result = pg_offload_io(run->job, run->arg);
-    run->record = *pg_error_last();
+    run->record = pg_error_keep();
     pg_scope_cancel(&run->scope);
     return PG_OK;
 }
@@ -131,10 +131,7 @@ pg_err pg_client_run(pg_client *client, pg_job_fn job, void *arg)
         return err;
     }
     pg_ignore(pg_scope_join(&run.scope), "the job itself tells how it ended");
-    if (run.result != PG_OK && run.record.code == run.result) {
-        return pg_fail(run.result, "%s", run.record.text);
-    }
-    return run.result;
+    return pg_error_again(&run.record, run.result);
 }
 
 // ---- One exchange

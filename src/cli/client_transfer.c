@@ -49,7 +49,7 @@ static bool transfer_runs(json_object *transfer)
 // Why the node broke off, when it can still tell; else `err`, which has its detail already.
 static pg_err transfer_fail(pg_client *client, pg_err err)
 {
-    const pg_error_record record = *pg_error_last();
+    const pg_error_record record = pg_error_keep();
     json_object *transfer = NULL;
     json_object *problem = NULL;
     if (err == PG_ERR_CANCELLED || err == PG_ERR_NO_NODE) {
@@ -70,8 +70,8 @@ static pg_err transfer_fail(pg_client *client, pg_err err)
     if (transfer != NULL && json_object_object_get_ex(transfer, "problem", &problem) &&
         problem != NULL) {
         err = pg_client_problem(problem);
-    } else if (record.code == err) {
-        err = pg_fail(err, "%s", record.text);
+    } else {
+        err = pg_error_again(&record, err);
     }
     json_object_put(transfer);
     return err;

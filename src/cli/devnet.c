@@ -216,7 +216,7 @@ static pg_err devnet_run_command(pg_invocation *invocation)
     run->invocation = invocation;
     const char *ready_file = pg_invocation_option(invocation, "ready-file");
     pg_err err = network_run(run);
-    pg_error_record record = *pg_error_last(); // the clean-up may fail too, and say so
+    pg_error_record record = pg_error_keep(); // the clean-up may fail too, and say so
     if (run->net.program.len > 0) {
         pg_devnet_stop(&run->net);
     }
@@ -228,7 +228,7 @@ static pg_err devnet_run_command(pg_invocation *invocation)
     }
     pg_buf_deinit(&run->folder);
     pg_mfree(run);
-    return err != PG_OK && record.code == err ? pg_fail(err, "%s", record.text) : err;
+    return pg_error_again(&record, err);
 }
 
 static const pg_option devnet_options[] = {

@@ -223,6 +223,7 @@ static pg_err get_all(get_run *run)
         pg_output_keep_stdout(&run->invocation->output);
     }
     PG_TRY(pg_link_text_take(run->invocation, 0, &run->link));
+    PG_TRY(pg_output_folder_check(pg_invocation_option(run->invocation, "output")));
     PG_TRY(pg_client_open(run->invocation, &run->client));
     PG_TRY(pg_client_run(run->client, get_job, run));
     tell(run);
@@ -249,7 +250,7 @@ static pg_err get_run_command(pg_invocation *invocation)
     }
     run->invocation = invocation;
     pg_err err = get_all(run);
-    pg_error_record record = *pg_error_last(); // the clean-up may fail too, and say so
+    pg_error_record record = pg_error_keep(); // the clean-up may fail too, and say so
     pg_progress_clear(&run->progress);
     partial_close(run);
     pg_client_free(&run->client);
@@ -258,7 +259,7 @@ static pg_err get_run_command(pg_invocation *invocation)
     pg_buf_deinit(&run->place);
     json_object_put(run->transfer);
     pg_mfree(run);
-    return err != PG_OK && record.code == err ? pg_fail(err, "%s", record.text) : err;
+    return pg_error_again(&record, err);
 }
 
 static const pg_argument get_arguments[] = {

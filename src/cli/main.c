@@ -24,7 +24,7 @@ static pg_err command_run(void *arg)
 {
     supervision *self = arg;
     self->result = self->invocation->command->run(self->invocation);
-    self->record = *pg_error_last();
+    self->record = pg_error_keep();
     return PG_OK;
 }
 
@@ -68,10 +68,7 @@ static pg_err run_command(pg_invocation *invocation, supervision *self)
     if (self->result == PG_ERR_CANCELLED) {
         return pg_fail(PG_ERR_CANCELLED, "interrupted");
     }
-    if (self->result != PG_OK && self->record.code == self->result) {
-        return pg_fail(self->result, "%s", self->record.text);
-    }
-    return self->result;
+    return pg_error_again(&self->record, self->result);
 }
 
 static pg_err run(pg_invocation *invocation, supervision *self)

@@ -368,9 +368,9 @@ static pg_err put_run_command(pg_invocation *invocation)
         err = put_all(&run);
     }
     if (run.can_go_on && (err == PG_ERR_CANCELLED || err == PG_ERR_CLOSED)) {
-        pg_error_record record = *pg_error_last();
+        pg_error_record record = pg_error_keep();
         pg_output_note(&invocation->output, "the same command goes on behind what is placed");
-        err = record.code == err ? pg_fail(err, "%s", record.text) : err;
+        err = pg_error_again(&record, err);
     }
     pg_client_free(&run.client);
     pg_put_source_close(&run.source);

@@ -241,12 +241,12 @@ static pg_err decode_run_command(pg_invocation *invocation)
     if (err == PG_OK) {
         tell(&run);
     }
-    pg_error_record record = *pg_error_last(); // the clean-up may fail too, and say so
+    pg_error_record record = pg_error_keep(); // the clean-up may fail too, and say so
     pg_target_close(&run.target);
     pg_folders_deinit(&run.folders);
     (void) json_object_put(run.problems);
     pg_link_wipe(&link);
-    return err != PG_OK && record.code == err ? pg_fail(err, "%s", record.text) : err;
+    return pg_error_again(&record, err);
 }
 
 static const pg_argument decode_arguments[] = {

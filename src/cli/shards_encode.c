@@ -169,9 +169,9 @@ static pg_err encode_run_command(pg_invocation *invocation)
         err = encode_with_code(invocation, &run, code);
     }
     if (err != PG_OK) {
-        pg_error_record record = *pg_error_last(); // the clean-up may fail too, and say so
+        pg_error_record record = pg_error_keep(); // the clean-up may fail too, and say so
         pg_folders_abort(&run.folders);
-        err = record.code == err ? pg_fail(err, "%s", record.text) : err;
+        err = pg_error_again(&record, err);
     }
     pg_folders_deinit(&run.folders);
     pg_source_close(&run.source);

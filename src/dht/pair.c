@@ -44,7 +44,7 @@ static pg_err half_run(void *arg)
     half *self = arg;
     both *all = self->call;
     self->err = all->run(self);
-    self->record = *pg_error_last();
+    self->record = pg_error_keep();
     if ((self->err == PG_OK && all->is_first_enough) || all->has_enough) {
         pg_scope_cancel(&all->scope);
     }
@@ -60,7 +60,7 @@ static pg_err failure_choose(const both *all)
         bool is_weaker = told->err == PG_ERR_UNREACHABLE || told->err == PG_ERR_CANCELLED;
         told = is_weaker ? other : told;
     }
-    return told->record.code == told->err ? pg_fail(told->err, "%s", told->record.text) : told->err;
+    return pg_error_again(&told->record, told->err);
 }
 
 // Run both to their end. PG_OK when at least one of them succeeded.

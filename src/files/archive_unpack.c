@@ -517,9 +517,9 @@ static pg_err target_finish(unpacker *self, const char *name)
     }
     pg_err err = pg_folder_rename(self->parent, self->hidden, name);
     if (is_there && err != PG_OK) {
-        pg_error_record record = *pg_error_last();
+        pg_error_record record = pg_error_keep();
         pg_ignore(pg_folder_rename(self->parent, self->aside, name), "the first failure counts");
-        return record.code == err ? pg_fail(err, "%s", record.text) : err;
+        return pg_error_again(&record, err);
     }
     PG_TRY(err);
     self->hidden[0] = '\0';
@@ -588,13 +588,13 @@ pg_err pg_archive_unpack(const pg_unpack_options *options, pg_archive_source sou
     if (err == PG_OK) {
         err = unpack_in_utf8(self, (const char *) name.ptr);
     }
-    pg_error_record record = *pg_error_last(); // the clean-up may fail too, and say so
+    pg_error_record record = pg_error_keep(); // the clean-up may fail too, and say so
     pg_archive_sum sum = self->sum;
     unpacker_free(self);
     pg_buf_deinit(&name);
     pg_buf_deinit(&parent);
     if (err != PG_OK) {
-        return record.code == err ? pg_fail(err, "%s", record.text) : err;
+        return pg_error_again(&record, err);
     }
     *out_sum = sum;
     return PG_OK;

@@ -165,7 +165,7 @@ static pg_err front_run(void *arg)
     decoder *dec = arg;
     pg_err err = walk_list(dec);
     lane *last = &dec->lane[dec->turn % dec->lane_count];
-    pg_error_record record = *pg_error_last();
+    pg_error_record record = pg_error_keep();
     if (pg_lanes_wait(&dec->lanes, &last->state, PG_LANE_STATE_FREE) != PG_OK) {
         return pg_lanes_result(&dec->lanes, PG_ERR_CANCELLED);
     }
@@ -334,8 +334,7 @@ static pg_err write_segments(decoder *dec)
         lane *from = &dec->lane[i % dec->lane_count];
         PG_TRY(pg_lanes_wait(&dec->lanes, &from->state, PG_LANE_STATE_DONE));
         if (from->err != PG_OK) {
-            return from->record.code == from->err ? pg_fail(from->err, "%s", from->record.text)
-                                                  : from->err;
+            return pg_error_again(&from->record, from->err);
         }
         if (from->end) {
             return PG_OK;

@@ -104,9 +104,9 @@ pg_err pg_keep_put(pg_keep *keep, const pg_cid *cid, pg_bytes bytes)
     PG_TRY(pg_keep_need(keep, cid));
     pg_err err = needed_put(keep, cid, bytes);
     if (err != PG_OK) {
-        pg_error_record record = *pg_error_last();
+        pg_error_record record = pg_error_keep();
         pg_keep_drop(keep, cid);
-        return record.code == err ? pg_fail(err, "%s", record.text) : err;
+        return pg_error_again(&record, err);
     }
     return PG_OK;
 }

@@ -370,9 +370,9 @@ static pg_err pin_run(pinning *self)
     if (err == PG_OK && !is_done) {
         err = fetch_all(self);
     }
-    pg_error_record record = *pg_error_last();
+    pg_error_record record = pg_error_keep();
     pin_end(self, err);
-    return err != PG_OK && record.code == err ? pg_fail(err, "%s", record.text) : err;
+    return pg_error_again(&record, err);
 }
 
 pg_err pg_files_pin(pg_files *files, const pg_link *link, const pg_pin_options *options,

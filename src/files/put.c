@@ -712,9 +712,9 @@ static pg_err put_any(pg_files *files, const pg_put_options *options, const pg_k
         pg_waitq_init(&self->ready);
         pg_list_append(&files->puts, &self->node);
         err = put_run(self, source, out_entry);
-        pg_error_record kept = *pg_error_last();
+        pg_error_record kept = pg_error_keep();
         put_end(self, err);
-        err = err != PG_OK && kept.code == err ? pg_fail(err, "%s", kept.text) : err;
+        err = pg_error_again(&kept, err);
     } else {
         pg_mfree(self);
         pg_mfree(entry);

@@ -319,9 +319,9 @@ pg_err pg_files_new(const pg_files_config *config, pg_files **out_files)
     pg_waitq_init(&files->put_ended);
     pg_err err = files_begin(files);
     if (err != PG_OK) {
-        pg_error_record kept = *pg_error_last();
+        pg_error_record kept = pg_error_keep();
         pg_files_free(&files);
-        return kept.code == err ? pg_fail(err, "%s", kept.text) : err;
+        return pg_error_again(&kept, err);
     }
     *out_files = files;
     return PG_OK;

@@ -467,9 +467,9 @@ pg_err pg_upload_go_on(pg_files *files, const pg_upload_spec *spec,
     upload->sequence = extent->sequence;
     pg_err err = hosts_again(upload, extent, so_far);
     if (err != PG_OK) {
-        pg_error_record record = *pg_error_last();
+        pg_error_record record = pg_error_keep();
         pg_upload_free(&upload);
-        return record.code == err ? pg_fail(err, "%s", record.text) : err;
+        return pg_error_again(&record, err);
     }
     *out_upload = upload;
     return PG_OK;

@@ -498,10 +498,10 @@ pg_err pg_node_run(const pg_node_options *options)
         pg_supervision_stopping(&self->supervision);
         pg_log(PG_LOG_LEVEL_INFO, "node.stopping");
     }
-    const pg_error_record kept = *pg_error_last();
+    const pg_error_record kept = pg_error_keep();
     pg_fiber_shield(true);
     node_stop(self);
     pg_fiber_shield(false);
     pg_mfree(self);
-    return err == PG_OK || kept.code != err ? err : pg_fail(err, "%s", kept.text);
+    return pg_error_again(&kept, err);
 }

@@ -478,11 +478,11 @@ static pg_err place_in(placing *self, const char *parent, const char *name, cons
     if (err == PG_OK) {
         return pg_dir_sync(parent);
     }
-    const pg_error_record kept = *pg_error_last();
+    const pg_error_record kept = pg_error_keep();
     pg_fiber_shield(true);
     pg_ignore(pg_offload_io(remove_run, (void *) (uintptr_t) &old), "the first failure counts");
     pg_fiber_shield(false);
-    return kept.code == err ? pg_fail(err, "%s", kept.text) : err;
+    return pg_error_again(&kept, err);
 }
 
 pg_err pg_backup_place(const pg_backup *backup, const char *data)

@@ -11,6 +11,21 @@
 
 #include "base/err.h"
 
+static void test_error__kept_over_a_clean_up__is_the_same_again(void **state)
+{
+    (void) state;
+    assert_int_equal(pg_fail(PG_ERR_FULL, "no room for %d", 7), PG_ERR_FULL);
+    const pg_error_record kept = pg_error_keep();
+    assert_int_equal(pg_fail(PG_ERR_IO, "the clean-up"), PG_ERR_IO);
+    assert_int_equal(pg_error_again(&kept, PG_ERR_IO), PG_ERR_IO); // not what was kept
+    assert_string_equal(pg_error_last()->text, "the clean-up");
+    assert_int_equal(pg_error_again(&kept, PG_OK), PG_OK);
+    assert_string_equal(pg_error_last()->text, "the clean-up");
+    assert_int_equal(pg_error_again(&kept, PG_ERR_FULL), PG_ERR_FULL);
+    assert_string_equal(pg_error_detail(PG_ERR_FULL), "no room for 7");
+    assert_int_equal(pg_error_last()->line, kept.line);
+}
+
 static void test_error__set_and_wrapped__reads_outermost_first(void **state)
 {
     (void) state;
@@ -85,6 +100,7 @@ static void test_err__every_code__has_name_text_and_class(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_error__kept_over_a_clean_up__is_the_same_again),
         cmocka_unit_test(test_error__set_and_wrapped__reads_outermost_first),
         cmocka_unit_test(test_error__wrap_without_record__starts_from_plain_text),
         cmocka_unit_test(test_error__control_characters__become_question_marks),
