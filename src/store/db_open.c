@@ -44,6 +44,10 @@ pg_err pg_db_error(pg_db_conn *conn, int code)
         err = precise;
     }
     const char *text = conn->sqlite == NULL ? sqlite3_errstr(code) : sqlite3_errmsg(conn->sqlite);
+    if (err == PG_ERR_FULL && !conn->vfs.has_failed) {
+        return pg_fail(err,
+                       "database: its disk has no room left; free some room there and try again");
+    }
     return conn->vfs.has_failed
                ? pg_fail(err, "database: the disk failed to make a change durable; the database "
                               "does not change until the node is restarted")
@@ -250,9 +254,10 @@ pg_err pg_db_conn_open(pg_db_conn *conn, const char *path, const pg_key *key)
     PG_TRY(head_read(path, key, &conn->vfs.keys));
     PG_TRY(pg_vfs_init(&conn->vfs, path));
     PG_TRY(sqlite_open(conn, path));
-    return pg_db_exec(conn, "PRAGMA journal_mode = WAL;"
-                            "PRAGMA journal_size_limit = 4194304;"
-                            "PRAGMA wal_checkpoint(TRUNCATE);");
+    PG_TRY(pg_db_exec(conn, "PRAGMA journal_mode = WAL;"
+                            "PRAGMA journal_size_limit = 4194304;"));
+    err = pg_db_exec(conn, "PRAGMA wal_checkpoint(TRUNCATE);");
+    return err == PG_ERR_FULL ? PG_OK : err; // the log stays as it is, and is read all the same
 }
 
 void pg_db_conn_close(pg_db_conn *conn)
