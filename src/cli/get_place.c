@@ -16,6 +16,24 @@ void pg_safe_name(const char *name, char out_name[PG_SAFE_NAME_BYTES])
     out_name[len] = '\0';
 }
 
+pg_err pg_output_folder_check(const char *output)
+{
+    const char *slash = output == NULL ? NULL : strrchr(output, '/');
+    pg_file_info info = {0};
+    pg_buf folder = {0};
+    if (slash == NULL || slash == output) {
+        return PG_OK; // here, or in the root
+    }
+    PG_TRY(pg_buf_printf(&folder, "%.*s", (int) (slash - output), output));
+    pg_err err = pg_path_stat((const char *) folder.ptr, &info);
+    if (err == PG_ERR_NOT_FOUND || (err == PG_OK && info.type != PG_FILE_TYPE_FOLDER)) {
+        err = pg_fail(PG_ERR_NOT_FOUND, err == PG_OK ? "%s is no folder" : "there is no folder %s",
+                      (const char *) folder.ptr);
+    }
+    pg_buf_deinit(&folder);
+    return err;
+}
+
 pg_err pg_get_place_find(const char *output, const char *name, pg_buf *out)
 {
     pg_file_info info = {0};

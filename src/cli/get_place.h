@@ -18,6 +18,11 @@
  *  a dot in front, since hidden files are read by many programs; it is cut after PG_NAME_BYTES_MAX bytes. Empty when nothing is left. */
 void pg_safe_name(const char *name, char out_name[PG_SAFE_NAME_BYTES]);
 
+/** Check that the folder is there in which -o is to be made, and say which is not: before anything is got, and by the name the person gave.
+ *  output   what -o says; NULL and "-" are fine
+ *  Errors: PG_ERR_NOT_FOUND (no such folder), those of pg_path_stat, PG_ERR_NOMEM. Parks: yes. */
+PG_NODISCARD pg_err pg_output_folder_check(const char *output);
+
 /** Find the place.
  *  output   what -o says; NULL = the stored name in the working directory. A folder that is there: the stored name in it
  *  name     a safe name, may be empty

@@ -541,8 +541,8 @@ class Get(Case):
         (self.here / "name.bin").unlink()
         (self.here / "name.bin").mkdir()
         self.fails(self.run_here("get", self.link, "--force"), USAGE, "no ordinary file")
-        self.fails(self.run_here("get", self.link, "-o", "none/"), NOT_FOUND, "none/")
-        self.fails(self.run_here("get", self.link, "-o", "none/x"), NOT_FOUND, "none")
+        self.fails(self.run_here("get", self.link, "-o", "none/"), NOT_FOUND, "no folder none")
+        self.fails(self.run_here("get", self.link, "-o", "none/x"), NOT_FOUND, "no folder none")
         self.fails(self.run_here("get", self.link, "-o", ""), USAGE, "-o")
         self.nothing_left("name.bin")
 

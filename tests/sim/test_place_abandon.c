@@ -214,7 +214,8 @@ static void test_abandon__host_crashes_meanwhile__there_or_gone(void **state)
 {
     (void) state;
     static world w;
-    sim_seeds(&(pg_sim_config){0}, 8, pulled_script, &w);
+    const pg_sim_config config = {.link = {.latency_ns = PG_MS(2), .jitter_ns = PG_MS(1)}};
+    sim_seeds(&config, 20, pulled_script, &w);
 }
 
 int main(int argc, char **argv)
