@@ -22,13 +22,30 @@ static bool statement_is_good(const pg_place_job *job)
            memcmp(abandon.blocks, digest, sizeof(digest)) == 0;
 }
 
+// A push whose session was broken off may be on its way to the disk yet.
+static void push_await(const pg_place_stream *stream, const pg_held_name *name, pg_time deadline)
+{
+    pg_place_server *server = stream->server;
+    for (;;) {
+        uint32_t number = pg_held_find(&server->held, name);
+        if (number == PG_HELD_NONE) {
+            return;
+        }
+        const pg_held_block *block = pg_held_at(&server->held, number);
+        bool is_on_its_way = !block->is_present && block->pins > 0 &&
+                             block->owner == stream->uploader && !server->is_closing;
+        if (!is_on_its_way || pg_waitq_wait(&server->turn, deadline) != PG_OK) {
+            return;
+        }
+    }
+}
+
 // Take back one push of a block. Returns true when it is to go: nobody else pushed it, and no lease needs it. Whom nobody is charged for,
 // as after a restart, is anybody's, as with ASK.
-static bool push_take_back(const pg_place_stream *stream, const pg_cid *cid)
+static bool push_take_back(const pg_place_stream *stream, const pg_held_name *name)
 {
     pg_held *held = &stream->server->held;
-    pg_held_name name = pg_held_name_of(cid);
-    uint32_t number = pg_held_find(held, &name);
+    uint32_t number = pg_held_find(held, name);
     if (number == PG_HELD_NONE) {
         return false;
     }
@@ -54,8 +71,11 @@ pg_place_status pg_place_abandon_answer(pg_place_job *job)
     if (!statement_is_good(job)) {
         return PG_PLACE_STATUS_BAD_GRANT;
     }
+    const pg_time deadline = pg_after(PG_MS(PG_PLACE_TURN_MS));
     for (size_t i = 0; i < request->cid_count; i++) {
-        has_doomed |= push_take_back(job->stream, &request->cids[i]);
+        const pg_held_name name = pg_held_name_of(&request->cids[i]);
+        push_await(job->stream, &name, deadline);
+        has_doomed |= push_take_back(job->stream, &name);
     }
     if (!has_doomed) {
         return PG_PLACE_STATUS_OK;

@@ -34,9 +34,9 @@ typedef struct place {
 } place;
 
 struct pg_place_session {
+    pg_host *host;
     pg_stream *stream;
     pg_peer_id peer;
-    pg_peer_id ourselves;
     pg_buf pushed; // pg_cid[]: that no commit has answered
     place places[PG_PLACE_INFLIGHT_MAX];
     uint64_t last_id;
@@ -267,7 +267,7 @@ static pg_err ask_simply(pg_place_session *session, pg_place_request *request, p
 
 // ---- Sessions
 
-static pg_err session_new(pg_stream *stream, const pg_peer_id *peer, const pg_peer_id *ourselves,
+static pg_err session_new(pg_host *host, pg_stream *stream, const pg_peer_id *peer,
                           pg_place_session **out_session)
 {
     pg_place_session *session = PG_NEW(pg_place_session);
@@ -276,7 +276,7 @@ static pg_err session_new(pg_stream *stream, const pg_peer_id *peer, const pg_pe
     }
     session->stream = stream;
     session->peer = *peer;
-    session->ourselves = *ourselves;
+    session->host = host;
     pg_waitq_init(&session->freed);
     pg_waitq_init(&session->write_turn);
     pg_waitq_init(&session->answered);
@@ -296,7 +296,7 @@ static pg_err session_begin(pg_host *host, const pg_peer_id *peer, pg_time deadl
     static const char *const ids[] = {PG_PLACE_ID, NULL};
     pg_stream *stream = NULL;
     PG_TRY(pg_host_open_stream(host, peer, ids, deadline, &stream, NULL));
-    pg_err err = session_new(stream, peer, pg_host_id(host), out_session);
+    pg_err err = session_new(host, stream, peer, out_session);
     if (err != PG_OK) {
         pg_stream_free(&stream);
     }
@@ -493,7 +493,7 @@ static pg_err abandon_send(pg_place_session *session, const pg_identity *lease, 
                            size_t count, pg_time deadline)
 {
     pg_buf statement = {0};
-    pg_lease_abandon abandon = {.host = session->peer, .uploader = session->ourselves};
+    pg_lease_abandon abandon = {.host = session->peer, .uploader = *pg_host_id(session->host)};
     pg_lease_blocks_digest(cids, count, abandon.blocks);
     pg_err err = pg_lease_abandon_encode(lease, &abandon, &statement);
     if (err == PG_OK) {
@@ -529,6 +529,25 @@ static pg_err answers_await(pg_place_session *session, pg_time deadline)
     return PG_OK;
 }
 
+static pg_err pushed_abandon(pg_place_session *session, const pg_identity *lease, pg_bytes pushed,
+                             pg_time deadline)
+{
+    PG_TRY(answers_await(session, deadline));
+    return pg_place_abandon_blocks(session, lease, (const pg_cid *) (const void *) pushed.ptr,
+                                   pushed.len / sizeof(pg_cid), deadline);
+}
+
+// Whoever breaks off in the middle of a push has ended the session with it.
+static pg_err pushed_abandon_anew(const pg_place_session *session, const pg_identity *lease,
+                                  pg_bytes pushed, pg_time deadline)
+{
+    pg_place_session *fresh = NULL;
+    PG_TRY(pg_place_open(session->host, &session->peer, lease->public_key, 0, deadline, &fresh));
+    pg_err err = pushed_abandon(fresh, lease, pushed, deadline);
+    pg_place_session_free(&fresh);
+    return err;
+}
+
 pg_err pg_place_abandon(pg_place_session *session, const pg_identity *lease, pg_time deadline)
 {
     if (session->pushed.len == 0) {
@@ -536,11 +555,9 @@ pg_err pg_place_abandon(pg_place_session *session, const pg_identity *lease, pg_
     }
     pg_buf pushed = session->pushed;
     session->pushed = (pg_buf){0};
-    pg_err err = answers_await(session, deadline);
-    if (err == PG_OK) {
-        err = pg_place_abandon_blocks(session, lease, (const pg_cid *) (const void *) pushed.ptr,
-                                      pushed.len / sizeof(pg_cid), deadline);
-    }
+    pg_err err = session->failed != PG_OK
+                     ? pushed_abandon_anew(session, lease, pg_buf_bytes(&pushed), deadline)
+                     : pushed_abandon(session, lease, pg_buf_bytes(&pushed), deadline);
     pg_buf_deinit(&pushed);
     return err;
 }

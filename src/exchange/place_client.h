@@ -71,8 +71,8 @@ PG_NODISCARD pg_err pg_place_commit_send(pg_place_session *session, const pg_pla
 PG_NODISCARD pg_err pg_place_release_send(pg_place_session *session, pg_bytes release,
                                           pg_time deadline);
 
-/** Give up: let the host delete what was pushed in this session and not committed. `lease` is what the session was opened under. A host that is
- *  older than this request ends the session. Errors: PG_ERR_AUTH, as pg_place_push. Parks: yes. */
+/** Give up: let the host delete what was pushed in this session and not committed, in another one where this has ended. `lease` is what the session was
+ *  opened under. A host that is older than this request ends the session. Errors: PG_ERR_AUTH, as pg_place_open and pg_place_push. Parks: yes. */
 PG_NODISCARD pg_err pg_place_abandon(pg_place_session *session, const pg_identity *lease,
                                      pg_time deadline);
 

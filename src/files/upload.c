@@ -68,9 +68,12 @@ void pg_upload_lose(pg_upload *upload, upload_host *host, pg_err err)
 
 pg_err pg_upload_fail(const pg_upload *upload)
 {
-    return pg_fail(upload->lost_err == PG_ERR_FULL ? PG_ERR_FULL : PG_ERR_UNREACHABLE,
-                   "too many hosts were lost while it was placed, the last because: %s",
-                   upload->lost_why);
+    return upload->lost_err == PG_ERR_FULL
+               ? pg_fail(PG_ERR_FULL, "there is not room enough on hosts for it: %s",
+                         upload->lost_why)
+               : pg_fail(PG_ERR_UNREACHABLE,
+                         "too many hosts were lost while it was placed, the last because: %s",
+                         upload->lost_why);
 }
 
 // ---- Sessions

@@ -152,6 +152,47 @@ static pg_err shared_script(void *arg)
     return PG_OK;
 }
 
+// ---- In the middle of a push
+
+/** A session that is being pushed into. */
+typedef struct pushing {
+    world *w;
+    pg_place_session *session;
+} pushing;
+
+static pg_err push_run(void *arg)
+{
+    const pushing *self = arg;
+    return place_push_all(self->session, &self->w->extent, 0xf);
+}
+
+// Whoever is interrupted gives up while some of it is on its way, which may have ended the session.
+static pg_err on_break_off(place_node *self, void *arg)
+{
+    world *w = arg;
+    pg_scope scope;
+    pushing it = {w, open_it(self, w)};
+    pg_scope_init_tolerant(&scope);
+    CHECK_OK(pg_scope_spawn(&scope, "test.push", push_run, &it));
+    CHECK_OK(pg_sleep_until(pg_after((int64_t) pg_sim_random_below(PG_MS(40)))));
+    pg_scope_close(&scope);
+    CHECK_OK(pg_place_abandon(it.session, &w->extent.lease, soon()));
+    pg_place_session_free(&it.session);
+    return PG_OK;
+}
+
+static pg_err broken_off_script(void *arg)
+{
+    world *w = arg;
+    world_make(w);
+    for (unsigned round = 0; round < 10; round++) {
+        CHECK_OK(place_node_do(&w->owner, on_break_off, w));
+        expect_empty(w);
+    }
+    world_end(w);
+    return PG_OK;
+}
+
 // ---- The plug is pulled
 
 static pg_err on_work(place_node *self, void *arg)
@@ -210,6 +251,15 @@ static void test_abandon__pushed_by_others_too__stays(void **state)
     sim_seeds(&(pg_sim_config){0}, 3, shared_script, &w);
 }
 
+static void test_abandon__in_the_middle_of_a_push__gone_at_once(void **state)
+{
+    (void) state;
+    static world w;
+    const pg_sim_config config = {
+        .link = {.latency_ns = PG_MS(3), .jitter_ns = PG_MS(2), .loss_ppm = 5000}};
+    sim_seeds(&config, 20, broken_off_script, &w);
+}
+
 static void test_abandon__host_crashes_meanwhile__there_or_gone(void **state)
 {
     (void) state;
@@ -225,6 +275,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_abandon__given_up__gone_at_once),
         cmocka_unit_test(test_abandon__committed__stays),
         cmocka_unit_test(test_abandon__pushed_by_others_too__stays),
+        cmocka_unit_test(test_abandon__in_the_middle_of_a_push__gone_at_once),
         cmocka_unit_test(test_abandon__host_crashes_meanwhile__there_or_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
