@@ -9,7 +9,9 @@
 static pg_peer_id make(uint8_t code, pg_bytes digest)
 {
     pg_peer_id id = {.len = (uint8_t) (2 + digest.len), .bytes = {code, (uint8_t) digest.len}};
-    memcpy(id.bytes + 2, digest.ptr, digest.len);
+    if (digest.len > 0) { // of an envelope without a key: a view of nothing points nowhere
+        memcpy(id.bytes + 2, digest.ptr, digest.len);
+    }
     return id;
 }
 
