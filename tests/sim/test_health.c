@@ -3,6 +3,8 @@
 //       forgotten; who is fit comes first more often, and nobody never.
 // Method: a machine with a book in a sealed database, stopped or crashed and started again.
 #include "health/health.h"
+#include "health/watch.h"
+#include "net/host.h"
 #include "runtime/time.h"
 #include "sim_test.h"
 
@@ -199,6 +201,55 @@ static void test_note__more_peers_than_fit__barred_ones_stay(void **state)
     sim_seeds(&(pg_sim_config){.seed = 1}, 1, script_crowd, NULL);
 }
 
+// ---- pings
+
+static size_t known_dead(pg_peer_id *out_peers, size_t max, void *user)
+{
+    (void) max;
+    (void) user;
+    out_peers[0] = invented(50);
+    out_peers[1] = invented(51);
+    return 2;
+}
+
+// Nobody answers, and no connection stands: that says something of this node.
+static pg_err task_alone(life *self)
+{
+    const pg_key seed = {.bytes = {1}};
+    pg_identity identity = {0};
+    pg_host *host = NULL;
+    PG_TRY(pg_identity_init(&identity, &seed));
+    const pg_host_config config = pg_host_config_default(&identity);
+    PG_TRY(pg_host_new(&config, &host));
+    const pg_health_watch_config watch = {.host = host, .known = known_dead};
+    PG_TRY(pg_health_watch(self->health, &watch));
+    for (unsigned i = 0; i < 20; i++) {
+        PG_TRY(pg_health_round(self->health));
+    }
+    pg_health_stats stats = pg_health_get_stats(self->health);
+    pg_health_unwatch(self->health);
+    pg_host_free(&host);
+    pg_identity_deinit(&identity);
+    SIM_CHECK(stats.rounds_total == 20 && stats.rounds_lost_total == 20);
+    SIM_CHECK(stats.peers == 0 && stats.observations_total == 0);
+    SIM_CHECK(pg_health_round(self->health) == PG_ERR_INVALID);
+    return PG_OK;
+}
+
+static pg_err script_alone(void *arg)
+{
+    pg_sim_machine *machine = NULL;
+    (void) arg;
+    PG_TRY(pg_sim_machine_new(&machine));
+    return live(machine, task_alone);
+}
+
+static void test_round__nobody_answers__nothing_is_noted(void **state)
+{
+    (void) state;
+    sim_seeds(&(pg_sim_config){.seed = 1}, 3, script_alone, NULL);
+}
+
 // ---- rank
 
 static pg_err task_rank(life *self)
@@ -244,6 +295,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_close__open_again__all_is_there),
         cmocka_unit_test(test_crash__open_again__the_last_minute_is_lost),
         cmocka_unit_test(test_note__more_peers_than_fit__barred_ones_stay),
+        cmocka_unit_test(test_round__nobody_answers__nothing_is_noted),
         cmocka_unit_test(test_rank__fit_and_unknown__share_by_their_odds),
     };
     sim_arguments(argc, argv);
