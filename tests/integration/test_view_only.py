@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
-"""View-only nodes as processes: they put, get and pin, peers learn from identify that they take nothing and place nothing with them, who asks all
-the same is refused, and what a node promised before it became view-only it keeps.
+"""View-only nodes as processes: they put, get and pin, peers learn from identify that they take nothing and place nothing with them, and what a node promised before it became view-only it keeps.
 
 usage: test_view_only.py PANGEA
 """

@@ -67,6 +67,7 @@ static pg_err server_start(life *own, place_node *node)
         .device = &own->identity,
         .format = &place_format,
         .rules = node->rules,
+        .is_unlisted = node->is_unlisted,
         .is_needed = is_needed,
         .newest_grant = newest_grant,
         .user = node,

@@ -44,6 +44,7 @@ struct place_node {
     pg_identity identity; // of the first life; the key is the same in all
     pg_multiaddr addr;
     pg_place_rules rules;
+    bool is_unlisted; // serves, and does not tell
     bool is_up;
     bool stop;
     pg_host *host;

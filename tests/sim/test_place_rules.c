@@ -383,6 +383,39 @@ static void test_rules__nobody_accepted__what_is_there_may_be_dropped(void **sta
     sim_seeds(&(pg_sim_config){0}, 3, nobody_script, &w);
 }
 
+// A node that became view-only: it names the protocol to nobody, refuses who asks all the same, and answers its owners.
+static pg_err on_unlisted(place_node *self, void *arg)
+{
+    world *w = arg;
+    PG_TRY(on_nobody(self, arg));
+    const pg_book_peer *known =
+        pg_peer_book_get(pg_host_book(self->host), &w->host.identity.peer_id);
+    CHECK(known != NULL && known->protocol_count > 0);
+    CHECK(!pg_book_peer_has_protocol(known, PG_PLACE_ID));
+    return PG_OK;
+}
+
+static pg_err unlisted_script(void *arg)
+{
+    world *w = arg;
+    world_make(w);
+    CHECK_OK(place_node_do(&w->owner, on_upload, w));
+    w->host.rules.accept = PG_PLACE_ACCEPT_NOBODY;
+    w->host.is_unlisted = true;
+    restart(w);
+    CHECK_OK(place_node_do(&w->owner, on_unlisted, w));
+    await_empty(w);
+    world_end(w);
+    return PG_OK;
+}
+
+static void test_rules__unlisted_host__refuses_strangers_and_answers_owners(void **state)
+{
+    (void) state;
+    static world w;
+    sim_seeds(&(pg_sim_config){0}, 3, unlisted_script, &w);
+}
+
 int main(int argc, char **argv)
 {
     sim_arguments(argc, argv);
@@ -394,6 +427,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_rules__pushes_at_once__never_exceed_the_quota),
         cmocka_unit_test(test_rules__cap_of_one_uploader__holds_and_others_are_served),
         cmocka_unit_test(test_rules__nobody_accepted__what_is_there_may_be_dropped),
+        cmocka_unit_test(test_rules__unlisted_host__refuses_strangers_and_answers_owners),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
