@@ -5,11 +5,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "codec/varint.h"
+#include "base/str.h"
 #include "crypto/envelope.h"
 #include "files/audit_msg.h"
 #include "files/extents.h"
@@ -136,6 +137,48 @@ static void test_audit_msg__statement__is_its_signers(void **state)
     pg_buf_deinit(&out);
 }
 
+/** Read the value of a name in the vectors. */
+static void vector_read(const char *name, pg_buf *out)
+{
+    static char line[16384];
+    FILE *file = fopen(VECTORS_DIR "/audit/v1.txt", "r");
+    size_t len = strlen(name);
+    assert_non_null(file);
+    while (out->len == 0 && fgets(line, sizeof(line), file) != NULL) {
+        if (strncmp(line, name, len) == 0 && line[len] == ' ') {
+            line[strcspn(line, "\n")] = '\0';
+            pg_str hex = pg_str_make(line + len + 1);
+            assert_int_equal(pg_buf_reserve(out, hex.len / 2), PG_OK);
+            assert_int_equal(pg_hex_decode(hex, pg_mut_bytes_make(out->ptr, hex.len / 2)), PG_OK);
+            out->len = hex.len / 2;
+        }
+    }
+    assert_int_equal(fclose(file), 0);
+    assert_true(out->len > 0);
+}
+
+static void test_audit_msg__vectors__written_byte_for_byte(void **state)
+{
+    static pg_audit_statement statement;
+    const pg_audit_request request = request_make();
+    const pg_audit_reply reply = {PG_AUDIT_STATUS_NOT_HELD, PG_BYTES_EMPTY};
+    static const char *const names[] = {"request", "reply_not_held", "statement"};
+    (void) state;
+    statement_make(&statement);
+    for (size_t i = 0; i < PG_ARRAY_LEN(names); i++) {
+        pg_buf wanted = {0};
+        pg_buf out = {0};
+        vector_read(names[i], &wanted);
+        pg_err err = i == 0   ? pg_audit_request_encode(&request, &out)
+                     : i == 1 ? pg_audit_reply_encode(&reply, &out)
+                              : pg_audit_statement_encode(&holder, &statement, &out);
+        assert_int_equal(err, PG_OK);
+        assert_true(pg_bytes_equal(pg_buf_bytes(&out), pg_buf_bytes(&wanted)));
+        pg_buf_deinit(&out);
+        pg_buf_deinit(&wanted);
+    }
+}
+
 static void test_audit_msg__statement_with_any_byte_changed__refused(void **state)
 {
     static pg_audit_statement statement;
@@ -172,6 +215,7 @@ int main(void)
         cmocka_unit_test(test_audit_msg__request_of_another_version__named),
         cmocka_unit_test(test_audit_msg__reply__statement_with_success_only),
         cmocka_unit_test(test_audit_msg__statement__is_its_signers),
+        cmocka_unit_test(test_audit_msg__vectors__written_byte_for_byte),
         cmocka_unit_test(test_audit_msg__statement_with_any_byte_changed__refused),
         cmocka_unit_test(test_audit_msg__statement_signed_for_another_purpose__refused),
     };
