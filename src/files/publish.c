@@ -562,11 +562,31 @@ static pg_time due(const pg_publisher *self)
     return at < self->look_at ? at : self->look_at;
 }
 
+/** What changed before a crash, and was not published, is published when the node ends, if it ends before the first round. */
+static pg_err unpublished_note(pg_files *files)
+{
+    pg_publisher *self = &files->publisher;
+    pg_buf snapshot PG_CLEANUP(buf_wipe) = {.max_len = self->bytes_max};
+    PG_TRY(digest_renew(files, &snapshot));
+    bool is_same = self->own.record_len == 0
+                       ? self->is_empty
+                       : memcmp(self->digest, self->own.digest, PG_HASH_BYTES) == 0;
+    if (!is_same) {
+        pg_publish_changed(files);
+    }
+    return PG_OK;
+}
+
 pg_err pg_publish_run(void *arg)
 {
     pg_files *files = arg;
     pg_publisher *self = &files->publisher;
     self->look_at = pg_after(PG_SECONDS(PG_FEED_RETRY_SECONDS));
+    pg_err noted = unpublished_note(files);
+    if (noted == PG_ERR_CANCELLED) {
+        return noted;
+    }
+    pg_ignore(noted, "the first round meets it again, and tells");
     for (;;) {
         while (pg_now() < due(self)) {
             pg_err waited = pg_waitq_wait(&self->wake, due(self));
