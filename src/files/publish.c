@@ -664,7 +664,7 @@ pg_catalogue_status pg_files_catalogue_status(const pg_files *files)
         status.phase = PG_CATALOGUE_PHASE_OFF;
     } else if (is_restoring(files)) {
         status.phase = PG_CATALOGUE_PHASE_RESTORING;
-    } else if (self->own.record_len == 0 && self->is_empty) {
+    } else if (self->own.record_len == 0 && self->is_empty && self->changed_first == 0) {
         status.phase = PG_CATALOGUE_PHASE_EMPTY;
     } else if (!(self->own.stands || self->is_current) || self->changed_first != 0 ||
                self->is_busy || self->is_behind) {

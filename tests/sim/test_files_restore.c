@@ -233,7 +233,9 @@ static pg_err idle_script(void *arg)
     sim_file file = {.content = 1, .size = 40000};
     sim_nodes_make_of(world, NODES - 1, &(sim_world){.has_dht = true});
     sim_nodes_meet(world);
+    wait_for_phase(owner, PG_CATALOGUE_PHASE_EMPTY, PG_MINUTES(10));
     sim_run(owner, sim_put, &file);
+    CHECK(status_of(owner).phase == PG_CATALOGUE_PHASE_BEHIND);
     wait_for_phase(owner, PG_CATALOGUE_PHASE_PUBLISHED, PG_MINUTES(10));
     CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(10))));
     pg_catalogue_status before = status_of(owner);
