@@ -211,8 +211,9 @@ class WithNode(Doctor):
         file = self.work / "diary of anna.txt"
         file.write_bytes(self.content(100_000))
         put = node.put(file)
+        mistyped = put["link"][:-1] + ("y" if put["link"].endswith("x") else "x")
         for peer in nodes:
-            self.fails(run("get", put["link"][:-1] + "x", "--data", peer.folder, "-o", "-"), 21)
+            self.fails(run("get", mistyped, "--data", peer.folder, "-o", "-"), 21)
         bundle = self.work / "support.tar.gz"
         with open(node.log_file, "a", encoding="utf-8") as log:  # what a later program may log, and what is none of ours
             log.write('{"level":"warn","event":"x","path":"/home/anna/diary","more":{"peer":["12D3KooWabc"]}}\n')
