@@ -31,5 +31,11 @@ json_object *pg_answer_object(json_object *object, const char *name);
 /** Return the number of items of a list; 0 for NULL and what is no list. */
 size_t pg_answer_count(json_object *list);
 
+#define PG_ANSWER_NUMBERS_BYTES 160
+
+/** Write a list of whole numbers as text, with commas between, as many as there is room for. */
+void pg_answer_numbers(json_object *object, const char *name,
+                       char out_text[PG_ANSWER_NUMBERS_BYTES]);
+
 /** Overwrite a text that is a secret, before the object is put. */
 void pg_answer_wipe(json_object *object, const char *name);

@@ -10,19 +10,6 @@
 #include "cli/span.h"
 #include "runtime/time.h"
 
-#define SLOTS_TEXT_BYTES 160
-
-static void slots_format(json_object *slots, char out_text[SLOTS_TEXT_BYTES])
-{
-    size_t len = 0;
-    out_text[0] = '\0';
-    for (size_t i = 0; i < pg_answer_count(slots) && len + 12 < SLOTS_TEXT_BYTES; i++) {
-        int slot = json_object_get_int(json_object_array_get_idx(slots, i));
-        len += (size_t) snprintf(out_text + len, SLOTS_TEXT_BYTES - len, "%s%d", i == 0 ? "" : ",",
-                                 slot);
-    }
-}
-
 static void extent_tell(const pg_output *output, json_object *extent)
 {
     char size[PG_SIZE_TEXT_BYTES];
@@ -35,10 +22,10 @@ static void extent_tell(const pg_output *output, json_object *extent)
                    (unsigned long long) pg_answer_u64(extent, "parity_shards"));
     for (size_t i = 0; i < pg_answer_count(holders); i++) {
         json_object *holder = json_object_array_get_idx(holders, i);
-        char slots[SLOTS_TEXT_BYTES];
+        char slots[PG_ANSWER_NUMBERS_BYTES];
         char left[PG_SPAN_TEXT_BYTES];
         uint64_t expiry_s = pg_answer_u64(holder, "expiry_s");
-        slots_format(pg_answer_object(holder, "slots"), slots);
+        pg_answer_numbers(holder, "slots", slots);
         pg_span_format((int64_t) expiry_s - now_s, left);
         pg_output_line(output, "  %s  slot %s%s%s%s", pg_answer_text(holder, "peer_id"), slots,
                        expiry_s == 0 ? "" : ", keeps it for ", expiry_s == 0 ? "" : left,

@@ -12,7 +12,6 @@
 #include "cli/span.h"
 #include "runtime/time.h"
 
-#define SLOTS_TEXT_BYTES 160
 #define PERCENT 100.0
 
 static void ago_format(uint64_t time_s, char out_text[PG_SPAN_TEXT_BYTES])
@@ -80,26 +79,15 @@ static pg_err status_run(pg_invocation *invocation)
 
 // ---- Extents
 
-static void slots_format(json_object *slots, char out_text[SLOTS_TEXT_BYTES])
-{
-    size_t len = 0;
-    out_text[0] = '\0';
-    for (size_t i = 0; i < pg_answer_count(slots) && len + 12 < SLOTS_TEXT_BYTES; i++) {
-        int slot = json_object_get_int(json_object_array_get_idx(slots, i));
-        len += (size_t) snprintf(out_text + len, SLOTS_TEXT_BYTES - len, "%s%d", i == 0 ? "" : ",",
-                                 slot);
-    }
-}
-
 static void host_tell(const pg_output *output, json_object *host)
 {
-    char slots[SLOTS_TEXT_BYTES];
+    char slots[PG_ANSWER_NUMBERS_BYTES];
     char silent[PG_SPAN_TEXT_BYTES];
     char proven[PG_SPAN_TEXT_BYTES];
     uint64_t silent_s = pg_answer_u64(host, "silent_s");
     uint64_t proven_s = pg_answer_u64(host, "proven_s");
     bool is_faulty = pg_answer_count(pg_answer_object(host, "faulty")) > 0;
-    slots_format(pg_answer_object(host, "slots"), slots);
+    pg_answer_numbers(host, "slots", slots);
     ago_format(silent_s, silent);
     ago_format(proven_s, proven);
     pg_output_line(output, "  %s  slot %s, %s%s%s%s%s%s", pg_answer_text(host, "peer_id"), slots,
