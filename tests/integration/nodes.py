@@ -17,7 +17,7 @@ PANGEA = os.path.abspath(sys.argv[1])
 # pangea help exit-codes
 USAGE, IO, NOT_FOUND, EXISTS, ACCESS, FULL, BUSY, TRUNCATED, MALFORMED, CORRUPT = 2, 13, 14, 15, 16, 17, 18, 20, 21, 23
 KEY, MISSING, CLOSED, RESET, REFUSED, UNREACHABLE, NO_NODE, PENDING, INTERRUPTED = 25, 26, 29, 30, 31, 32, 36, 37, 130
-PATIENCE = 60  # seconds after which an event counts as never coming
+PATIENCE = 150  # seconds after which an event counts as never coming: a node tries some things again each minute
 
 
 def run(*arguments, env=None, stdin=None, text=True):
