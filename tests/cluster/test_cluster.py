@@ -4,7 +4,7 @@ meanwhile is told beside what chance says.
 
 usage: test_cluster.py PANGEA
 
-PG_CLUSTER_NODES (20) and PG_CLUSTER_FILES (twice as many) make it larger: 50 and 500 take a quarter of an hour on two cores. PG_CLUSTER_SEED chooses
+PG_CLUSTER_NODES (20) and PG_CLUSTER_FILES (twice as many) make it larger: 50 and 500 take a minute or two on two idle cores. PG_CLUSTER_SEED chooses
 who crashes.
 """
 
