@@ -9,6 +9,7 @@
 #include "runtime/file.h"
 #include "runtime/random.h"
 #include "runtime/sim.h"
+#include "sim_plug.h"
 #include "sim_test.h"
 #include "store/db.h"
 #include "store/stmt.h"
@@ -18,18 +19,15 @@
 
 /** What outlives the machine. */
 struct model {
-    pg_sim_machine *machine;
+    sim_plug plug;
     pg_sim_disk_faults faults;
     uint64_t calls_max;    // the plug is pulled at a call before this
-    uint64_t calls_left;   // 0: not at all
     uint32_t transactions; // a round
     int64_t acknowledged;  // the highest number whose write returned
     int64_t begun;         // the highest number that may be there
-    uint64_t crashes;      // in the middle of a job
     uint64_t failed;
 };
 
-static struct model *model_now; // for the functions in between, which get no argument
 static const pg_key key = {.bytes = {9}};
 static const char *const steps[] = {
     "CREATE TABLE item (id INTEGER PRIMARY KEY, number INTEGER, data BLOB);"
@@ -38,42 +36,6 @@ static const char *const steps[] = {
     "INSERT INTO total VALUES (1, 0)",
 };
 static const pg_db_schema schema = {steps, 1};
-
-// ---- Between the store and its disk
-
-// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the linker's names for --wrap
-pg_err __real_pg_file_write_at(pg_file *file, uint64_t offset, pg_bytes bytes);
-pg_err __real_pg_file_sync(pg_file *file);
-pg_err __real_pg_file_truncate(pg_file *file, uint64_t size_bytes);
-pg_err __wrap_pg_file_write_at(pg_file *file, uint64_t offset, pg_bytes bytes);
-pg_err __wrap_pg_file_sync(pg_file *file);
-pg_err __wrap_pg_file_truncate(pg_file *file, uint64_t size_bytes);
-
-static bool is_plug_pulled(void)
-{
-    if (model_now == NULL || model_now->calls_left == 0 || --model_now->calls_left > 0) {
-        return false;
-    }
-    model_now->crashes++;
-    pg_sim_machine_crash(model_now->machine);
-    return true;
-}
-
-pg_err __wrap_pg_file_write_at(pg_file *file, uint64_t offset, pg_bytes bytes)
-{
-    return is_plug_pulled() ? PG_ERR_CANCELLED : __real_pg_file_write_at(file, offset, bytes);
-}
-
-pg_err __wrap_pg_file_sync(pg_file *file)
-{
-    return is_plug_pulled() ? PG_ERR_CANCELLED : __real_pg_file_sync(file);
-}
-
-pg_err __wrap_pg_file_truncate(pg_file *file, uint64_t size_bytes)
-{
-    return is_plug_pulled() ? PG_ERR_CANCELLED : __real_pg_file_truncate(file, size_bytes);
-}
-// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
 // ---- Transactions
 
@@ -181,25 +143,25 @@ static pg_err program_main(void *arg)
 static pg_err rounds_script(void *arg)
 {
     struct model *model = arg;
-    model_now = model;
+    sim_plug_now = &model->plug;
     model->acknowledged = 0;
     model->begun = 0;
-    model->calls_left = 0;
-    PG_TRY(pg_sim_machine_new(&model->machine));
+    model->plug.calls_left = 0;
+    PG_TRY(pg_sim_machine_new(&model->plug.machine));
     for (unsigned round = 0; round < ROUNDS; round++) {
         bool last = round == ROUNDS - 1;
-        pg_sim_machine_disk(model->machine, last ? &(pg_sim_disk_faults){0} : &model->faults);
-        model->calls_left =
+        pg_sim_machine_disk(model->plug.machine, last ? &(pg_sim_disk_faults){0} : &model->faults);
+        model->plug.calls_left =
             last || model->calls_max == 0 ? 0 : 1 + pg_sim_random_below(model->calls_max);
-        PG_TRY(pg_sim_machine_start(model->machine, "test.program", program_main, model));
-        pg_err err = pg_sim_machine_join(model->machine, PG_FOREVER);
+        PG_TRY(pg_sim_machine_start(model->plug.machine, "test.program", program_main, model));
+        pg_err err = pg_sim_machine_join(model->plug.machine, PG_FOREVER);
         if (err == PG_OK && pg_sim_random_below(2) == 0) {
-            pg_sim_machine_crash(model->machine); // after the end: what was not synced is gone
+            pg_sim_machine_crash(model->plug.machine); // after the end: what was not synced is gone
         } else if (err != PG_OK && (err != PG_ERR_CANCELLED || last)) {
             return err;
         }
     }
-    model_now = NULL;
+    sim_plug_now = NULL;
     return PG_OK;
 }
 
@@ -208,7 +170,7 @@ static void test_store_db__power_fails_in_a_job__keeps_what_was_committed(void *
     (void) state;
     struct model model = {.calls_max = 700, .transactions = 30};
     sim_seeds(&(pg_sim_config){0}, 60, rounds_script, &model);
-    assert_true(model.crashes > 30);
+    assert_true(model.plug.crashes > 30);
 }
 
 static void test_store_db__power_fails_early__a_database_is_made_whole_or_not_at_all(void **state)
@@ -216,7 +178,7 @@ static void test_store_db__power_fails_early__a_database_is_made_whole_or_not_at
     (void) state;
     struct model model = {.calls_max = 30, .transactions = 5};
     sim_seeds(&(pg_sim_config){0}, 100, rounds_script, &model);
-    assert_true(model.crashes > 100);
+    assert_true(model.plug.crashes > 100);
 }
 
 // Enough to fill the log, so that it is copied back.
@@ -225,7 +187,7 @@ static void test_store_db__power_fails_in_a_checkpoint__keeps_what_was_committed
     (void) state;
     struct model model = {.calls_max = 5000, .transactions = 150};
     sim_seeds(&(pg_sim_config){0}, 20, rounds_script, &model);
-    assert_true(model.crashes > 10);
+    assert_true(model.plug.crashes > 10);
 }
 
 static void test_store_db__errors_of_the_disk__keep_what_was_committed(void **state)

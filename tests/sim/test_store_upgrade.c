@@ -9,6 +9,7 @@
 #include "runtime/file.h"
 #include "runtime/random.h"
 #include "runtime/sim.h"
+#include "sim_plug.h"
 #include "sim_test.h"
 #include "store/db.h"
 #include "store/stmt.h"
@@ -19,18 +20,15 @@
 
 /** What outlives the machine. */
 struct model {
-    pg_sim_machine *machine;
+    sim_plug plug;
     pg_sim_disk_faults faults;
     uint64_t calls_max;
-    uint64_t calls_left; // 0: the plug stays in
-    uint64_t crashes;
     uint64_t full;
     uint64_t upgrades;
     uint64_t ways_back;
     bool goes_back; // this round's program
 };
 
-static struct model *model_now;
 static const pg_key key = {.bytes = {9}};
 
 // The second version touches every row and makes a table of them: more than a page, and one that fits no log frame.
@@ -45,50 +43,19 @@ static const pg_db_schema schema_1 = {steps, 1};
 static const pg_db_schema schema_3 = {steps, 3};
 
 // NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the linker's names for --wrap
-pg_err __real_pg_file_write_at(pg_file *file, uint64_t offset, pg_bytes bytes);
-pg_err __real_pg_file_sync(pg_file *file);
-pg_err __real_pg_file_truncate(pg_file *file, uint64_t size_bytes);
 pg_err __real_pg_path_rename(const char *from, const char *to);
 pg_err __real_pg_path_remove(const char *path);
-pg_err __wrap_pg_file_write_at(pg_file *file, uint64_t offset, pg_bytes bytes);
-pg_err __wrap_pg_file_sync(pg_file *file);
-pg_err __wrap_pg_file_truncate(pg_file *file, uint64_t size_bytes);
 pg_err __wrap_pg_path_rename(const char *from, const char *to);
 pg_err __wrap_pg_path_remove(const char *path);
 
-static bool is_plug_pulled(void)
-{
-    if (model_now == NULL || model_now->calls_left == 0 || --model_now->calls_left > 0) {
-        return false;
-    }
-    model_now->crashes++;
-    pg_sim_machine_crash(model_now->machine);
-    return true;
-}
-
-pg_err __wrap_pg_file_write_at(pg_file *file, uint64_t offset, pg_bytes bytes)
-{
-    return is_plug_pulled() ? PG_ERR_CANCELLED : __real_pg_file_write_at(file, offset, bytes);
-}
-
-pg_err __wrap_pg_file_sync(pg_file *file)
-{
-    return is_plug_pulled() ? PG_ERR_CANCELLED : __real_pg_file_sync(file);
-}
-
-pg_err __wrap_pg_file_truncate(pg_file *file, uint64_t size_bytes)
-{
-    return is_plug_pulled() ? PG_ERR_CANCELLED : __real_pg_file_truncate(file, size_bytes);
-}
-
 pg_err __wrap_pg_path_rename(const char *from, const char *to)
 {
-    return is_plug_pulled() ? PG_ERR_CANCELLED : __real_pg_path_rename(from, to);
+    return sim_plug_is_pulled() ? PG_ERR_CANCELLED : __real_pg_path_rename(from, to);
 }
 
 pg_err __wrap_pg_path_remove(const char *path)
 {
-    return is_plug_pulled() ? PG_ERR_CANCELLED : __real_pg_path_remove(path);
+    return sim_plug_is_pulled() ? PG_ERR_CANCELLED : __real_pg_path_remove(path);
 }
 // NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
@@ -209,27 +176,27 @@ static pg_err program_main(void *arg)
 static pg_err rounds_script(void *arg)
 {
     struct model *model = arg;
-    model_now = model;
-    model->calls_left = 0;
-    PG_TRY(pg_sim_machine_new(&model->machine));
-    pg_sim_machine_disk(model->machine, &(pg_sim_disk_faults){0});
-    PG_TRY(pg_sim_machine_start(model->machine, "test.make", program_make, model));
-    PG_TRY(pg_sim_machine_join(model->machine, PG_FOREVER));
+    sim_plug_now = &model->plug;
+    model->plug.calls_left = 0;
+    PG_TRY(pg_sim_machine_new(&model->plug.machine));
+    pg_sim_machine_disk(model->plug.machine, &(pg_sim_disk_faults){0});
+    PG_TRY(pg_sim_machine_start(model->plug.machine, "test.make", program_make, model));
+    PG_TRY(pg_sim_machine_join(model->plug.machine, PG_FOREVER));
     for (unsigned round = 0; round < ROUNDS; round++) {
         bool last = round >= ROUNDS - 2; // both ways with nothing in the way
-        pg_sim_machine_disk(model->machine, last ? &(pg_sim_disk_faults){0} : &model->faults);
-        model->calls_left =
+        pg_sim_machine_disk(model->plug.machine, last ? &(pg_sim_disk_faults){0} : &model->faults);
+        model->plug.calls_left =
             last || model->calls_max == 0 ? 0 : 1 + pg_sim_random_below(model->calls_max);
-        PG_TRY(pg_sim_machine_start(model->machine, "test.program", program_main, model));
-        pg_err err = pg_sim_machine_join(model->machine, PG_FOREVER);
+        PG_TRY(pg_sim_machine_start(model->plug.machine, "test.program", program_main, model));
+        pg_err err = pg_sim_machine_join(model->plug.machine, PG_FOREVER);
         if (err != PG_OK && (err != PG_ERR_CANCELLED || last)) {
             return err;
         }
         if (err == PG_OK && pg_sim_random_below(2) == 0) {
-            pg_sim_machine_crash(model->machine); // after the end: what was not synced is gone
+            pg_sim_machine_crash(model->plug.machine); // after the end: what was not synced is gone
         }
     }
-    model_now = NULL;
+    sim_plug_now = NULL;
     return PG_OK;
 }
 
@@ -238,7 +205,7 @@ static void test_store_upgrade__power_fails__one_version_or_the_other(void **sta
     (void) state;
     struct model model = {.calls_max = 900};
     sim_seeds(&(pg_sim_config){0}, 40, rounds_script, &model);
-    assert_true(model.crashes > 40);
+    assert_true(model.plug.crashes > 40);
     assert_true(model.upgrades > 40 && model.ways_back > 40);
 }
 
@@ -247,7 +214,7 @@ static void test_store_upgrade__power_fails_early__one_version_or_the_other(void
     (void) state;
     struct model model = {.calls_max = 150};
     sim_seeds(&(pg_sim_config){0}, 40, rounds_script, &model);
-    assert_true(model.crashes > 100);
+    assert_true(model.plug.crashes > 100);
 }
 
 // Of 300 KB a database, its copy, a log of all of it: it runs out here and there.
