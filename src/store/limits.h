@@ -33,3 +33,28 @@
 
 /** The saved index, bytes: 46 a block, so 90 million blocks. */
 #define PG_BLOCK_INDEX_FILE_BYTES_MAX (UINT64_C(4) << 30)
+
+/** Exchanges with an S3-compatible store at once: what an upload and some readers need; each has a thread, which mostly waits. */
+#define PG_S3_LINES 4U
+
+/** Time for a connection with it, milliseconds. */
+#define PG_S3_CONNECT_MS 15000
+
+/** Time for one exchange, milliseconds: the largest object, 8 MiB and a little, at 64 KiB a second. */
+#define PG_S3_TIMEOUT_MS 150000U
+
+/** Silence after which an exchange is given up, seconds. */
+#define PG_S3_SILENCE_S 30
+
+/** What is read of an answer that tells of a failure, bytes: errors have some hundred. */
+#define PG_S3_TROUBLE_BYTES_MAX 16384U
+
+/** What is read of a page of a list, bytes: 1,000 names of ours take 300 KiB. */
+#define PG_S3_PAGE_BYTES_MAX (4U << 20)
+
+/** Pages of one list: 1,000 names each, so a million. */
+#define PG_S3_PAGES_MAX 1000U
+
+/** How often a request is tried in all, and how long is waited before the second try, milliseconds; it doubles, and half of it is chance. */
+#define PG_S3_TRIES_MAX 5U
+#define PG_S3_BACKOFF_MS 300
