@@ -33,6 +33,9 @@ const char *const pg_files_schema_6 =
 // Versions of the catalogue itself are files that nobody put.
 #define NO_VERSION " AND id NOT IN (SELECT file FROM catalogue_version)"
 
+// Files whose put can be gone on with (unfinished.h).
+#define GOES_ON "(SELECT file FROM file_put WHERE length(version) > 0)"
+
 // ---- Reading columns
 
 static pg_err cid_read(pg_stmt *stmt, int column, pg_cid *out_cid)
@@ -172,13 +175,10 @@ static pg_err recover_job(pg_db_conn *conn, void *arg)
     pg_stmt *stmt = NULL;
     PG_TRY(pg_db_prepare(conn,
                          "UPDATE file_extent SET file = 0 WHERE file IN"
-                         " (SELECT id FROM file WHERE state = -1"
-                         " AND id NOT IN (SELECT file FROM file_put))",
+                         " (SELECT id FROM file WHERE state = -1 AND id NOT IN " GOES_ON ")",
                          &stmt));
     PG_TRY(pg_stmt_run(stmt));
-    PG_TRY(pg_db_prepare(
-        conn, "DELETE FROM file WHERE state = -1 AND id NOT IN (SELECT file FROM file_put)",
-        &stmt));
+    PG_TRY(pg_db_prepare(conn, "DELETE FROM file WHERE state = -1 AND id NOT IN " GOES_ON, &stmt));
     PG_TRY(pg_stmt_run(stmt));
     PG_TRY(pg_db_prepare(
         conn, "DELETE FROM catalogue_version WHERE file NOT IN (SELECT id FROM file)", &stmt));

@@ -160,6 +160,11 @@
  *  share a line of 1.4 Mbit/s. One that is gone is found sooner, by the muxer. */
 #define PG_UPLOAD_PUSH_MS 120000
 
+/** When the hosts of a put that a crash broke off for good are told, seconds after the start; those that did not answer, after twice as long again and
+ *  again, up to the most: a host may be away for a day. */
+#define PG_ABANDON_WAIT_S 2
+#define PG_ABANDON_WAIT_S_MAX 3600
+
 /** How long a put that was broken off can be gone on with, seconds: as long as hosts keep what was pushed and not committed. */
 #define PG_PUT_RESUME_S (INT64_C(2) * 24 * 3600)
 

@@ -276,11 +276,33 @@ static pg_err open_note(put *self, const pg_descriptor *open)
     return pg_unfinished_hosts_write(&self->now, &self->noted.hosts);
 }
 
+/** Return true when nobody can go on with it: it is noted so that its hosts can be told after a crash. */
+static bool is_nobodys(const put *self)
+{
+    return self->options->origin == NULL;
+}
+
+/** Have a row to note in; a put that nobody can go on with gets it when there is something to note. *out_noted false: not to be noted. */
+static pg_err row_have(put *self, const pg_encode_state *state, bool *out_noted)
+{
+    if (!self->is_noted && is_nobodys(self) && self->version_key == NULL && state->open != NULL) {
+        PG_TRY(pg_unfinished_begin(self->files->config.db, NULL, &self->noted));
+        self->is_noted = true;
+    }
+    *out_noted = self->is_noted;
+    return PG_OK;
+}
+
 static pg_err on_note(const pg_encode_state *state, void *user)
 {
     put *self = user;
+    bool is_noted = false;
     uint64_t fresh = state->totals->size_bytes - self->noted.totals.size_bytes;
-    if (!self->is_noted || (state->open != NULL && fresh < PG_SEGMENT_BYTES_MAX)) {
+    if (state->open != NULL && fresh < PG_SEGMENT_BYTES_MAX) {
+        return PG_OK;
+    }
+    PG_TRY(row_have(self, state, &is_noted));
+    if (!is_noted) {
         return PG_OK;
     }
     pg_buf_clear(&self->noted.open);
@@ -289,10 +311,10 @@ static pg_err on_note(const pg_encode_state *state, void *user)
     if (state->open != NULL) {
         PG_TRY(open_note(self, state->open));
     }
-    if (self->now.local != 0) {
+    if (self->now.local != 0 && !is_nobodys(self)) {
         return notes_end(self);
     }
-    PG_TRY(pg_buf_append(&self->noted.list, state->list));
+    PG_TRY(pg_buf_append(&self->noted.list, is_nobodys(self) ? PG_BYTES_EMPTY : state->list));
     self->noted.totals = *state->totals;
     self->noted.stored_bytes = self->stored_bytes;
     return pg_unfinished_save(self->files->config.db, &self->noted);
@@ -551,6 +573,10 @@ pg_err pg_files_puts_expire(pg_files *files)
     pg_err err = PG_OK;
     for (size_t i = 0; i < count && err == PG_OK; i++) {
         err = file_runs(files, old[i]) ? PG_OK : pg_catalogue_remove(files->config.db, old[i]);
+        if (err ==
+            PG_ERR_NOT_FOUND) { // the file of one that nobody could go on with went at the start
+            err = pg_unfinished_forget(files->config.db, old[i]);
+        }
     }
     pg_mfree(old);
     return err;
@@ -649,8 +675,8 @@ static pg_err expiry_find(const pg_files *files, uint64_t ttl_s, uint64_t *out_e
 /** Return true when what was placed is to be gone on with. */
 static bool is_kept(const put *self, pg_err err)
 {
-    return self->is_noted && !self->is_lost && self->noted.totals.size_bytes > 0 &&
-           err != PG_ERR_FULL && err != PG_ERR_INVALID;
+    return self->is_noted && !is_nobodys(self) && !self->is_lost &&
+           self->noted.totals.size_bytes > 0 && err != PG_ERR_FULL && err != PG_ERR_INVALID;
 }
 
 static void upload_end(pg_upload **upload, bool is_given_up)

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "crypto/hash.h"
 #include "exchange/place_client.h"
+#include "files/abandon.h"
 #include "files/discover.h"
 #include "files/extents.h"
 #include "files/limits.h"
@@ -287,6 +288,7 @@ static pg_err files_begin(pg_files *files)
     pg_files_recount(files);
     pg_files_rely(files);
     PG_TRY(pg_host_watch(files->config.host, on_host_event, files));
+    PG_TRY(pg_abandon_left(files));
     PG_TRY(pg_scope_spawn(&files->scope, "files.announce", pg_files_announce_run, files));
     PG_TRY(pg_scope_spawn(&files->scope, "files.grants", pg_files_grants_run, files));
     PG_TRY(pg_scope_spawn(&files->scope, "files.tend", pg_files_tend_run, files));

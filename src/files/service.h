@@ -173,8 +173,8 @@ PG_NODISCARD pg_err pg_files_choose_code(pg_files *files, const pg_put_origin *o
  *  out_entry   written only on PG_OK; large: not for a small stack
  *  Errors      those of the source, PG_ERR_FULL (no host has room, nor this node), PG_ERR_INVALID, PG_ERR_NOMEM, PG_ERR_CANCELLED, those of the database.
  *              PG_ERR_CHANGED (it cannot be gone on with at options->start), PG_ERR_BUSY (the same is being put).
- *              After an error nothing of the file is kept, and what hosts got of it expires; but with an origin it stays for two days, to be gone on
- *              with, unless there was no room. Parks: yes. */
+ *              After an error nothing of the file is kept, and hosts are told to delete what they got of it, after a crash when the node starts again; but
+ *              with an origin it stays for two days, to be gone on with, unless there was no room. Parks: yes. */
 PG_NODISCARD pg_err pg_files_put(pg_files *files, const pg_put_options *options,
                                  const pg_files_source *source, pg_file_entry *out_entry);
 

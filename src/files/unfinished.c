@@ -2,6 +2,7 @@
 #include "files/unfinished.h"
 
 #include "files/catalogue_priv.h"
+#include "runtime/random.h"
 #include "runtime/time.h"
 #include "store/stmt.h"
 
@@ -27,6 +28,8 @@ void pg_unfinished_deinit(pg_unfinished *put)
 /** A row and whose it is. */
 typedef struct row_job {
     const uint8_t *source;
+    bool is_nobodys; // found by its file alone, its version is empty
+    int64_t file;
     const pg_unfinished *put;
     pg_unfinished *out;
 } row_job;
@@ -41,7 +44,7 @@ static pg_err begin_job(pg_db_conn *conn, void *arg)
                          &stmt));
     pg_stmt_bind_i64(stmt, 1, job->put->file);
     pg_stmt_bind_blob(stmt, 2, pg_bytes_make(job->source, PG_PUT_SOURCE_BYTES));
-    pg_stmt_bind_blob(stmt, 3, PG_BYTES_OF(job->put->version));
+    pg_stmt_bind_blob(stmt, 3, job->is_nobodys ? PG_BYTES_EMPTY : PG_BYTES_OF(job->put->version));
     pg_stmt_bind_blob(stmt, 4, pg_key_bytes(&job->put->key));
     pg_stmt_bind_i64(stmt, 5, job->put->code.data);
     pg_stmt_bind_i64(stmt, 6, job->put->code.parity);
@@ -49,10 +52,15 @@ static pg_err begin_job(pg_db_conn *conn, void *arg)
     return pg_stmt_run(stmt);
 }
 
-pg_err pg_unfinished_begin(pg_db *db, const uint8_t source[PG_PUT_SOURCE_BYTES],
-                           const pg_unfinished *put)
+pg_err pg_unfinished_begin(pg_db *db, const uint8_t *source, const pg_unfinished *put)
 {
+    uint8_t nobodys[PG_PUT_SOURCE_BYTES];
     row_job job = {.source = source, .put = put};
+    if (source == NULL) {
+        pg_random_bytes(PG_MUT_BYTES_OF(nobodys));
+        job.source = nobodys;
+        job.is_nobodys = true;
+    }
     return pg_db_write(db, begin_job, &job);
 }
 
@@ -89,7 +97,9 @@ pg_err pg_unfinished_save(pg_db *db, const pg_unfinished *put)
 static pg_err row_read(pg_stmt *stmt, pg_unfinished *out)
 {
     out->file = pg_stmt_i64(stmt, 0);
-    PG_TRY(pg_catalogue_bytes_read(stmt, 1, out->version, sizeof(out->version)));
+    if (pg_stmt_blob(stmt, 1).len > 0) {
+        PG_TRY(pg_catalogue_bytes_read(stmt, 1, out->version, sizeof(out->version)));
+    }
     PG_TRY(pg_catalogue_bytes_read(stmt, 2, out->key.bytes, PG_KEY_BYTES));
     out->code = (pg_code){(uint8_t) pg_stmt_i64(stmt, 3), (uint8_t) pg_stmt_i64(stmt, 4)};
     if (pg_stmt_i64(stmt, 5) == 0) {
@@ -117,27 +127,43 @@ static pg_err find_job(pg_db_conn *conn, void *arg)
     PG_TRY(pg_db_prepare(conn,
                          "SELECT file, version, key, data, parity, saved_s, size, packed, shards,"
                          " shared, extents, segments, stored, list, open, hosts"
-                         " FROM file_put WHERE source = ?1",
+                         " FROM file_put WHERE source = ?1 OR file = ?2",
                          &stmt));
-    pg_stmt_bind_blob(stmt, 1, pg_bytes_make(job->source, PG_PUT_SOURCE_BYTES));
+    if (job->source != NULL) {
+        pg_stmt_bind_blob(stmt, 1, pg_bytes_make(job->source, PG_PUT_SOURCE_BYTES));
+    } else {
+        pg_stmt_bind_i64(stmt, 2, job->file);
+    }
     if (!pg_stmt_next(stmt, &err)) {
-        return err != PG_OK ? err : pg_fail(PG_ERR_NOT_FOUND, "no put of this source");
+        return err != PG_OK ? err : pg_fail(PG_ERR_NOT_FOUND, "no such put");
     }
     return row_read(stmt, job->out);
 }
 
-pg_err pg_unfinished_find(pg_db *db, const uint8_t source[PG_PUT_SOURCE_BYTES],
-                          pg_unfinished *out_put)
+static pg_err find(pg_db *db, row_job *job, pg_unfinished *out_put)
 {
     pg_unfinished put = {.file = 0};
-    row_job job = {.source = source, .out = &put};
-    pg_err err = pg_db_read(db, find_job, &job);
+    job->out = &put;
+    pg_err err = pg_db_read(db, find_job, job);
     if (err != PG_OK) {
         pg_unfinished_deinit(&put);
         return err;
     }
     *out_put = put;
     return PG_OK;
+}
+
+pg_err pg_unfinished_find(pg_db *db, const uint8_t source[PG_PUT_SOURCE_BYTES],
+                          pg_unfinished *out_put)
+{
+    row_job job = {.source = source};
+    return find(db, &job, out_put);
+}
+
+pg_err pg_unfinished_of(pg_db *db, int64_t file, pg_unfinished *out_put)
+{
+    row_job job = {.file = file};
+    return find(db, &job, out_put);
 }
 
 static pg_err forget_job(pg_db_conn *conn, void *arg)
@@ -154,19 +180,25 @@ pg_err pg_unfinished_forget(pg_db *db, int64_t file)
 }
 
 /** Rows being listed. */
-typedef struct old_job {
-    int64_t before_s;
-    pg_buf files; // int64_t
-} old_job;
+typedef struct list_job {
+    int64_t before_s; // 0 = those that nobody can go on with
+    pg_buf files;     // int64_t
+} list_job;
 
-static pg_err old_run(pg_db_conn *conn, void *arg)
+static pg_err list_run(pg_db_conn *conn, void *arg)
 {
-    old_job *job = arg;
+    list_job *job = arg;
     pg_stmt *stmt = NULL;
     pg_err err = PG_OK;
-    PG_TRY(pg_db_prepare(
-        conn, "SELECT file FROM file_put WHERE saved_s > 0 AND saved_s < ?1 LIMIT 1000", &stmt));
-    pg_stmt_bind_i64(stmt, 1, job->before_s);
+    if (job->before_s == 0) {
+        PG_TRY(pg_db_prepare(conn, "SELECT file FROM file_put WHERE length(version) = 0 LIMIT 1000",
+                             &stmt));
+    } else {
+        PG_TRY(pg_db_prepare(
+            conn, "SELECT file FROM file_put WHERE saved_s > 0 AND saved_s < ?1 LIMIT 1000",
+            &stmt));
+        pg_stmt_bind_i64(stmt, 1, job->before_s);
+    }
     while (pg_stmt_next(stmt, &err)) {
         int64_t file = pg_stmt_i64(stmt, 0);
         PG_TRY(pg_buf_append(&job->files, pg_bytes_make(&file, sizeof(file))));
@@ -174,10 +206,10 @@ static pg_err old_run(pg_db_conn *conn, void *arg)
     return err;
 }
 
-pg_err pg_unfinished_old(pg_db *db, int64_t before_s, int64_t **out_files, size_t *out_count)
+static pg_err list(pg_db *db, int64_t before_s, int64_t **out_files, size_t *out_count)
 {
-    old_job job = {.before_s = before_s};
-    pg_err err = pg_db_read(db, old_run, &job);
+    list_job job = {.before_s = before_s};
+    pg_err err = pg_db_read(db, list_run, &job);
     if (err != PG_OK) {
         pg_buf_deinit(&job.files);
         return err;
@@ -185,6 +217,32 @@ pg_err pg_unfinished_old(pg_db *db, int64_t before_s, int64_t **out_files, size_
     *out_files = (int64_t *) (void *) job.files.ptr;
     *out_count = job.files.len / sizeof(int64_t);
     return PG_OK;
+}
+
+pg_err pg_unfinished_old(pg_db *db, int64_t before_s, int64_t **out_files, size_t *out_count)
+{
+    return list(db, before_s, out_files, out_count);
+}
+
+pg_err pg_unfinished_left(pg_db *db, int64_t **out_files, size_t *out_count)
+{
+    return list(db, 0, out_files, out_count);
+}
+
+static pg_err hosts_job(pg_db_conn *conn, void *arg)
+{
+    const pg_unfinished *put = arg;
+    pg_stmt *stmt = NULL;
+    PG_TRY(pg_db_prepare(conn, "UPDATE file_put SET hosts = ?2 WHERE file = ?1", &stmt));
+    pg_stmt_bind_i64(stmt, 1, put->file);
+    pg_stmt_bind_blob(stmt, 2, pg_buf_bytes(&put->hosts));
+    return pg_stmt_run(stmt);
+}
+
+pg_err pg_unfinished_hosts_save(pg_db *db, const pg_unfinished *put)
+{
+    pg_unfinished copy = *put; // the database's thread reads it; its caller waits
+    return pg_db_write(db, hosts_job, &copy);
 }
 
 static pg_err expire_job(pg_db_conn *conn, void *arg)

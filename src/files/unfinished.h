@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Puts that may be made again. Those that are not finished and can be gone on with: what the encoding came to, and the hosts of the
 // extent at hand. One row each, beside the file's in the catalogue, found by the source; written anew with every segment, and gone with
-// the file's end, good or bad. And those that are finished, for a while: whoever did not hear of it asks again.
+// the file's end, good or bad. Those that nobody can go on with, as from standard input, have a row for their hosts alone: after a crash they are told
+// (abandon.h). And those that are finished, for a while: whoever did not hear of it asks again.
 //
 // Layer: files, private.  Thread: loop thread only; all calls park while the database works.
 #pragma once
@@ -33,9 +34,9 @@ typedef struct pg_unfinished {
 /** Wipe and free. */
 void pg_unfinished_deinit(pg_unfinished *put);
 
-/** Note a put that begins; `put` has file, version, key and code. Errors of the database, PG_ERR_EXISTS. */
-PG_NODISCARD pg_err pg_unfinished_begin(pg_db *db, const uint8_t source[PG_PUT_SOURCE_BYTES],
-                                        const pg_unfinished *put);
+/** Note a put that begins; `put` has file, version, key and code.
+ *  source   source[PG_PUT_SOURCE_BYTES]; NULL = nobody can go on with it, and its version is not looked at. Errors of the database, PG_ERR_EXISTS. */
+PG_NODISCARD pg_err pg_unfinished_begin(pg_db *db, const uint8_t *source, const pg_unfinished *put);
 
 /** Note how far it is. Errors of the database. */
 PG_NODISCARD pg_err pg_unfinished_save(pg_db *db, const pg_unfinished *put);
@@ -53,6 +54,15 @@ PG_NODISCARD pg_err pg_unfinished_old(pg_db *db, int64_t before_s, int64_t **out
 
 /** At a start: forget those that were not gone on with since `before_s`: their files are recovered as others are. Errors of the database. */
 PG_NODISCARD pg_err pg_unfinished_expire(pg_db *db, int64_t before_s);
+
+/** Give the files of those that nobody can go on with, which at a start are those of earlier runs. Free *out_files with pg_mfree. Errors of the database. */
+PG_NODISCARD pg_err pg_unfinished_left(pg_db *db, int64_t **out_files, size_t *out_count);
+
+/** Find the put of a file. End *out_put with pg_unfinished_deinit. Errors: PG_ERR_NOT_FOUND, of the database. */
+PG_NODISCARD pg_err pg_unfinished_of(pg_db *db, int64_t file, pg_unfinished *out_put);
+
+/** Note which hosts are still to be told: put->hosts, as pg_unfinished_hosts_write. Errors of the database. */
+PG_NODISCARD pg_err pg_unfinished_hosts_save(pg_db *db, const pg_unfinished *put);
 
 /** A put that is finished. */
 typedef struct pg_finished {

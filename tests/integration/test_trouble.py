@@ -322,6 +322,25 @@ class Interrupted(TroubleTest):
         again = self.uploader.put(self.write("again", self.content(SEGMENT, 1)))
         self.assertSame(self.reader.fetch(again["link"]), self.content(SEGMENT, 1))
 
+    def test_node_killed_under_standard_input(self):
+        """Nobody can give the bytes again: the node tells the hosts when it is back. Of the last segment it may not have noted that it is placed."""
+        self.trio(4)
+
+        def placed():
+            return sum(node.stat()["place"]["session_bytes"] for node in self.nodes if node.is_up())
+
+        begun = self.uploader.begin("put", "-", "--no-compress", stdin=-1)
+        begun.stdin.write(self.content(3 * SEGMENT))
+        begun.stdin.flush()
+        self.wait_for(lambda: placed() > 3 * SEGMENT * 10 // 8, "three segments are placed")
+        self.uploader.kill()
+        code, said = self.ended(begun)
+        self.assertEqual(code, CLOSED, said)
+        self.restart(self.uploader)
+        self.meet()
+        self.wait_for(lambda: placed() < 1.1 * SEGMENT * 10 // 8, "the hosts are told")
+        self.assertEqual(self.names(), [])
+
     def test_node_told_to_end_under_a_command(self):
         self.trio(4)
         kept = self.uploader.put(self.write("kept", self.content(4 * SEGMENT)))

@@ -343,6 +343,54 @@ static pg_err nobodys_script(void *arg)
     return PG_OK;
 }
 
+/** Return how many hosts keep something that they have not promised. */
+static size_t hosts_with_strays(sim_world *world, sim_node **out_last)
+{
+    size_t count = 0;
+    for (size_t i = 1; i < NODES; i++) {
+        const sim_node *one = &world->nodes[i];
+        if (one->is_up && pg_place_server_get_stats(one->storage->place).session_bytes > 0) {
+            *out_last = &world->nodes[i];
+            count++;
+        }
+    }
+    return count;
+}
+
+// The same when the node crashes: it tells the hosts when it is back, after another crash too, and one that was away meanwhile when that is back. Of
+// the segments that were not noted yet hosts know no better than to wait.
+static pg_err orphan_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_node *self = &world->nodes[0];
+    sim_node *away = NULL;
+    sim_file file = {.size = SIZE};
+    from = (source){.version = 1, .ends_at = 4 * SEGMENT, .is_patient = true, .is_nobodys = true};
+    sim_nodes_make(world, NODES);
+    sim_nodes_meet(world);
+    sim_task_begin(self, put_task, &file);
+    CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(50))));
+    CHECK(!self->task_done && strays(world) > 30 * (SEGMENT / 8));
+    sim_node_crash(self);
+    CHECK(hosts_with_strays(world, &away) == 10);
+    sim_node_crash(away);
+    sim_node_start(self);
+    CHECK_OK(pg_sleep_until(pg_after((int64_t) pg_sim_random_below(PG_SECONDS(4)))));
+    sim_node_crash(self);
+    sim_node_start(self);
+    CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(4))));
+    CHECK(strays(world) == 0 && sim_leases(world) == 0);
+    sim_node_start(away);
+    sim_nodes_meet(world);
+    CHECK(strays(world) > 3 * (SEGMENT / 8));
+    CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(20))));
+    CHECK(strays(world) == 0);
+    sim_run(self, sim_list, NULL);
+    CHECK(self->list_count == 0);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
 // The source changed: it begins anew, and hosts drop what they promised; given up for good after two days.
 static pg_err changed_script(void *arg)
 {
@@ -409,6 +457,12 @@ static void test_again__put_that_cannot_be_gone_on_with__leaves_nothing_on_hosts
     sim_files_seeds(nobodys_script, 1);
 }
 
+static void test_again__node_crashes_and_nobody_can_go_on__hosts_are_told(void **state)
+{
+    (void) state;
+    sim_files_seeds(orphan_script, 3);
+}
+
 static void test_again__source_changed_or_too_late__begins_anew(void **state)
 {
     (void) state;
@@ -425,6 +479,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_again__several_extents__go_on),
         cmocka_unit_test(test_again__ended__is_not_made_again),
         cmocka_unit_test(test_again__put_that_cannot_be_gone_on_with__leaves_nothing_on_hosts),
+        cmocka_unit_test(test_again__node_crashes_and_nobody_can_go_on__hosts_are_told),
         cmocka_unit_test(test_again__source_changed_or_too_late__begins_anew),
     };
     if (getenv("PG_TEST_ONLY") != NULL) {

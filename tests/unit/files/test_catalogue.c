@@ -214,6 +214,50 @@ static pg_err unfinished_run(void *arg)
     return PG_OK;
 }
 
+// Of puts that were begun and noted, the one that somebody can go on with stays as it is; of the other the hosts are left, to be told.
+static pg_err nobodys_run(void *arg)
+{
+    (void) arg;
+    static const uint8_t source[PG_PUT_SOURCE_BYTES] = {1};
+    int64_t files[2];
+    int64_t *left = NULL;
+    size_t count = 0;
+    pg_unfinished found;
+    pg_db *db = db_open();
+    for (size_t i = 0; i < PG_ARRAY_LEN(files); i++) {
+        pg_catalogue_extent extent = extent_make(i == 0 ? "x" : "y", 10);
+        CHECK_OK(pg_catalogue_begin(db, &files[i]));
+        CHECK_OK(pg_catalogue_extent_write(db, files[i], &extent));
+        pg_unfinished put = {.file = files[i], .version = {2}, .code = PG_CODE_DEFAULT};
+        CHECK_OK(pg_unfinished_begin(db, i == 0 ? source : NULL, &put));
+        CHECK_OK(pg_unfinished_hosts_write(&extent, &put.hosts));
+        CHECK_OK(pg_unfinished_save(db, &put));
+        pg_unfinished_deinit(&put);
+    }
+    pg_db_close(&db);
+    db = db_open();
+    CHECK_OK(pg_catalogue_recover(db));
+    CHECK(doomed_count(db) == 1);
+    CHECK_OK(pg_unfinished_find(db, source, &found));
+    CHECK(found.file == files[0] && found.version[0] == 2);
+    pg_unfinished_deinit(&found);
+    CHECK_OK(pg_unfinished_left(db, &left, &count));
+    CHECK(count == 1 && left[0] == files[1]);
+    pg_mfree(left);
+    CHECK_OK(pg_unfinished_of(db, files[1], &found));
+    CHECK(found.version[0] == 0 && found.hosts.len > 0);
+    pg_buf_clear(&found.hosts);
+    CHECK_OK(pg_unfinished_hosts_save(db, &found));
+    pg_unfinished_deinit(&found);
+    CHECK_OK(pg_unfinished_of(db, files[1], &found));
+    CHECK(found.hosts.len == 0);
+    pg_unfinished_deinit(&found);
+    CHECK_OK(pg_unfinished_forget(db, files[1]));
+    CHECK(pg_unfinished_of(db, files[1], &found) == PG_ERR_NOT_FOUND);
+    pg_db_close(&db);
+    return PG_OK;
+}
+
 static pg_err states_run(void *arg)
 {
     (void) arg;
@@ -523,6 +567,12 @@ static void test_catalogue__not_finished__in_no_list_and_dropped_after_restart(v
     in_fiber(unfinished_run, NULL);
 }
 
+static void test_catalogue__put_that_nobody_can_go_on_with__its_hosts_are_left(void **state)
+{
+    (void) state;
+    in_fiber(nobodys_run, NULL);
+}
+
 static void test_catalogue__slots_here_and_there__state_and_losses_follow(void **state)
 {
     (void) state;
@@ -569,6 +619,7 @@ int main(void)
         TEST(test_catalogue__finished__remembered_by_its_source_until_removed),
         TEST(test_catalogue__removed__extents_are_to_be_dropped_until_forgotten),
         TEST(test_catalogue__not_finished__in_no_list_and_dropped_after_restart),
+        TEST(test_catalogue__put_that_nobody_can_go_on_with__its_hosts_are_left),
         TEST(test_catalogue__slots_here_and_there__state_and_losses_follow),
         TEST(test_catalogue__pinned_twice__told_once),
         TEST(test_catalogue__versions_of_it__are_in_no_list_and_only_one_stays),
