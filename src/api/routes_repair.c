@@ -119,6 +119,7 @@ static json_object *member_make(const pg_guard_member *member)
     pg_field_add_u64(object, "silent_s", member->silent_s);
     pg_field_add_u64(object, "proven_s", member->proven_s);
     chance_add(object, "availability", member->availability);
+    pg_field_add_bool(object, "is_forecast", member->is_forecast);
     return object;
 }
 
@@ -357,6 +358,7 @@ static json_object *health_make(const pg_cid *root, const pg_guard_health *healt
     pg_field_add_u64(object, "missing", health->missing);
     pg_field_add_u64(object, "proven_s", health->proven_s);
     chance_add(object, "readable", health->readable);
+    pg_field_add_bool(object, "is_forecast", health->is_forecast);
     return object;
 }
 

@@ -71,11 +71,13 @@ static void health_tell(const pg_output *output, json_object *file, json_object 
                    row.name, row.after);
     pg_output_line(output,
                    "          held by %llu hosts in %llu networks, %s%s%s; readable %.2f %% of the "
-                   "time",
+                   "time%s",
                    (unsigned long long) pg_answer_u64(health, "hosts"),
                    (unsigned long long) pg_answer_u64(health, "networks"),
                    proven_s == 0 ? "not proven yet" : "proven ", proven_s == 0 ? "" : proven,
-                   proven_s == 0 ? "" : " ago", pg_answer_number(health, "readable") * 100.0);
+                   proven_s == 0 ? "" : " ago", pg_answer_number(health, "readable") * 100.0,
+                   pg_answer_bool(health, "is_forecast") ? ""
+                                                         : ", by the little that is known yet");
     if (missing > 0 || pg_answer_u64(health, "silent") > 0) {
         pg_output_line(output, "          %llu pieces have no host, %llu hosts do not answer",
                        missing, (unsigned long long) pg_answer_u64(health, "silent"));

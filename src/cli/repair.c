@@ -99,6 +99,15 @@ static void host_tell(const pg_output *output, json_object *host)
                    proven_s == 0 ? "" : " ago", is_faulty ? ", AT FAULT" : "");
 }
 
+static bool has_forecasts(json_object *hosts)
+{
+    bool has = true;
+    for (size_t i = 0; i < pg_answer_count(hosts); i++) {
+        has &= pg_answer_bool(json_object_array_get_idx(hosts, i), "is_forecast");
+    }
+    return has;
+}
+
 static void extent_tell(const pg_output *output, json_object *extent)
 {
     size_t missing = pg_answer_count(pg_answer_object(extent, "missing"));
@@ -115,10 +124,11 @@ static void extent_tell(const pg_output *output, json_object *extent)
                    verdict);
     pg_output_line(output,
                    "  %llu %s, any %llu suffice; %zu missing, %llu given up; in %llu networks; "
-                   "readable %.2f %% of the time",
+                   "readable %.2f %% of the time%s",
                    number(extent, "slots"), pg_answer_bool(extent, "is_whole") ? "copies" : "slots",
                    number(extent, "needed"), missing, lost + copies, number(extent, "networks"),
-                   pg_answer_number(extent, "readable") * PERCENT);
+                   pg_answer_number(extent, "readable") * PERCENT,
+                   has_forecasts(hosts) ? "" : ", by the little that is known yet");
     if (pg_answer_bool(extent, "is_kept")) {
         pg_output_line(output, "  this node keeps some of it, and is number %llu in line to repair",
                        number(extent, "position") + 1);

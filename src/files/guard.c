@@ -15,8 +15,6 @@
 #include "runtime/time.h"
 
 #define ROUND_JITTER_PART 4 // of its length, at most
-#define PRIOR_ASKED 10.0    // what a host nobody asked yet is taken for: 9 of 10 answered
-#define PRIOR_ANSWERED 9.0
 
 uint64_t pg_guard_now_s(void)
 {
@@ -62,12 +60,17 @@ bool pg_guard_peer_is_lost(const guard_peer *peer, uint64_t patience_s)
            now_s - peer->silent_s >= patience_s;
 }
 
-double pg_guard_availability(const pg_guard *guard, const pg_peer_id *peer)
+double pg_guard_availability(const pg_guard *guard, const pg_peer_id *peer, bool *out_is_forecast)
 {
-    const guard_peer *known = pg_guard_peer(guard, peer);
-    double asked = known == NULL ? 0.0 : (double) known->asked;
-    double answered = known == NULL ? 0.0 : (double) known->answered;
-    return (answered + PRIOR_ANSWERED) / (asked + PRIOR_ASKED);
+    const pg_files *files = guard->config.files;
+    pg_health_report known;
+    *out_is_forecast = true;
+    if (pg_peer_id_equal(peer, pg_host_id(files->config.host))) {
+        return 1.0; // whoever asks here finds it here
+    }
+    bool is_known = pg_health_get(files->config.health, peer, &known);
+    *out_is_forecast = is_known && known.is_forecast;
+    return is_known ? known.fit : pg_health_fit(files->config.health, peer);
 }
 
 static guard_peer *peer_get(pg_guard *guard, const pg_peer_id *peer)
@@ -162,8 +165,13 @@ static void check_take(pg_guard *guard, const check *self)
         return;
     }
     uint64_t before_s = peer->silent_s;
-    peer->asked++;
-    peer->answered += self->has_answered ? 1 : 0;
+    const pg_health_observation seen = {
+        .peer = &self->peer,
+        .kind = self->has_answered ? PG_HEALTH_PING_OK : PG_HEALTH_PING_FAILED,
+        .rtt_ns = PG_HEALTH_RTT_UNKNOWN,
+        .is_minor = true, // there may be more of these hosts than the book has room for
+    };
+    pg_health_note(guard->config.files->config.health, &seen);
     peer->misses = self->has_answered ? 0 : peer->misses + 1;
     peer->silent_s = self->has_answered ? 0 : before_s != 0 ? before_s : pg_guard_now_s();
     peer->is_lost_noted &= !self->has_answered;

@@ -72,7 +72,8 @@ typedef struct pg_guard_member {
     bool is_living;      // it answered just now; or it is this node
     uint64_t silent_s;   // since when it is silent, wall clock; 0 = it is not, as far as is known
     uint64_t proven_s;   // when an audit from here proved some of it last; 0 = never
-    double availability; // part of the checks from here that it answered
+    double availability; // how likely it is there in the next 24 hours, by the health book
+    bool is_forecast; // that is a forecast; else too little is known yet, and its score stands in
 } pg_guard_member;
 
 /** What is known of one extent. */
@@ -89,7 +90,7 @@ typedef struct pg_guard_report {
     unsigned copies_lost; // of a whole block, to be repaired
     unsigned position;    // in the order of leaders; 0 is the leader
     unsigned networks;    // that the living are in
-    double readable;      // chance that it can be read, by how available its hosts are
+    double readable;      // chance that it can be read, by the forecasts of its hosts
     size_t member_count;
     pg_guard_member members[PG_PLACE_RECEIPTS_MAX + 1];
 } pg_guard_report;
@@ -120,7 +121,8 @@ typedef struct pg_guard_health {
     unsigned missing; // slots that nobody holds, summed over the extents
     uint64_t
         proven_s; // since when every slot on every host has been proven by an audit; 0 = some never was
-    double readable; // the least of its extents
+    double readable;  // the least of its extents
+    bool is_forecast; // enough is known of every holder for that
 } pg_guard_health;
 
 /** Tell how a file stands; asks nobody. Errors: PG_ERR_NOT_FOUND (not of this catalogue), of the database, PG_ERR_NOMEM. Parks: yes. */

@@ -274,7 +274,8 @@ static double readable(const pg_guard *guard, const guard_exam *exam)
         }
         placed |= exam->is_whole ? 0 : slots;
         sets[count] = slots;
-        chances[count++] = pg_guard_availability(guard, &member->peer);
+        bool is_forecast = false;
+        chances[count++] = pg_guard_availability(guard, &member->peer, &is_forecast);
     }
     if (count == 0) {
         return 0.0;
@@ -299,8 +300,8 @@ static void member_report(const pg_guard *guard, const guard_exam *exam,
         .is_living = member->standing == PG_REPAIR_STANDING_LIVING,
         .silent_s = peer == NULL ? 0 : peer->silent_s,
         .proven_s = standing == NULL ? 0 : standing->proven_s,
-        .availability = pg_guard_availability(guard, &member->peer),
     };
+    out->availability = pg_guard_availability(guard, &member->peer, &out->is_forecast);
 }
 
 void pg_guard_exam_report(const pg_guard *guard, const guard_exam *exam,

@@ -59,7 +59,7 @@ static uint64_t proven_of(const pg_guard_standing *standings, size_t count,
     return 0;
 }
 
-static double readable_of(const looking *self, const pg_catalogue_extent *extent)
+static double readable_of(looking *self, const pg_catalogue_extent *extent)
 {
     pg_slot_set sets[PG_PLACE_SLOTS_MAX];
     double chances[PG_PLACE_SLOTS_MAX];
@@ -69,8 +69,10 @@ static double readable_of(const looking *self, const pg_catalogue_extent *extent
         return 1.0; // this node has what is missing elsewhere
     }
     for (size_t i = 0; i < extent->holder_count; i++) {
+        bool is_forecast = false;
         sets[i] = extent->holders[i].slots;
-        chances[i] = pg_guard_availability(self->guard, &extent->holders[i].peer);
+        chances[i] = pg_guard_availability(self->guard, &extent->holders[i].peer, &is_forecast);
+        self->health.is_forecast &= is_forecast;
     }
     if (extent->is_whole) {
         return extent->holder_count == 0 ? 0.0
@@ -114,6 +116,9 @@ pg_err pg_guard_file_health(pg_guard *guard, const pg_cid *root, pg_guard_health
     PG_TRY(pg_catalogue_extents(db, file, &extents, &count));
     looking *self = PG_NEW(looking);
     pg_err err = self == NULL ? PG_ERR_NOMEM : PG_OK;
+    if (self != NULL) {
+        self->health.is_forecast = true;
+    }
     for (size_t i = 0; i < count && err == PG_OK; i++) {
         self->guard = guard;
         err = extent_look(self, &extents[i], i == 0);

@@ -37,12 +37,10 @@ struct pg_guard {
 /** A host of extents that are kept here. */
 typedef struct guard_peer {
     pg_peer_id id;
-    pg_cid probe;      // of an extent that it should hold
-    uint64_t round;    // in which it was last seen to matter
-    uint64_t silent_s; // since when, wall clock; 0 = it answers
-    unsigned misses;   // checks in a row of this run
-    uint32_t asked;    // checks of this run
-    uint32_t answered;
+    pg_cid probe;       // of an extent that it should hold
+    uint64_t round;     // in which it was last seen to matter
+    uint64_t silent_s;  // since when, wall clock; 0 = it answers
+    unsigned misses;    // checks in a row of this run
     bool is_lost_noted; // in the log
 } guard_peer;
 
@@ -80,8 +78,9 @@ guard_peer *pg_guard_peer(const pg_guard *guard, const pg_peer_id *peer);
 /** Return true when a host has been silent for `patience_s`. */
 bool pg_guard_peer_is_lost(const guard_peer *peer, uint64_t patience_s);
 
-/** Return the part of the checks that a host answered; a guess where it was not asked often. */
-double pg_guard_availability(const pg_guard *guard, const pg_peer_id *peer);
+/** Return how likely a host is there in the next 24 hours, as the health book has it; this node is there. *out_is_forecast is false where too little is
+ *  known for a forecast (pg_health_fit). */
+double pg_guard_availability(const pg_guard *guard, const pg_peer_id *peer, bool *out_is_forecast);
 
 /** Write a line of the log of repairs, and of the node; frees *detail. Parks: yes. */
 void pg_guard_note(pg_guard *guard, const pg_cid *descriptor, const char *what, pg_buf *detail);

@@ -54,11 +54,19 @@ static void host_log(pg_upload *upload, const pg_peer_id *peer, const char *even
                    PG_LOG_STR("detail", pg_error_detail(err)));
 }
 
+/** Return true when a host broke what it took on; one that has no room, or sets a limit, did not. */
+static bool is_fault(pg_err err)
+{
+    return err == PG_ERR_TIMEOUT || err == PG_ERR_CLOSED || err == PG_ERR_RESET ||
+           err == PG_ERR_REFUSED || err == PG_ERR_CORRUPT || err == PG_ERR_PROTOCOL;
+}
+
 void pg_upload_lose(pg_upload *upload, upload_host *host, pg_err err)
 {
     if (host->is_lost) {
         return;
     }
+    host->is_at_fault = host->session != NULL && is_fault(err);
     pg_upload_note(upload, err);
     host->is_lost = true;
     upload->gaps |= host->slots;
@@ -568,6 +576,7 @@ pg_err pg_upload_push(pg_upload *upload, upload_host *host, const pg_cid *cid, p
         err = pg_place_push(host->session, cid, bytes, pg_after(PG_MS(PG_UPLOAD_PUSH_MS)));
     }
     turn_give(host);
+    host->has_taken |= err == PG_OK && !host->is_lost;
     if (err == PG_ERR_CANCELLED && pg_fiber_is_cancelled()) {
         return err;
     }
@@ -720,12 +729,32 @@ pg_err pg_upload_seal(pg_upload *upload, pg_bytes root, const pg_cid *root_cid,
     return PG_OK;
 }
 
+/** Tell the health book. Where no host at all took something it may be this node that is cut off, and nobody is the worse for it. */
+static void hosts_note(const pg_upload *upload)
+{
+    size_t taken = 0;
+    for (size_t i = 0; i < upload->host_count; i++) {
+        taken += upload->hosts[i].has_taken && !upload->hosts[i].is_lost ? 1 : 0;
+    }
+    for (size_t i = 0; i < upload->host_count && taken > 0; i++) {
+        const upload_host *host = &upload->hosts[i];
+        const pg_health_observation seen = {
+            .peer = &host->peer,
+            .kind = host->is_at_fault ? PG_HEALTH_REFUSED : PG_HEALTH_TRANSFER_OK,
+        };
+        if (host->is_at_fault || (host->has_taken && !host->is_lost)) {
+            pg_health_note(upload->files->config.health, &seen);
+        }
+    }
+}
+
 void pg_upload_free(pg_upload **upload)
 {
     pg_upload *dead = *upload;
     if (dead == NULL) {
         return;
     }
+    hosts_note(dead);
     for (size_t i = 0; i < dead->host_count; i++) {
         pg_place_session_free(&dead->hosts[i].session);
         pg_buf_deinit(&dead->hosts[i].receipt);

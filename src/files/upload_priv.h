@@ -17,7 +17,9 @@ typedef struct upload_host {
     pg_place_session *session; // NULL: it held its slots before this upload
     pg_slot_set slots;         // that it is to hold, or holds when is_committed
     pg_slot_set had;           // held before this upload: where moved slots are read
+    bool has_taken;            // a shard, in this upload
     bool is_lost;
+    bool is_at_fault;  // it broke off, or refused what it had taken on
     bool is_committed; // all of `slots`, under the grant
     bool is_asked;   // for its promise: it may have given it, though it was lost before it said so
     pg_buf receipt;  // encoded; empty = none

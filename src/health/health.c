@@ -161,7 +161,8 @@ void pg_health_note(pg_health *health, const pg_health_observation *observation)
         return;
     }
     pg_health_peer *peer = pg_health_find(health, observation->peer);
-    peer = peer == NULL ? peer_add(health, observation->peer) : peer;
+    bool has_room = !observation->is_minor || pg_map_count(&health->peers) < PG_HEALTH_PEERS_MAX;
+    peer = peer == NULL && has_room ? peer_add(health, observation->peer) : peer;
     if (peer == NULL) {
         return;
     }

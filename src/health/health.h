@@ -36,8 +36,9 @@ PG_NODISCARD pg_err pg_health_open(const pg_health_config *config, pg_health **o
 typedef struct pg_health_observation {
     const pg_peer_id *peer;
     pg_health_kind kind;
-    int64_t rtt_ns;  // of PG_HEALTH_PING_OK
+    int64_t rtt_ns;  // of PG_HEALTH_PING_OK; or PG_HEALTH_RTT_UNKNOWN
     uint64_t time_s; // Unix time; 0 = now
+    bool is_minor;   // where the book is full it is not noted of a peer that is not in it
     /** What proves it, for others to check: the signed answers of a failed audit, say. It is kept with the peer's evidence, cut at
      *  PG_HEALTH_EVIDENCE_BYTES_MAX; borrowed for the call. Empty = nothing */
     pg_bytes evidence;

@@ -117,12 +117,13 @@ void pg_health_history_add(pg_health_history *history, pg_health_kind kind, int6
     if (is_answer(kind) && time_s > history->seen_s) {
         history->seen_s = time_s;
     }
-    if (kind == PG_HEALTH_PING_OK) {
+    bool is_measured = rtt_ns != PG_HEALTH_RTT_UNKNOWN;
+    if (kind == PG_HEALTH_PING_OK && is_measured) {
         double rtt = rtt_ns > 0 ? (double) rtt_ns : 0;
         double half = (double) PG_HEALTH_RTT_HALF_NS;
         history->rtt_ns += (rtt - history->rtt_ns) * (history->rtt_ns > 0 ? 0.125 : 1);
         mean_add(&history->latency, &history->latency_weight, half / (half + rtt), 1);
-    } else if (kind == PG_HEALTH_PING_FAILED) {
+    } else if (kind == PG_HEALTH_PING_FAILED && is_measured) {
         mean_add(&history->latency, &history->latency_weight, 0, 1);
     }
     mean_add(&history->availability, &history->availability_weight, is_kept_promise(kind) ? 1 : 0,

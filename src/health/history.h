@@ -15,8 +15,8 @@
 
 /** What can be seen of a peer. */
 typedef enum pg_health_kind {
-    PG_HEALTH_PING_OK,      // it answered, in rtt_ns
-    PG_HEALTH_PING_FAILED,  // it did not, twice
+    PG_HEALTH_PING_OK,      // it answered a ping, in rtt_ns, or when it was asked what it holds
+    PG_HEALTH_PING_FAILED,  // it did not; a ping: twice
     PG_HEALTH_AUDIT_HELD,   // it proved that it holds a shard
     PG_HEALTH_AUDIT_FAILED, // it proved, or others did, that it does not
     PG_HEALTH_TRANSFER_OK,  // it took or gave what it should
@@ -46,8 +46,11 @@ typedef struct pg_health_history {
     uint32_t losses; // failed audits since the last that was passed
 } pg_health_history;
 
+/** A round trip that was not measured. */
+#define PG_HEALTH_RTT_UNKNOWN INT64_MIN
+
 /** Take an observation in.
- *  rtt_ns   of PG_HEALTH_PING_OK, else not read
+ *  rtt_ns   of PG_HEALTH_PING_OK; PG_HEALTH_RTT_UNKNOWN, also of PG_HEALTH_PING_FAILED: it says nothing of latency. Else not read
  *  time_s   wall clock. One that lies 720 hours before the newest says that the clock was wrong then: the hours begin anew */
 void pg_health_history_add(pg_health_history *history, pg_health_kind kind, int64_t rtt_ns,
                            uint64_t time_s);

@@ -180,6 +180,21 @@ static pg_err task_crowd(life *self)
 
 static pg_err task_count(life *self)
 {
+    // What is minor brings nobody into a full book, and is noted of those who are in it.
+    const pg_peer_id peers[2] = {invented(70000), invented(2)};
+    pg_health_report before;
+    pg_health_report after;
+    SIM_CHECK(report_of(self, 2, &before));
+    for (size_t i = 0; i < 2; i++) {
+        const pg_health_observation seen = {.peer = &peers[i],
+                                            .kind = PG_HEALTH_PING_FAILED,
+                                            .rtt_ns = PG_HEALTH_RTT_UNKNOWN,
+                                            .is_minor = true};
+        pg_health_note(self->health, &seen);
+    }
+    SIM_CHECK(!pg_health_get(self->health, &peers[0], &after));
+    SIM_CHECK(report_of(self, 2, &after));
+    SIM_CHECK(after.counts[PG_HEALTH_PING_FAILED] == before.counts[PG_HEALTH_PING_FAILED] + 1);
     SIM_CHECK(pg_health_get_stats(self->health).peers == PG_HEALTH_PEERS_MAX);
     SIM_CHECK(pg_health_get_stats(self->health).barred == 2);
     SIM_CHECK(!is_allowed(self, 2) && !is_allowed(self, 3));

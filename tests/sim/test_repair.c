@@ -164,7 +164,22 @@ static pg_err copies_script(void *arg)
     return PG_OK;
 }
 
-// A host that is away for less than patience lasts costs nothing.
+/** Count what stands in the books of all nodes of one of them; nobody pings in this world: it came from the checks of guards. */
+static uint32_t observations_of(const sim_world *world, const pg_peer_id *peer, pg_health_kind kind)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < NODES; i++) {
+        pg_health_report report;
+        if (world->nodes[i].is_up &&
+            pg_health_get(world->nodes[i].storage->health, peer, &report)) {
+            CHECK(report.rtt_ns == 0); // a check measures no latency
+            sum += report.counts[kind];
+        }
+    }
+    return sum;
+}
+
+// A host that is away for less than patience lasts costs nothing, and stands in the books.
 static pg_err patience_script(void *arg)
 {
     sim_world *world = arg;
@@ -178,6 +193,11 @@ static pg_err patience_script(void *arg)
     CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(2 * PATIENCE_S))));
     CHECK(stats_sum(world).repairs_total == 0);
     CHECK(census_take(world).copies == HOSTS_OF_CODE);
+    CHECK(observations_of(world, &file.hosts[3], PG_HEALTH_PING_FAILED) >= HOSTS_OF_CODE - 1);
+    CHECK(observations_of(world, &file.hosts[3], PG_HEALTH_PING_OK) >= HOSTS_OF_CODE - 1);
+    CHECK(observations_of(world, &file.hosts[4], PG_HEALTH_PING_OK) > 0);
+    CHECK(observations_of(world, &file.hosts[4], PG_HEALTH_PING_FAILED) <
+          observations_of(world, &file.hosts[3], PG_HEALTH_PING_FAILED));
     sim_nodes_stop(world);
     return PG_OK;
 }

@@ -64,6 +64,7 @@ pg_err pg_guard_explain(pg_guard *self, const pg_cid *descriptor, const pg_peer_
         member->faulty = i == 0 ? 0 : 0x80000000U;
         member->is_living = i == 0;
         member->availability = 0.9;
+        member->is_forecast = i == 0;
         member_make((uint8_t) (i + 1), member);
     }
     return PG_OK;

@@ -52,6 +52,22 @@ static void test_add__hours_without_observations__stay_unknown(void **state)
     assert_int_equal(pg_health_history_at(&history, START / HOUR + 100).asked, 1);
 }
 
+static void test_add__not_measured__says_nothing_of_latency(void **state)
+{
+    (void) state;
+    pg_health_history history = {.hour = 0};
+    ping(&history, START, true);
+    const double latency = history.latency;
+    pg_health_history_add(&history, PG_HEALTH_PING_OK, PG_HEALTH_RTT_UNKNOWN, START + 1);
+    pg_health_history_add(&history, PG_HEALTH_PING_FAILED, PG_HEALTH_RTT_UNKNOWN, START + 2);
+    assert_true(history.latency >= latency && history.latency <= latency);
+    assert_true(history.rtt_ns > 19999999 && history.latency_weight < 1.5);
+    assert_int_equal(history.counts[PG_HEALTH_PING_OK], 2);
+    assert_int_equal(history.counts[PG_HEALTH_PING_FAILED], 1);
+    assert_int_equal(pg_health_history_at(&history, START / HOUR).answered, 2);
+    assert_true(history.availability > 0.6 && history.availability < 0.7);
+}
+
 static void test_add__more_in_an_hour_than_fit__keeps_the_share(void **state)
 {
     (void) state;
@@ -160,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_add__several_in_an_hour__are_counted_there),
         cmocka_unit_test(test_add__hours_without_observations__stay_unknown),
+        cmocka_unit_test(test_add__not_measured__says_nothing_of_latency),
         cmocka_unit_test(test_add__more_in_an_hour_than_fit__keeps_the_share),
         cmocka_unit_test(test_add__clock_was_a_year_ahead__hours_begin_anew),
         cmocka_unit_test(test_add__clock_an_hour_back__counts_in_that_hour),
