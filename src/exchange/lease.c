@@ -47,6 +47,13 @@ static const lease_kind abandon_kind = {
     &pangea__exchange__lease_abandon__descriptor,
 };
 
+static const lease_kind owner_kind = {
+    "proof of the owner",
+    "pangea-lease-owner",
+    "/pangea/lease-owner",
+    &pangea__exchange__lease_owner__descriptor,
+};
+
 static const lease_kind receipt_kind = {
     "receipt",
     "pangea-lease-receipt",
@@ -310,6 +317,41 @@ pg_err pg_lease_abandon_decode(pg_bytes in, pg_lease_abandon *out_abandon)
     pg_arena arena PG_CLEANUP(pg_arena_deinit) = pg_arena_make(ARENA_BYTES);
     PG_TRY(open_statement(in, &abandon_kind, &arena, &statement));
     return pg_error_wrap(abandon_take(&statement, out_abandon), "abandonment");
+}
+
+// ---- Who the owner is
+
+pg_err pg_lease_owner_encode(const pg_identity *lease, const pg_lease_owner *owner, pg_buf *out)
+{
+    Pangea__Exchange__LeaseOwner message = PANGEA__EXCHANGE__LEASE_OWNER__INIT;
+    message.version = VERSION;
+    message.descriptor = cid_view(&owner->descriptor);
+    message.host = pg_pb_view(pg_peer_id_bytes(&owner->host));
+    message.uploader = pg_pb_view(pg_peer_id_bytes(&owner->uploader));
+    return seal(lease, &owner_kind, &message.base, out);
+}
+
+static pg_err owner_take(const opened *statement, pg_lease_owner *out_owner)
+{
+    const Pangea__Exchange__LeaseOwner *message =
+        (const Pangea__Exchange__LeaseOwner *) statement->message;
+    pg_lease_owner owner = {.host = {.len = 0}};
+    memcpy(owner.lease_key, statement->key.data.ptr, PG_ED25519_PUBLIC_BYTES);
+    PG_TRY(cid_take("descriptor", message->descriptor, &owner.descriptor));
+    if (pg_peer_id_decode(pg_pb_bytes(message->host), &owner.host) != PG_OK ||
+        pg_peer_id_decode(pg_pb_bytes(message->uploader), &owner.uploader) != PG_OK) {
+        return pg_fail(PG_ERR_MALFORMED, "its host or uploader is no PeerId");
+    }
+    *out_owner = owner;
+    return PG_OK;
+}
+
+pg_err pg_lease_owner_decode(pg_bytes in, pg_lease_owner *out_owner)
+{
+    opened statement = {0};
+    pg_arena arena PG_CLEANUP(pg_arena_deinit) = pg_arena_make(ARENA_BYTES);
+    PG_TRY(open_statement(in, &owner_kind, &arena, &statement));
+    return pg_error_wrap(owner_take(&statement, out_owner), "proof of the owner");
 }
 
 // ---- Receipts

@@ -5,6 +5,7 @@
 //      grant     "keep this until then", or with expiry 0 "drop it"; a later sequence replaces an earlier one
 //      release   "this host need no longer keep these slots", when they have moved to another
 //      abandon   "what this uploader pushed, of these blocks, needs no place here": before a commit
+//      owner     "this uploader acts for me": who commits is no stranger with an old grant
 //      receipt   a host: "I hold these slots under this grant"
 //
 // A lease is of an extent, kept in slots, or of one block that is kept whole (the root of a file that stands in it); then the
@@ -60,6 +61,14 @@ typedef struct pg_lease_abandon {
     uint8_t blocks[PG_HASH_BYTES]; // pg_lease_blocks_digest
 } pg_lease_abandon;
 
+/** Who commits is the owner, or acts for it. */
+typedef struct pg_lease_owner {
+    uint8_t lease_key[PG_ED25519_PUBLIC_BYTES];
+    pg_cid descriptor;
+    pg_peer_id host;     // that is told
+    pg_peer_id uploader; // who tells it
+} pg_lease_owner;
+
 /** What a host says it holds. */
 typedef struct pg_lease_receipt {
     pg_peer_id host; // who signed it
@@ -97,6 +106,13 @@ PG_NODISCARD pg_err pg_lease_abandon_encode(const pg_identity *lease,
 
 /** Read an abandonment. Errors as pg_lease_grant_decode. */
 PG_NODISCARD pg_err pg_lease_abandon_decode(pg_bytes in, pg_lease_abandon *out_abandon);
+
+/** Sign that an uploader acts for the owner, and append it to `out`. Errors as pg_lease_grant_encode. */
+PG_NODISCARD pg_err pg_lease_owner_encode(const pg_identity *lease, const pg_lease_owner *owner,
+                                          pg_buf *out);
+
+/** Read it. Errors as pg_lease_grant_decode. */
+PG_NODISCARD pg_err pg_lease_owner_decode(pg_bytes in, pg_lease_owner *out_owner);
 
 /** Sign a receipt and append it to `out`; receipt->host is not read. Errors as pg_lease_grant_encode. */
 PG_NODISCARD pg_err pg_lease_receipt_encode(const pg_identity *host,

@@ -163,6 +163,18 @@
 /** For memory, or for the turn of a commit, milliseconds; then the host is busy. */
 #define PG_PLACE_TURN_MS 20000
 
+/** Claims that are looked into at once, of all peers and of one, and in a minute: each has the hosts of an extent asked. */
+#define PG_PLACE_CLAIMS_MAX 4U
+#define PG_PLACE_PEER_CLAIMS_MAX 2U
+#define PG_PLACE_CLAIMS_MINUTE_MAX 240U
+
+/** What looking into a claim may take, milliseconds: less than who commits waits (PG_UPLOAD_COMMIT_MS). */
+#define PG_PLACE_CLAIM_MS 25000
+
+/** Claims that were refused are remembered for so long, milliseconds, and so many: asking again costs nobody anything. */
+#define PG_PLACE_REFUSED_MS (10 * 60 * 1000)
+#define PG_PLACE_REFUSED_MAX 256U
+
 /** Between two sweeps, milliseconds. */
 #define PG_PLACE_SWEEP_MS (60 * 60 * 1000)
 

@@ -40,9 +40,8 @@ static void push_await(const pg_place_stream *stream, const pg_held_name *name, 
     }
 }
 
-// Take back one push of a block. Returns true when it is to go: nobody else pushed it, and no lease needs it. Whom nobody is charged for,
-// as after a restart, is anybody's, as with ASK.
-static bool push_take_back(const pg_place_stream *stream, const pg_held_name *name)
+// Whom nobody is charged for, as after a restart, is anybody's, as with ASK.
+bool pg_place_push_take_back(const pg_place_stream *stream, const pg_held_name *name)
 {
     pg_held *held = &stream->server->held;
     uint32_t number = pg_held_find(held, name);
@@ -75,7 +74,7 @@ pg_place_status pg_place_abandon_answer(pg_place_job *job)
     for (size_t i = 0; i < request->cid_count; i++) {
         const pg_held_name name = pg_held_name_of(&request->cids[i]);
         push_await(job->stream, &name, deadline);
-        has_doomed |= push_take_back(job->stream, &name);
+        has_doomed |= pg_place_push_take_back(job->stream, &name);
     }
     if (!has_doomed) {
         return PG_PLACE_STATUS_OK;

@@ -457,10 +457,22 @@ static pg_err commit_take(committing *work, const pg_place_response *response, p
     return out_encoded == NULL ? PG_OK : pg_buf_append(out_encoded, response->receipt);
 }
 
+static pg_err owner_sign(const pg_place_session *session, const pg_place_commit *commit,
+                         const pg_cid *descriptor, pg_buf *out)
+{
+    const pg_lease_owner owner = {
+        .descriptor = *descriptor,
+        .host = session->peer,
+        .uploader = *pg_host_id(session->host),
+    };
+    return commit->owner == NULL ? PG_OK : pg_lease_owner_encode(commit->owner, &owner, out);
+}
+
 pg_err pg_place_commit_send(pg_place_session *session, const pg_place_commit *commit,
                             pg_time deadline, pg_lease_receipt *out_receipt, pg_buf *out_encoded,
                             uint64_t *out_known)
 {
+    pg_buf owner PG_CLEANUP(pg_buf_deinit) = {0};
     committing work = {.session = session, .commit = commit};
     pg_place_request request = {
         .kind = PG_PLACE_KIND_COMMIT,
@@ -471,6 +483,8 @@ pg_err pg_place_commit_send(pg_place_session *session, const pg_place_commit *co
     };
     place *at = NULL;
     PG_TRY(pg_lease_grant_decode(commit->grant, &work.grant));
+    PG_TRY(owner_sign(session, commit, &work.grant.descriptor, &owner));
+    request.owner = pg_buf_bytes(&owner);
     PG_TRY(ask(session, &request, PG_BYTES_EMPTY, deadline, &at));
     pg_err err = commit_take(&work, &at->response, out_encoded, out_known);
     place_free(session, at);

@@ -53,6 +53,9 @@ typedef struct pg_place_commit {
         slots; // to be held, beside those it holds; their shards were pushed. Bit 0 for a whole block
     const pg_bytes *receipts; // receipts[receipt_count] of other hosts of the set, to be kept there
     size_t receipt_count;
+    const pg_identity *
+        owner; // the lease key, by which the host knows us for the owner; NULL: we are not, and it asks
+               // the hosts of the extent before it takes slots from us
 } pg_place_commit;
 
 /** Make what was pushed the host's promise. The same request renews a lease by a later grant, adds slots or a root, and drops all
@@ -61,7 +64,7 @@ typedef struct pg_place_commit {
  *  out_encoded   appended to: the receipt as it came; may be NULL
  *  out_known     written with PG_ERR_CHANGED only; may be NULL
  *  Errors: PG_ERR_MISSING (shards are not there; the detail names some), PG_ERR_AUTH (bad grant, or the receipt is), PG_ERR_CHANGED (a later grant is known;
- *  its sequence is in *out_known), PG_ERR_NOT_FOUND (a root or descriptor was not pushed), PG_ERR_FULL, PG_ERR_REFUSED, PG_ERR_PROTOCOL (it
+ *  its sequence is in *out_known), PG_ERR_EXISTS (we are not the owner, and others hold these slots), PG_ERR_NOT_FOUND (a root or descriptor was not pushed), PG_ERR_FULL, PG_ERR_REFUSED, PG_ERR_PROTOCOL (it
  *  names a sequence that cannot be), those of pg_lease_grant_decode, and as pg_place_push. Parks: yes. */
 PG_NODISCARD pg_err pg_place_commit_send(pg_place_session *session, const pg_place_commit *commit,
                                          pg_time deadline, pg_lease_receipt *out_receipt,

@@ -23,6 +23,7 @@ typedef struct commit_work {
     pg_place_server *server;
     pg_lease_grant grant;
     pg_slot_set slots; // asked for and held
+    pg_slot_set fresh; // of these, what is not held yet
     pg_ledger_receipt receipts[PG_PLACE_COMMIT_RECEIPTS_MAX];
     pg_ledger_block *blocks; // blocks[block_count], of which the first pin_count are pinned
     commit_pin *pins;        // pins[block_count]
@@ -30,6 +31,7 @@ typedef struct commit_work {
     size_t pin_count;
     pg_cid missing[PG_PLACE_MISSING_MAX];
     size_t missing_count;
+    bool has_turn;
 } commit_work;
 
 // ---- The ledger and the table
@@ -370,7 +372,7 @@ static pg_place_status blocks_pin(commit_work *work)
 }
 
 // What was adopted for a commit that came to nothing is not ours again.
-static void work_free(commit_work *work)
+static void pins_release(commit_work *work)
 {
     pg_held *held = &work->server->held;
     for (size_t i = 0; i < work->pin_count; i++) {
@@ -382,6 +384,15 @@ static void work_free(commit_work *work)
     }
     pg_mfree(work->blocks);
     pg_mfree(work->pins);
+    work->blocks = NULL;
+    work->pins = NULL;
+    work->block_count = 0;
+    work->pin_count = 0;
+}
+
+static void work_free(commit_work *work)
+{
+    pins_release(work);
     pg_mfree(work);
 }
 
@@ -484,11 +495,11 @@ static pg_place_status lease_check(commit_work *work, const pg_ledger_state *sta
                                                         : PG_PLACE_STATUS_OK;
 }
 
-static pg_place_status keep(commit_work *work)
+// Find out what the commit would change, and which blocks that takes.
+static pg_place_status change_find(commit_work *work)
 {
     pg_ledger_key key = {.descriptor = work->grant.descriptor};
     pg_ledger_state state = {0};
-    pg_slot_set slots = 0;
     memcpy(key.lease_key, work->grant.lease_key, sizeof(key.lease_key));
     pg_err err = pg_ledger_find(work->server->config.db, &key, &state);
     if (err != PG_OK) {
@@ -496,32 +507,48 @@ static pg_place_status keep(commit_work *work)
     }
     pg_place_status status = lease_check(work, &state);
     work->slots = work->job->request.slots | state.lease.slots;
-    if (status == PG_PLACE_STATUS_OK) {
-        status = plan(work);
-    }
-    if (status == PG_PLACE_STATUS_OK) {
-        status = blocks_pin(work);
-    }
+    work->fresh = work->job->request.slots & ~state.lease.slots;
+    return status == PG_PLACE_STATUS_OK ? plan(work) : status;
+}
+
+static pg_place_status keep(commit_work *work)
+{
+    pg_slot_set slots = 0;
+    pg_place_status status = blocks_pin(work);
     if (status == PG_PLACE_STATUS_OK) {
         status = ledger_write(work, &slots);
     }
     return status == PG_PLACE_STATUS_OK ? receipt_make(work, slots) : status;
 }
 
-static pg_place_status commit_run(commit_work *work)
+// By the session's key, for this host, this peer and this extent: so nobody can use it who hears it.
+static pg_place_status owner_check(const commit_work *work)
 {
-    pg_slot_set slots = 0;
+    const pg_place_stream *stream = work->job->stream;
+    pg_lease_owner owner;
+    if (work->job->request.owner.len == 0) {
+        return PG_PLACE_STATUS_OK;
+    }
+    pg_place_status status = decoded(pg_lease_owner_decode(work->job->request.owner, &owner));
+    bool is_good = status == PG_PLACE_STATUS_OK &&
+                   memcmp(owner.lease_key, stream->lease_key, sizeof(owner.lease_key)) == 0 &&
+                   pg_peer_id_equal(&owner.host, &work->server->config.device->peer_id) &&
+                   pg_peer_id_equal(&owner.uploader, &stream->peer) &&
+                   pg_cid_equal(&owner.descriptor, &work->grant.descriptor);
+    return status != PG_PLACE_STATUS_OK || is_good ? status : PG_PLACE_STATUS_BAD_GRANT;
+}
+
+static pg_place_status signed_check(commit_work *work)
+{
     pg_place_status status = decoded(pg_lease_grant_decode(work->job->request.grant, &work->grant));
     if (status == PG_PLACE_STATUS_OK) {
         status = grant_check(work);
     }
-    if (status == PG_PLACE_STATUS_OK && work->grant.expiry_s == 0) {
-        return ledger_write(work, &slots);
-    }
     if (status == PG_PLACE_STATUS_OK) {
-        status = receipts_check(work);
+        status = owner_check(work);
     }
-    return status == PG_PLACE_STATUS_OK ? keep(work) : status;
+    return status == PG_PLACE_STATUS_OK && work->grant.expiry_s != 0 ? receipts_check(work)
+                                                                     : status;
 }
 
 static pg_err turn_take(pg_place_server *server)
@@ -541,6 +568,80 @@ static void turn_give(pg_place_server *server)
     pg_waitq_wake_all(&server->turn);
 }
 
+static bool is_claim(const commit_work *work)
+{
+    return work->fresh != 0 && work->job->request.owner.len == 0 &&
+           work->server->config.held_elsewhere != NULL;
+}
+
+// What was pushed for slots that others hold need not lie here for two days.
+static void pushes_take_back(commit_work *work)
+{
+    bool has_doomed = false;
+    for (size_t i = 0; i < work->block_count; i++) {
+        const pg_ledger_block *block = &work->blocks[i];
+        if (work->grant.is_whole || (block->slot >= 0 && (work->fresh >> block->slot & 1U) != 0)) {
+            has_doomed |= pg_place_push_take_back(work->job->stream, &block->name);
+        }
+    }
+    if (has_doomed) {
+        pg_place_kick(work->server);
+    }
+}
+
+// Others commit while those who may hold the slots are asked.
+static pg_place_status claim_check(commit_work *work)
+{
+    pg_peer_id hosts[PG_PLACE_COMMIT_RECEIPTS_MAX];
+    const size_t count = work->job->request.receipt_count;
+    for (size_t i = 0; i < count; i++) {
+        hosts[i] = work->receipts[i].receipt.host;
+    }
+    const pg_place_claim claim = {
+        .descriptor = &work->grant.descriptor,
+        .is_whole = work->grant.is_whole,
+        .slots = work->fresh,
+        .claimant = &work->job->stream->peer,
+        .hosts = hosts,
+        .host_count = count,
+    };
+    pg_place_status status = blocks_pin(work);
+    if (status != PG_PLACE_STATUS_OK) {
+        return status; // nobody is asked about what was not brought
+    }
+    turn_give(work->server);
+    work->has_turn = false;
+    status = pg_place_claim_check(work->job, &work->grant, &claim);
+    if (status == PG_PLACE_STATUS_HELD) {
+        pushes_take_back(work);
+    }
+    if (status != PG_PLACE_STATUS_OK) {
+        return status;
+    }
+    pins_release(work);
+    if (turn_take(work->server) != PG_OK) {
+        return PG_PLACE_STATUS_BUSY;
+    }
+    work->has_turn = true;
+    return change_find(work); // it may be another by now
+}
+
+static pg_place_status commit_run(commit_work *work)
+{
+    pg_slot_set slots = 0;
+    pg_place_status status = signed_check(work);
+    if (status == PG_PLACE_STATUS_OK && work->grant.expiry_s == 0) {
+        return ledger_write(work, &slots);
+    }
+    if (status == PG_PLACE_STATUS_OK) {
+        status = change_find(work);
+    }
+    if (status == PG_PLACE_STATUS_OK && is_claim(work)) {
+        status = claim_check(work);
+    }
+    return status == PG_PLACE_STATUS_OK ? keep(work) : status;
+}
+
 pg_place_status pg_place_commit_answer(pg_place_job *job)
 {
     pg_place_server *server = job->stream->server;
@@ -548,14 +649,19 @@ pg_place_status pg_place_commit_answer(pg_place_job *job)
         return PG_PLACE_STATUS_BUSY;
     }
     pg_place_status status = PG_PLACE_STATUS_BUSY;
+    bool has_turn = true;
     commit_work *work = PG_NEW(commit_work);
     if (work != NULL) {
         work->job = job;
         work->server = server;
+        work->has_turn = true;
         status = commit_run(work);
+        has_turn = work->has_turn;
         work_free(work);
     }
-    turn_give(server);
+    if (has_turn) {
+        turn_give(server);
+    }
     return status;
 }
 

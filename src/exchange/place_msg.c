@@ -27,6 +27,7 @@ static const struct {
     [PG_PLACE_STATUS_MISSING] = {PG_ERR_MISSING, "the host lacks shards"},
     [PG_PLACE_STATUS_NOT_FOUND] = {PG_ERR_NOT_FOUND, "the host does not have it"},
     [PG_PLACE_STATUS_BUSY] = {PG_ERR_REFUSED, "the host is too busy"},
+    [PG_PLACE_STATUS_HELD] = {PG_ERR_EXISTS, "the host finds that others still hold it"},
 };
 
 pg_err pg_place_status_err(pg_place_status status)
@@ -103,6 +104,7 @@ pg_err pg_place_request_encode(const pg_place_request *request, pg_buf *out)
     PG_TRY(bytes_view(request->receipts, request->receipt_count, &arena, &message.receipts));
     message.release = pg_pb_view(request->release);
     message.abandon = pg_pb_view(request->abandon);
+    message.owner = pg_pb_view(request->owner);
     return head_append(&message.base, out);
 }
 
@@ -214,6 +216,10 @@ static pg_err commit_take(const Pangea__Exchange__Request *message, pg_arena *ar
     request->slots = message->slots;
     request->receipt_count = message->n_receipts;
     PG_TRY(signed_check(request->grant));
+    request->owner = pg_pb_bytes(message->owner);
+    if (request->owner.len > 0) {
+        PG_TRY(signed_check(request->owner));
+    }
     return receipts_take(message->receipts, message->n_receipts, PG_PLACE_COMMIT_RECEIPTS_MAX,
                          arena, &request->receipts);
 }

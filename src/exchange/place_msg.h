@@ -42,6 +42,7 @@ typedef enum pg_place_status {
     PG_PLACE_STATUS_MISSING = 7,
     PG_PLACE_STATUS_NOT_FOUND = 8,
     PG_PLACE_STATUS_BUSY = 9,
+    PG_PLACE_STATUS_HELD = 10, // later than the rest: only who is not the owner gets it
     PG_PLACE_STATUS_COUNT,
 } pg_place_status;
 
@@ -61,6 +62,7 @@ typedef struct pg_place_request {
     size_t receipt_count;
     pg_bytes release; // RELEASE, encoded
     pg_bytes abandon; // ABANDON, encoded
+    pg_bytes owner;   // COMMIT, encoded; empty: somebody else, or an older program
 } pg_place_request;
 
 /** A response. Pointers as in pg_place_request. */

@@ -36,6 +36,7 @@ static void totals_count(pg_place_server *server, const pg_place_job *job)
     case PG_PLACE_STATUS_BAD_GRANT:
     case PG_PLACE_STATUS_SUPERSEDED:
     case PG_PLACE_STATUS_BUSY:
+    case PG_PLACE_STATUS_HELD:
         server->totals.refused_total++;
         break;
     case PG_PLACE_STATUS_CORRUPT:

@@ -335,6 +335,7 @@ static void streams_end(pg_place_server *server)
     for (size_t i = 0; i < PG_ARRAY_LEN(waitqs); i++) {
         pg_waitq_wake_all(waitqs[i]);
     }
+    pg_place_claims_end(&server->claims);
     while (server->stream_count > 0) {
         pg_waitq_wait_hard(&server->gone);
     }

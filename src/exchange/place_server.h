@@ -40,6 +40,16 @@ typedef struct pg_place_rules {
     uint64_t uploader_bytes_max; // from one uploader; 0 = no limit of its own
 } pg_place_rules;
 
+/** Slots that somebody brings who did not show to be the owner. */
+typedef struct pg_place_claim {
+    const pg_cid *descriptor; // or the block that is kept whole; it was pushed
+    bool is_whole;
+    pg_slot_set slots;          // that are not held here yet
+    const pg_peer_id *claimant; // who brings them: what it gives up itself is no obstacle
+    const pg_peer_id *hosts; // hosts[host_count]: of the extent, as receipts tell that it brought
+    size_t host_count;
+} pg_place_claim;
+
 /** What it stands on; all outlive the server. */
 typedef struct pg_place_server_config {
     pg_host *host;
@@ -59,6 +69,9 @@ typedef struct pg_place_server_config {
      *  is asked. */
     pg_err (*newest_grant)(const uint8_t lease_key[PG_ED25519_PUBLIC_BYTES], pg_buf *out,
                            void *user);
+    /** Find out which of the claimed slots others hold who can be asked. Parks, at most PG_PLACE_CLAIM_MS. Errors: PG_ERR_BUSY (it cannot be told
+     *  now), any. NULL = nobody is asked. */
+    pg_err (*held_elsewhere)(const pg_place_claim *claim, pg_slot_set *out_held, void *user);
     void *user;
 } pg_place_server_config;
 
@@ -72,10 +85,13 @@ typedef struct pg_place_stats {
     uint64_t quota_bytes;
     uint64_t pushes_total;
     uint64_t commits_total;
-    uint64_t refused_total;   // of requests, by rule
-    uint64_t expired_total;   // leases dropped after their time
-    uint64_t caught_up_total; // leases that a missed grant was found for
-    uint64_t quiet_s;         // nothing is deleted for so long, since the clock stepped
+    uint64_t refused_total;     // of requests, by rule
+    uint64_t claims_total;      // commits of slots by others than the owner that were looked into
+    uint64_t claims_held_total; // of these, refused: others hold the slots
+    uint64_t claims_old_total;  // of these, refused: the owner signed a later grant
+    uint64_t expired_total;     // leases dropped after their time
+    uint64_t caught_up_total;   // leases that a missed grant was found for
+    uint64_t quiet_s;           // nothing is deleted for so long, since the clock stepped
 } pg_place_stats;
 
 /** One lease, for listings. */

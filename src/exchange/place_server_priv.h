@@ -21,6 +21,28 @@
 #include "exchange/place_server.h"
 #include "runtime/fiber.h"
 
+/** A claim that was refused lately. */
+typedef struct pg_place_refused {
+    uint8_t key[PG_HASH_BYTES]; // of lease key and descriptor
+    pg_slot_set slots;          // that others held
+    pg_time until;
+} pg_place_refused;
+
+/** A claim being looked into. */
+typedef struct pg_place_claiming {
+    const pg_peer_id *claimant;
+    pg_scope scope; // of the fibers that ask
+} pg_place_claiming;
+
+/** Claims being looked into, and what came of those before. */
+typedef struct pg_place_claims {
+    pg_place_claiming *claiming[PG_PLACE_CLAIMS_MAX]; // NULL = free
+    uint32_t minute_count;
+    pg_time minute_ends;
+    uint32_t next; // of refused, to be written
+    pg_place_refused refused[PG_PLACE_REFUSED_MAX];
+} pg_place_claims;
+
 struct pg_place_server {
     pg_place_server_config config;
     pg_held held;
@@ -47,6 +69,7 @@ struct pg_place_server {
     pg_scope scope; // of the fiber that sweeps
     uint64_t leases;
     uint64_t tombs;
+    pg_place_claims claims;
     pg_place_stats totals; // only the *_total fields
 };
 
@@ -124,6 +147,9 @@ pg_place_status pg_place_ask_answer(pg_place_job *job);
 /** Work on ABANDON: OK when the blocks that nobody else has to do with are deleted. Parks: yes. */
 pg_place_status pg_place_abandon_answer(pg_place_job *job);
 
+/** Take back one push of a block. Returns true when it is to go: nobody else pushed it, and no lease needs it. */
+bool pg_place_push_take_back(const pg_place_stream *stream, const pg_held_name *name);
+
 /** Wait while a block is being deleted, and find it. *out_number may be PG_HELD_NONE. Parks: yes. Errors: PG_ERR_TIMEOUT, PG_ERR_CANCELLED. */
 PG_NODISCARD pg_err pg_place_block_find(pg_place_server *server, const pg_held_name *name,
                                         uint32_t *out_number);
@@ -132,6 +158,14 @@ PG_NODISCARD pg_err pg_place_block_find(pg_place_server *server, const pg_held_n
 
 /** Work on COMMIT. Parks: yes. */
 pg_place_status pg_place_commit_answer(pg_place_job *job);
+
+/** Look into a commit of somebody who did not show to be the owner: HELD when others hold the slots, SUPERSEDED when the DHTs have a later grant, BUSY
+ *  when it cannot be told now. Parks: yes, without any lock. */
+pg_place_status pg_place_claim_check(pg_place_job *job, const pg_lease_grant *grant,
+                                     const pg_place_claim *claim);
+
+/** Look no further into any claim: the server ends. */
+void pg_place_claims_end(pg_place_claims *claims);
 
 /** Work on RELEASE. Parks: yes. */
 pg_place_status pg_place_release_answer(pg_place_job *job);

@@ -46,6 +46,9 @@ typedef struct pg_audit_case {
     const pg_descriptor *read;          // NULL: it is kept whole
     const pg_catalogue_holder *holders; // holders[holder_count]; this node may be one of them
     size_t holder_count;
+    bool
+        is_local; // this node has the shards that are asked for: it judges by them, and fetches nothing
+    unsigned ask_ms; // for an answer; 0 = PG_AUDIT_ASK_MS
 } pg_audit_case;
 
 /** What came of it. */

@@ -90,6 +90,9 @@
 #define PG_AUDIT_ASK_MS 15000
 #define PG_AUDIT_IDLE_MS 60000
 
+/** The same of a host whose slots somebody else brings, while that one waits. */
+#define PG_CLAIM_ASK_MS 8000
+
 /** Faults of holders that are kept, with up to 4.5 KiB of evidence each; beyond, those that are over and the oldest go. */
 #define PG_GUARD_FAULTS_MAX 1024
 

@@ -149,6 +149,7 @@ static pg_err grant_send(telling *self)
         .grant = pg_buf_bytes(&self->upload->grant),
         .slots = self->host->slots,
         .receipts = receipts,
+        .owner = &self->upload->lease,
     };
     if (self->with_receipts) {
         commit.receipt_count = receipts_of_others(self, receipts);

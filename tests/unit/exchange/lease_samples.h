@@ -51,6 +51,15 @@ static inline pg_lease_abandon sample_abandon(const pg_identity *host, const pg_
     return abandon;
 }
 
+static inline pg_lease_owner sample_owner(const pg_identity *host, const pg_identity *uploader)
+{
+    return (pg_lease_owner){
+        .descriptor = pg_cid_of_blake3(PG_BYTES_LIT("descriptor")),
+        .host = host->peer_id,
+        .uploader = uploader->peer_id,
+    };
+}
+
 static inline pg_lease_receipt sample_receipt(void)
 {
     return (pg_lease_receipt){

@@ -112,6 +112,43 @@ static void test_lease__abandonment__reads_back_and_nothing_else_does(void **sta
     pg_identity_deinit(&lease);
 }
 
+static void test_lease__proof_of_the_owner__reads_back_and_nothing_else_does(void **state)
+{
+    (void) state;
+    pg_identity lease = {0};
+    pg_identity host = {0};
+    pg_identity uploader = {0};
+    sample_identity(&lease, 1);
+    sample_identity(&host, 2);
+    sample_identity(&uploader, 3);
+    const pg_lease_owner owner = sample_owner(&host, &uploader);
+    pg_lease_owner got;
+    pg_lease_abandon abandon;
+    pg_buf encoded = {0};
+    assert_int_equal(pg_lease_owner_encode(&lease, &owner, &encoded), PG_OK);
+    assert_true(encoded.len <= PG_PLACE_SIGNED_BYTES_MAX);
+    assert_int_equal(pg_lease_abandon_decode(pg_buf_bytes(&encoded), &abandon), PG_ERR_UNSUPPORTED);
+    assert_int_equal(pg_lease_owner_decode(pg_buf_bytes(&encoded), &got), PG_OK);
+    assert_memory_equal(got.lease_key, lease.public_key, PG_ED25519_PUBLIC_BYTES);
+    assert_true(pg_cid_equal(&got.descriptor, &owner.descriptor));
+    assert_true(pg_peer_id_equal(&got.host, &host.peer_id));
+    assert_true(pg_peer_id_equal(&got.uploader, &uploader.peer_id));
+    for (size_t i = 0; i < encoded.len; i++) {
+        encoded.ptr[i] ^= 1;
+        assert_int_not_equal(pg_lease_owner_decode(pg_buf_bytes(&encoded), &got), PG_OK);
+        encoded.ptr[i] ^= 1;
+        assert_int_not_equal(pg_lease_owner_decode(pg_bytes_make(encoded.ptr, i), &got), PG_OK);
+    }
+    pg_buf_deinit(&encoded);
+    const pg_lease_owner nobody = {.descriptor = owner.descriptor, .host = host.peer_id};
+    assert_int_equal(pg_lease_owner_encode(&lease, &nobody, &encoded), PG_OK);
+    assert_int_equal(pg_lease_owner_decode(pg_buf_bytes(&encoded), &got), PG_ERR_MALFORMED);
+    pg_buf_deinit(&encoded);
+    pg_identity_deinit(&uploader);
+    pg_identity_deinit(&host);
+    pg_identity_deinit(&lease);
+}
+
 static void test_lease__any_byte_changed__is_refused(void **state)
 {
     (void) state;
@@ -326,6 +363,7 @@ int main(void)
         cmocka_unit_test(test_lease__grant__reads_back),
         cmocka_unit_test(test_lease__release_and_receipt__read_back),
         cmocka_unit_test(test_lease__abandonment__reads_back_and_nothing_else_does),
+        cmocka_unit_test(test_lease__proof_of_the_owner__reads_back_and_nothing_else_does),
         cmocka_unit_test(test_lease__any_byte_changed__is_refused),
         cmocka_unit_test(test_lease__another_kind__is_refused),
         cmocka_unit_test(test_lease__signed_nonsense__is_malformed),

@@ -72,7 +72,8 @@ static void test_place_msg__requests__read_back(void **state)
          .grant = PG_BYTES_LIT("g"),
          .slots = 0x80000000,
          .receipts = receipts,
-         .receipt_count = 2},
+         .receipt_count = 2,
+         .owner = PG_BYTES_LIT("own")},
         {.id = 5, .kind = PG_PLACE_KIND_RELEASE, .release = PG_BYTES_LIT("rel")},
         {.id = 0, .kind = PG_PLACE_KIND_HAVE, .cids = &cid, .cid_count = 1},
         {.id = 7,
@@ -95,6 +96,7 @@ static void test_place_msg__requests__read_back(void **state)
         assert_true(pg_bytes_equal(got.grant, request->grant));
         assert_true(pg_bytes_equal(got.release, request->release));
         assert_true(pg_bytes_equal(got.abandon, request->abandon));
+        assert_true(pg_bytes_equal(got.owner, request->owner));
         assert_int_equal(got.receipt_count, request->receipt_count);
         assert_true(got.receipt_count == 0 || pg_bytes_equal(got.receipts[1], receipts[1]));
         trip_end(&trip);
@@ -154,6 +156,9 @@ static void test_place_msg__requests_that_lack_something__are_refused(void **sta
         {.kind = PG_PLACE_KIND_HAVE},
         {.kind = PG_PLACE_KIND_COMMIT},
         {.kind = PG_PLACE_KIND_COMMIT, .grant = PG_BYTES_OF(long_bytes)},
+        {.kind = PG_PLACE_KIND_COMMIT,
+         .grant = PG_BYTES_LIT("g"),
+         .owner = PG_BYTES_OF(long_bytes)},
         {.kind = PG_PLACE_KIND_RELEASE},
         {.kind = PG_PLACE_KIND_HAVE, .cids = &inline_cid, .cid_count = 1},
         {.kind = PG_PLACE_KIND_ABANDON, .cids = cids, .cid_count = 1},
@@ -257,7 +262,7 @@ static void test_place_msg__unknown_status__is_unsupported(void **state)
     (void) state;
     pg_arena arena = pg_arena_make(PG_PLACE_ARENA_BYTES);
     pg_place_response got;
-    pg_bytes in = PG_BYTES_LIT("\x08\x01\x10\x0a");
+    pg_bytes in = PG_BYTES_LIT("\x08\x01\x10\x0b");
     assert_int_equal(pg_place_response_decode(in, &arena, &got), PG_ERR_UNSUPPORTED);
     pg_arena_deinit(&arena);
 }
@@ -268,6 +273,7 @@ static void test_place_msg__statuses__are_the_errors_of_the_header(void **state)
     static const pg_err errs[PG_PLACE_STATUS_COUNT] = {
         PG_OK,          PG_ERR_FULL,    PG_ERR_REFUSED, PG_ERR_LIMIT,     PG_ERR_AUTH,
         PG_ERR_CHANGED, PG_ERR_CORRUPT, PG_ERR_MISSING, PG_ERR_NOT_FOUND, PG_ERR_REFUSED,
+        PG_ERR_EXISTS,
     };
     for (pg_place_status status = 0; status < PG_PLACE_STATUS_COUNT; status++) {
         assert_int_equal(pg_place_status_err(status), errs[status]);

@@ -172,6 +172,28 @@ static void put_abandon(pg_buf *out, const pg_identity *lease, const pg_identity
     pg_identity_deinit(&uploader);
 }
 
+// What came last.
+static void put_owner(pg_buf *out, const pg_identity *lease, const pg_identity *host)
+{
+    pg_identity uploader = {0};
+    pg_buf encoded = {0};
+    sample_identity(&uploader, 3);
+    const pg_lease_owner owner = sample_owner(host, &uploader);
+    put_title(out, "proof of the owner, for the uploader (seed 32 times 03) at the host");
+    assert_int_equal(pg_lease_owner_encode(lease, &owner, &encoded), PG_OK);
+    put_hex(out, "signed", pg_buf_bytes(&encoded));
+    pg_buf_deinit(&encoded);
+    put_request(out, "COMMIT of slot 0 by the owner",
+                &(pg_place_request){.id = 8,
+                                    .kind = PG_PLACE_KIND_COMMIT,
+                                    .grant = PG_BYTES_LIT("grant"),
+                                    .slots = 1,
+                                    .owner = PG_BYTES_LIT("owner")});
+    put_response(out, "response to COMMIT: others hold the slots",
+                 &(pg_place_response){.id = 8, .status = PG_PLACE_STATUS_HELD});
+    pg_identity_deinit(&uploader);
+}
+
 static void make(pg_buf *out)
 {
     pg_identity lease = {0};
@@ -182,6 +204,7 @@ static void make(pg_buf *out)
     put_statements(out, &lease, &host);
     put_heads(out, &lease);
     put_abandon(out, &lease, &host);
+    put_owner(out, &lease, &host);
     pg_identity_deinit(&host);
     pg_identity_deinit(&lease);
 }
