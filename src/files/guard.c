@@ -60,6 +60,14 @@ bool pg_guard_peer_is_lost(const guard_peer *peer, uint64_t patience_s)
            now_s - peer->silent_s >= patience_s;
 }
 
+bool pg_guard_peer_is_back(const pg_guard *guard, const guard_peer *peer)
+{
+    uint64_t grace_s = PG_GUARD_BACK_ROUNDS * pg_guard_round_s(guard);
+    grace_s = grace_s > PG_GUARD_BACK_S_MIN ? grace_s : PG_GUARD_BACK_S_MIN;
+    return pg_guard_peer_is_lost(peer, guard->config.rules.patience_s / 4) ||
+           (peer->back != 0 && pg_now() < peer->back + PG_SECONDS(grace_s));
+}
+
 double pg_guard_availability(const pg_guard *guard, const pg_peer_id *peer, bool *out_is_forecast)
 {
     const pg_files *files = guard->config.files;
@@ -172,6 +180,9 @@ static void check_take(pg_guard *guard, const check *self)
         .is_minor = true, // there may be more of these hosts than the book has room for
     };
     pg_health_note(guard->config.files->config.health, &seen);
+    if (self->has_answered && pg_guard_peer_is_lost(peer, guard->config.rules.patience_s / 4)) {
+        peer->back = pg_now();
+    }
     peer->misses = self->has_answered ? 0 : peer->misses + 1;
     peer->silent_s = self->has_answered ? 0 : before_s != 0 ? before_s : pg_guard_now_s();
     peer->is_lost_noted &= !self->has_answered;

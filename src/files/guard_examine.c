@@ -170,6 +170,7 @@ static void member_add(const pg_guard *guard, guard_exam *exam, const pg_holder 
     };
     const guard_peer *peer = pg_guard_peer(guard, &holder->peer);
     uint64_t patience_s = guard->config.rules.patience_s;
+    member.is_back = holder->has_answered && peer != NULL && pg_guard_peer_is_back(guard, peer);
     if (!holder->has_answered && peer != NULL) {
         member.is_lost_if_urgent = pg_guard_peer_is_lost(peer, patience_s / 4);
         if (pg_guard_peer_is_lost(peer, patience_s)) {
@@ -205,6 +206,7 @@ static void plan_make(const pg_guard *guard, guard_exam *exam)
     const pg_repair_case what = {
         .extent_id = pg_multihash_bytes(&hash),
         .slots = exam->is_whole ? 1 : pg_code_shards(exam->read.code),
+        .needed = exam->is_whole ? 1 : exam->read.code.data,
         .copies = exam->is_whole ? PG_GUARD_COPIES : 0,
         .members = exam->members,
         .count = exam->member_count,

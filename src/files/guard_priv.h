@@ -41,6 +41,7 @@ typedef struct guard_peer {
     uint64_t round;     // in which it was last seen to matter
     uint64_t silent_s;  // since when, wall clock; 0 = it answers
     unsigned misses;    // checks in a row of this run
+    pg_time back;       // when it answered after it had been taken for lost; 0 = it never was
     bool is_lost_noted; // in the log
 } guard_peer;
 
@@ -77,6 +78,9 @@ guard_peer *pg_guard_peer(const pg_guard *guard, const pg_peer_id *peer);
 
 /** Return true when a host has been silent for `patience_s`. */
 bool pg_guard_peer_is_lost(const guard_peer *peer, uint64_t patience_s);
+
+/** Return true when a host that answers was taken for lost until lately. */
+bool pg_guard_peer_is_back(const pg_guard *guard, const guard_peer *peer);
 
 /** Return how likely a host is there in the next 24 hours, as the health book has it; this node is there. *out_is_forecast is false where too little is
  *  known for a forecast (pg_health_fit). */

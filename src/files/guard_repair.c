@@ -82,7 +82,7 @@ pg_err pg_guard_suspect(pg_guard *guard, const pg_place_lease *lease)
         return PG_ERR_NOMEM;
     }
     pg_err err = pg_guard_examine(guard, &lease->descriptor, NULL, 0, exam);
-    if (err == PG_OK && pg_repair_plan_has_loss(&exam->plan) && exam->own != 0) {
+    if (err == PG_OK && pg_repair_plan_has_work(&exam->plan) && exam->own != 0) {
         job_put(guard, lease, &exam->plan);
     } else if (err == PG_OK && exam->plan.at_risk == 0) {
         settled_add(guard, lease);
@@ -577,7 +577,7 @@ static pg_err job_do(pg_guard *guard, const pg_place_lease *lease)
         return PG_ERR_NOMEM;
     }
     pg_err err = pg_guard_examine(guard, &lease->descriptor, NULL, 0, exam);
-    if (err == PG_OK && pg_repair_plan_has_loss(&exam->plan) && exam->own != 0) {
+    if (err == PG_OK && pg_repair_plan_has_work(&exam->plan) && exam->own != 0) {
         err = repair(guard, lease, exam);
     } else if (err == PG_OK && exam->plan.at_risk == 0) {
         settled_add(guard, lease);
@@ -648,7 +648,7 @@ pg_err pg_guard_repair(pg_guard *guard, const pg_cid *descriptor, bool is_dry,
     }
     pg_err err = pg_guard_examine(guard, descriptor, NULL, 0, exam);
     bool is_done = false;
-    if (err == PG_OK && pg_repair_plan_has_loss(&exam->plan) && !is_dry) {
+    if (err == PG_OK && (exam->plan.lost != 0 || exam->plan.copies_lost > 0) && !is_dry) {
         err = repair(guard, &lease, exam);
         is_done = err == PG_OK;
     }

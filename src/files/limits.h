@@ -112,6 +112,11 @@
 /** Checks in a row that a host must have missed, beside the time, before it counts as lost: a node that was away itself has an old date. */
 #define PG_GUARD_MISSES_MIN 3U
 
+/** How long after a host came back that was taken for lost the silent ones of its extents are waited for: rounds, and at least seconds, in which a node tries
+ *  to reach again whom it could not. */
+#define PG_GUARD_BACK_ROUNDS 3U
+#define PG_GUARD_BACK_S_MIN 60U
+
 /** A round is a 24th of patience, and a leader that does nothing is followed by the next after as long; between these, seconds. */
 #define PG_GUARD_ROUND_PART 24U
 #define PG_GUARD_ROUND_S_MIN 1U

@@ -36,9 +36,21 @@ static unsigned position_of(const pg_repair_case *what)
     return position;
 }
 
-static bool is_waited_for(const pg_repair_member *member, bool is_urgent)
+/** Where one that was taken for lost is back, it was the way to it that failed: the others come back too, each in its time. */
+static bool is_healing(const pg_repair_case *what)
 {
-    return member->standing == PG_REPAIR_STANDING_LIVING ||
+    for (size_t i = 0; i < what->count; i++) {
+        if (what->members[i].is_back) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_waited_for(const pg_repair_case *what, const pg_repair_member *member,
+                          bool is_urgent)
+{
+    return member->standing == PG_REPAIR_STANDING_LIVING || is_healing(what) ||
            (member->standing == PG_REPAIR_STANDING_SILENT &&
             !(is_urgent && member->is_lost_if_urgent));
 }
@@ -54,7 +66,7 @@ static void whole_plan(const pg_repair_case *what, pg_repair_plan *plan)
     plan->is_urgent = living * 2 <= what->copies;
     for (size_t i = 0; i < what->count; i++) {
         const pg_repair_member *member = &what->members[i];
-        waited_for += member->slots != 0 && is_waited_for(member, plan->is_urgent) ? 1 : 0;
+        waited_for += member->slots != 0 && is_waited_for(what, member, plan->is_urgent) ? 1 : 0;
     }
     plan->copies_lost = waited_for < what->copies ? what->copies - waited_for : 0;
 }
@@ -72,9 +84,10 @@ static void extent_plan(const pg_repair_case *what, pg_repair_plan *plan)
     plan->is_urgent = (unsigned) __builtin_popcount(plan->at_risk) * URGENT_PART >= what->slots;
     for (size_t i = 0; i < what->count; i++) {
         const pg_repair_member *member = &what->members[i];
-        waited_for |= is_waited_for(member, plan->is_urgent) ? member->slots : 0;
+        waited_for |= is_waited_for(what, member, plan->is_urgent) ? member->slots : 0;
     }
     plan->lost = all & ~waited_for;
+    plan->is_hopeless = (unsigned) __builtin_popcount(living) < what->needed;
 }
 
 pg_repair_plan pg_repair_plan_make(const pg_repair_case *what)

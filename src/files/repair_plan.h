@@ -26,12 +26,14 @@ typedef struct pg_repair_member {
     pg_slot_set slots; // it claims and no audit denies
     pg_repair_standing standing;
     bool is_lost_if_urgent; // silent for a quarter of patience
+    bool is_back;           // it answers, and was taken for lost lately
 } pg_repair_member;
 
 /** An extent and its hosts. */
 typedef struct pg_repair_case {
     pg_bytes extent_id;              // any bytes that name it
     unsigned slots;                  // n
+    unsigned needed;                 // k
     unsigned copies;                 // of a block that is kept whole, wanted; 0: an extent
     const pg_repair_member *members; // members[count]
     size_t count;
@@ -44,16 +46,17 @@ typedef struct pg_repair_plan {
     pg_slot_set at_risk;  // slots that nobody living holds
     unsigned copies_lost; // of a whole block
     bool is_urgent;       // a fifth of the slots has nobody living
+    bool is_hopeless;     // fewer slots have somebody living than it takes to compute others
     unsigned position;    // of ourselves among those who could lead: 0 is the leader
 } pg_repair_plan;
 
 /** Decide. */
 pg_repair_plan pg_repair_plan_make(const pg_repair_case *what);
 
-/** Return true when there is something to be done. */
-static inline bool pg_repair_plan_has_loss(const pg_repair_plan *plan)
+/** Return true when there is something to be done, and it can be done. */
+static inline bool pg_repair_plan_has_work(const pg_repair_plan *plan)
 {
-    return plan->lost != 0 || plan->copies_lost > 0;
+    return (plan->lost != 0 && !plan->is_hopeless) || plan->copies_lost > 0;
 }
 
 /** Return the chance that at most `parity` slots are missing when each host is there with a chance of its own: that the extent can be read.

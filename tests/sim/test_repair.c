@@ -243,6 +243,38 @@ static pg_err partition_script(void *arg)
     return PG_OK;
 }
 
+/** Mend the network node by node, as nodes that dial again find each other. */
+static void heal_slowly(sim_world *world)
+{
+    for (size_t i = 0; i < NODES; i += 2) {
+        for (size_t j = 1; j < NODES; j += 2) {
+            pg_sim_partition(world->nodes[i].machine, world->nodes[j].machine, false);
+        }
+        CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(PATIENCE_S / 10))));
+    }
+}
+
+// Neither half has enough to rebuild: nobody tries, and when they meet again host by host, those that come late are waited for.
+static pg_err stuck_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_file file = {.content = 44, .size = 900000};
+    world_make(world, 0);
+    sim_run(&world->nodes[0], sim_put, &file);
+    CHECK(file.host_count == HOSTS_OF_CODE);
+    cut(world, true);
+    CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(3 * PATIENCE_S))));
+    CHECK(stats_sum(world).repairs_failed_total == 0);
+    heal_slowly(world);
+    sim_nodes_meet(world);
+    CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(2 * PATIENCE_S))));
+    CHECK(stats_sum(world).repairs_total == 0 && stats_sum(world).repairs_failed_total == 0);
+    CHECK(census_take(world).copies == HOSTS_OF_CODE);
+    sim_run(&world->nodes[READER], sim_get, &file);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
 // ---- Hostile holders
 
 /** How a hostile holder answers. */
@@ -575,6 +607,12 @@ static void test_repair__network_cut_in_two__bounded_and_converges(void **state)
     sim_files_seeds(partition_script, 1);
 }
 
+static void test_repair__halves_too_small_to_repair__nothing_in_vain(void **state)
+{
+    (void) state;
+    sim_files_seeds(stuck_script, 2);
+}
+
 static void test_audit__honest_hosts__proven(void **state)
 {
     (void) state;
@@ -613,6 +651,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_repair__copies_of_a_small_file_go__made_anew),
         cmocka_unit_test(test_repair__host_is_away_for_a_while__waited_for),
         cmocka_unit_test(test_repair__network_cut_in_two__bounded_and_converges),
+        cmocka_unit_test(test_repair__halves_too_small_to_repair__nothing_in_vain),
         cmocka_unit_test(test_audit__honest_hosts__proven),
         cmocka_unit_test(test_audit__host_lies__found_and_replaced),
         cmocka_unit_test(test_audit__host_borrows_the_answer__found_and_replaced),

@@ -36,6 +36,7 @@ static pg_repair_plan plan_of(size_t self, unsigned copies)
     const pg_repair_case what = {
         .extent_id = PG_BYTES_LIT("an extent"),
         .slots = copies > 0 ? 1 : N,
+        .needed = copies > 0 ? 1 : N - 2,
         .copies = copies,
         .members = members,
         .count = N,
@@ -48,7 +49,7 @@ static void test_plan__all_there__nothing(void **state)
 {
     (void) state;
     pg_repair_plan plan = plan_of(0, 0);
-    assert_false(pg_repair_plan_has_loss(&plan));
+    assert_false(pg_repair_plan_has_work(&plan));
     assert_int_equal(plan.at_risk, 0);
     assert_false(plan.is_urgent);
 }
@@ -90,6 +91,34 @@ static void test_plan__a_fifth_silent__urgent(void **state)
     pg_repair_plan plan = plan_of(0, 0);
     assert_true(plan.is_urgent);
     assert_int_equal(plan.lost, 1 << 3); // the other is not silent for long enough even so
+}
+
+static void test_plan__fewer_than_it_takes__nothing_to_be_done(void **state)
+{
+    (void) state;
+    members[3].standing = PG_REPAIR_STANDING_LOST;
+    members[7].standing = PG_REPAIR_STANDING_LOST;
+    pg_repair_plan plan = plan_of(0, 0);
+    assert_true(pg_repair_plan_has_work(&plan));
+    members[8].standing = PG_REPAIR_STANDING_SILENT;
+    plan = plan_of(0, 0);
+    assert_int_equal(plan.lost, 1 << 3 | 1 << 7);
+    assert_true(plan.is_hopeless);
+    assert_false(pg_repair_plan_has_work(&plan));
+}
+
+static void test_plan__lost_host_is_back__others_waited_for(void **state)
+{
+    (void) state;
+    members[3].standing = PG_REPAIR_STANDING_LOST;
+    members[7].standing = PG_REPAIR_STANDING_SILENT;
+    members[7].is_lost_if_urgent = true;
+    assert_int_equal(plan_of(0, 0).lost, 1 << 3 | 1 << 7);
+    members[1].is_back = true;
+    assert_int_equal(plan_of(0, 0).lost, 0);
+    assert_int_equal(plan_of(0, 0).at_risk, 1 << 3 | 1 << 7);
+    members[5].slots = 0; // what nobody claims is lost all the same
+    assert_int_equal(plan_of(0, 0).lost, 1 << 5);
 }
 
 static void test_plan__claim_denied_by_audit__lost_at_once(void **state)
@@ -149,6 +178,8 @@ int main(void)
         cmocka_unit_test_setup(test_plan__everybody_sees_the_same__each_position_once, setup),
         cmocka_unit_test_setup(test_plan__one_silent__waited_for, setup),
         cmocka_unit_test_setup(test_plan__a_fifth_silent__urgent, setup),
+        cmocka_unit_test_setup(test_plan__fewer_than_it_takes__nothing_to_be_done, setup),
+        cmocka_unit_test_setup(test_plan__lost_host_is_back__others_waited_for, setup),
         cmocka_unit_test_setup(test_plan__claim_denied_by_audit__lost_at_once, setup),
         cmocka_unit_test_setup(test_plan__slot_held_twice__one_may_go, setup),
         cmocka_unit_test_setup(test_plan__whole_block__copies_counted, setup),
