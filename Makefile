@@ -5,7 +5,7 @@ SECONDS ?= 60
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-asan test-tsan bench nightly nightly-dht fuzz coverage lint lint-quick analyze format install dist deb test-deb reproducible clean
+.PHONY: help run build test test-asan test-tsan bench cluster nightly nightly-dht fuzz coverage lint lint-quick analyze format install dist deb test-deb reproducible clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -39,6 +39,15 @@ nightly: ## the seeds of the long simulation that come next: make nightly SECOND
 	@scripts/setup test
 	@scripts/build release tests/sim/test_sim_files_soak
 	@scripts/nightly $(SECONDS)
+
+cluster: NODES ?= 50
+cluster: FILES ?= 500
+cluster: SEED ?= 1
+cluster: ## 50 processes, 500 files; a quarter crashes, leaves, vanishes, or all are cut in two: make cluster PARTS="Crash Vanish" SEED=2
+	@scripts/setup test
+	@scripts/build release pangea
+	@PG_CLUSTER_NODES=$(NODES) PG_CLUSTER_FILES=$(FILES) PG_CLUSTER_SEED=$(SEED) PG_CLUSTER_PATIENCE=60 PG_CLUSTER_JSON=build/cluster \
+	  python3 tests/cluster/test_cluster.py build/pangea $(PARTS)
 
 nightly-dht: ## the DHT in networks of up to 1,000 nodes, and under attack: prints tables
 	@scripts/setup test

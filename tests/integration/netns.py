@@ -21,14 +21,18 @@ def tool(name):
     return found
 
 
-def enter():
-    """Run this program again in a network namespace of its own; exits with 77 where that is not possible."""
+def enter(is_needed=True):
+    """Run this program again in a network namespace of its own. Where that is not possible it exits with 77, or returns False if it can do without."""
     if os.environ.get("PANGEA_NETNS") == "inside":
         subprocess.run([tool("ip"), "link", "set", "lo", "up"], check=True)
-        return
+        return True
+    if not is_needed and None in (shutil.which(name, path=PATH) for name in ("ip", "unshare", "nsenter")):
+        return False
     words = [tool("unshare"), "--net"] if os.geteuid() == 0 else [tool("unshare"), "--net", "--map-root-user"]
     probe = [*words, tool("ip"), "link", "add", "probe0", "type", "veth", "peer", "name", "probe1"]
     if subprocess.run(probe, capture_output=True, check=False).returncode != 0:
+        if not is_needed:
+            return False
         print("skipped: network namespaces are not possible here")
         sys.exit(SKIP)
     os.environ["PANGEA_NETNS"] = "inside"
@@ -66,7 +70,8 @@ class Link:
 
     def __init__(self, far, near_addrs, far_addrs):
         Link.count += 1
-        self.near, other = f"near{Link.count}", f"far{Link.count}"
+        self.near = f"near{Link.count}"
+        other = self.far = f"far{Link.count}"
         ip("link", "add", self.near, "type", "veth", "peer", "name", other, "netns", str(far.holder.pid))
         for addr in near_addrs:
             ip("address", "add", addr, "dev", self.near, *(["nodad"] if ":" in addr else []))

@@ -32,13 +32,13 @@ def begin(*arguments, **more):
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
 
 
-def await_that(condition, what):
-    """Poll until `condition()` is true; what processes of their own do, nothing else tells. Returns its value."""
-    deadline = time.monotonic() + PATIENCE
+def await_that(condition, what, patience=PATIENCE, pause=0.02):
+    """Poll until `condition()` is true; what processes of their own do, nothing else tells. Returns its value. Times are in seconds."""
+    deadline = time.monotonic() + patience
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"never came: {what() if callable(what) else what}")
-        time.sleep(0.02)
+        time.sleep(pause)
     return value
 
 
@@ -86,8 +86,8 @@ class Node:
         self.port = int(self.addr.split("/")[4])
 
     def start(self, *settings):
-        """Start it again, on the port it had."""
-        self.source = f"/ip4/127.0.0.1/tcp/{self.port}"
+        """Start it again, on the address and port it had."""
+        self.source = f"/ip4/{self.addr.split('/')[2]}/tcp/{self.port}"
         self.launch(*settings)
         self.await_ready()
 
@@ -142,7 +142,7 @@ class Node:
     def get(self, path, body=b""):
         """One request to the local API, by hand; returns status and body."""
         with socket.socket(socket.AF_UNIX) as door:
-            door.settimeout(30)
+            door.settimeout(PATIENCE)
             door.connect(self.api)
             head = f"{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
             door.sendall(head.encode() + body)
