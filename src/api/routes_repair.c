@@ -60,6 +60,16 @@ static json_object *audits_make(const pg_guard_stats *stats)
     return object;
 }
 
+static json_object *evidence_make(const pg_guard_stats *stats)
+{
+    json_object *object = json_object_new_object();
+    pg_field_add_u64(object, "told", stats->evidence_told_total);
+    pg_field_add_u64(object, "taken", stats->evidence.taken_total);
+    pg_field_add_u64(object, "known", stats->evidence.known_total);
+    pg_field_add_u64(object, "refused", stats->evidence.refused_total);
+    return object;
+}
+
 static pg_err repair_get(const pg_api_request *request, json_object **out_body)
 {
     pg_guard *guard = NULL;
@@ -80,6 +90,7 @@ static pg_err repair_get(const pg_api_request *request, json_object **out_body)
     pg_field_add_u64(object, "repaired_slots", stats.repaired_slots_total);
     pg_field_add_u64(object, "repaired_bytes", stats.repaired_bytes_total);
     pg_field_add(object, "audits", audits_make(&stats));
+    pg_field_add(object, "evidence", evidence_make(&stats));
     pg_err err = notes_add(request, object, NULL, PG_API_NOTES_MAX);
     if (err != PG_OK) {
         json_object_put(object);

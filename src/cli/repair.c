@@ -65,6 +65,12 @@ static void status_tell(const pg_output *output, json_object *answer)
                    number(audits, "faults"));
     pg_output_line(output, "           %llu answered, %llu put off", number(audits, "answered"),
                    number(audits, "busy"));
+    json_object *evidence = pg_answer_object(answer, "evidence");
+    pg_output_line(output,
+                   "evidence   %llu hosts told of liars; told by others: %llu taken, %llu known, "
+                   "%llu refused",
+                   number(evidence, "told"), number(evidence, "taken"), number(evidence, "known"),
+                   number(evidence, "refused"));
     notes_tell(output, pg_answer_object(answer, "notes"));
 }
 

@@ -75,6 +75,13 @@ static pg_time ask_deadline(const round_state *round)
 
 // ---- Asking
 
+/** A statement that is dated elsewhere could not be shown to others as fresh. */
+static bool is_of_now(uint64_t time_s)
+{
+    uint64_t now_s = (uint64_t) pg_wall_ms() / 1000;
+    return time_s <= now_s + PG_AUDIT_SKEW_S && now_s <= time_s + PG_AUDIT_SKEW_S;
+}
+
 /** Take a statement where it is the answer to the challenge. Errors: PG_ERR_AUTH, those of pg_audit_statement_decode. */
 static pg_err statement_take(const round_state *round, size_t at, pg_bytes encoded)
 {
@@ -89,7 +96,7 @@ static pg_err statement_take(const round_state *round, size_t at, pg_bytes encod
         pg_peer_id_equal(&statement->auditor, pg_host_id(round->what->files->config.host)) &&
         pg_cid_equal(&statement->descriptor, round->what->descriptor) &&
         memcmp(statement->nonce, round->challenge.nonce, sizeof(statement->nonce)) == 0 &&
-        statement->answer.segment == round->result->segment &&
+        is_of_now(statement->time_s) && statement->answer.segment == round->result->segment &&
         statement->answer.shard == shard_of(round, item->slot);
     if (err == PG_OK && !is_right) {
         err = pg_fail(PG_ERR_AUTH, "the holder's statement is about something else");
@@ -277,8 +284,19 @@ static void findings_set(const round_state *round, pg_audit_finding finding)
 static pg_err on_shard(unsigned slot, const pg_cid *cid, pg_bytes shard, void *user)
 {
     const round_state *round = user;
+    unsigned kept = 0;
     (void) cid;
-    return sum(round, shard, round->truth[slot]);
+    PG_TRY(sum(round, shard, round->truth[slot]));
+    for (size_t i = 0; i < round->result->count; i++) {
+        pg_audit_item *item = &round->result->items[i];
+        kept += item->shard.len > 0 ? 1 : 0;
+        if (item->slot == slot && item->finding == PG_AUDIT_FINDING_UNPROVEN &&
+            round->statements[i].len > 0 && kept < PG_EVIDENCE_LIES_MAX &&
+            memcmp(round->sums[i], round->truth[slot], PG_AUDIT_BLOCK_BYTES) != 0) {
+            PG_TRY(pg_buf_append(&item->shard, shard));
+        }
+    }
+    return PG_OK;
 }
 
 static pg_err truth_rebuild(const round_state *round)
@@ -417,6 +435,7 @@ void pg_audit_result_deinit(pg_audit_result *result)
 {
     for (size_t i = 0; i < result->count; i++) {
         pg_buf_deinit(&result->items[i].statement);
+        pg_buf_deinit(&result->items[i].shard);
     }
     result->count = 0;
 }

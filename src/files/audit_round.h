@@ -34,6 +34,8 @@ typedef struct pg_audit_item {
     unsigned slot;
     pg_audit_finding finding;
     pg_buf statement; // signed, with LIED only
+    pg_buf
+        shard; // what it should have, with the first PG_EVIDENCE_LIES_MAX of them; not of a whole block
 } pg_audit_item;
 
 /** Holders that one audit asks, counted by slots; more are left for another time. */

@@ -435,6 +435,7 @@ static pg_err guard_begin(pg_guard *guard)
     };
     PG_TRY(peers_load(guard));
     PG_TRY(pg_audit_server_new(&answers, &guard->answers));
+    PG_TRY(pg_guard_evidence_begin(guard));
     PG_TRY(pg_scope_spawn(&guard->scope, "guard.round", rounds_run, guard));
     PG_TRY(pg_scope_spawn(&guard->scope, "guard.audit", pg_guard_audit_run, guard));
     return pg_scope_spawn(&guard->scope, "guard.repair", pg_guard_repair_run, guard);
@@ -481,6 +482,7 @@ pg_guard_stats pg_guard_get_stats(const pg_guard *guard)
     stats.peers = pg_map_count(&guard->peers);
     stats.queued = pg_map_count(&guard->jobs);
     stats.answers = pg_audit_server_get_stats(guard->answers);
+    stats.evidence = pg_evidence_server_get_stats(guard->hearing);
     stats.rules = guard->config.rules;
     return stats;
 }
@@ -502,6 +504,7 @@ void pg_guard_free(pg_guard **guard)
     }
     *guard = NULL;
     pg_scope_close(&dead->scope);
+    pg_evidence_server_free(&dead->hearing);
     pg_audit_server_free(&dead->answers);
     values_free(&dead->peers);
     values_free(&dead->jobs);

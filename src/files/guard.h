@@ -20,6 +20,7 @@
 #include "exchange/limits.h"
 #include "exchange/place_server.h"
 #include "files/audit_serve.h"
+#include "files/evidence_serve.h"
 #include "files/service.h"
 
 /** The tables of the guard (store/db.h). */
@@ -60,6 +61,8 @@ typedef struct pg_guard_stats {
     uint64_t audits_proven_total;  // slots, as the two below
     uint64_t audits_fault_total;
     uint64_t audits_silent_total;
+    uint64_t evidence_told_total;  // to hosts that took it
+    pg_evidence_stats evidence;    // that others told
     pg_audit_server_stats answers; // of this node to others
     pg_guard_rules rules;
 } pg_guard_stats;

@@ -115,6 +115,9 @@ static pg_err exam_audit(pg_guard *guard, guard_exam *exam, pg_slot_set *out_fau
         .holder_count = pg_min_size(holders_make(exam, holders), PG_PLACE_RECEIPTS_MAX),
     };
     pg_err err = audit(guard, &what, result, out_faulty);
+    if (err == PG_OK && *out_faulty != 0) {
+        err = pg_guard_evidence_tell(guard, exam, result);
+    }
     pg_audit_result_deinit(result);
     pg_mfree(result);
     return err;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The inside of the guard, which its parts share: rounds and hosts (guard.c), how an extent stands (guard_examine.c), audits (guard_audit.c),
+// The inside of the guard, which its parts share: rounds and hosts (guard.c), how an extent stands (guard_examine.c), audits (guard_audit.c), what
+// hosts tell each other of liars (guard_evidence.c),
 // repairs (guard_repair.c), leaving (guard_leave.c).
 //
 // Layer: files, private.  Thread: loop thread only.
@@ -22,6 +23,7 @@
 struct pg_guard {
     pg_guard_config config;
     pg_audit_server *answers;
+    pg_evidence_server *hearing;
     pg_scope scope;
     pg_map peers;   // by PeerId: guard_peer
     pg_map jobs;    // by lease id: guard_job
@@ -123,6 +125,13 @@ typedef struct guard_placing {
 /** Put slots, or a copy of a whole block, on other hosts. Parks: yes. Errors: PG_ERR_UNREACHABLE, PG_ERR_MISSING, PG_ERR_CHANGED (its owner has dropped it,
  *  or its lease ends), as pg_place_commit_send. */
 PG_NODISCARD pg_err pg_guard_place(pg_guard *guard, guard_placing *placing);
+
+/** Begin to hear what others found out about holders. Errors as pg_evidence_server_new. */
+PG_NODISCARD pg_err pg_guard_evidence_begin(pg_guard *guard);
+
+/** Tell the living hosts of an extent of the lies of an audit. Parks: yes. Errors: PG_ERR_CANCELLED. */
+PG_NODISCARD pg_err pg_guard_evidence_tell(pg_guard *guard, const guard_exam *exam,
+                                           const pg_audit_result *result);
 
 /** The fibers. */
 pg_err pg_guard_audit_run(void *arg);

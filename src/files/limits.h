@@ -90,6 +90,19 @@
 #define PG_AUDIT_ASK_MS 15000
 #define PG_AUDIT_IDLE_MS 60000
 
+/** How far the clock of a holder may be from ours in what it signs, seconds: its answer is else none, since nobody could tell how old the evidence is. */
+#define PG_AUDIT_SKEW_S (UINT64_C(3600))
+
+/** Evidence that is older is not taken, seconds: the holder may have mended it long ago. */
+#define PG_EVIDENCE_AGE_S (UINT64_C(24) * 3600)
+
+/** Records that one peer and all together may tell in an hour: each may bring a shard, of its own accord and at its own cost. */
+#define PG_EVIDENCE_PEER_HOUR_MAX 64U
+#define PG_EVIDENCE_HOUR_MAX 1024U
+
+/** Lies of one audit that others are told of, each with its shard in memory meanwhile. */
+#define PG_EVIDENCE_LIES_MAX 4U
+
 /** The same of a host whose slots somebody else brings, while that one waits. */
 #define PG_CLAIM_ASK_MS 8000
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Goal: what reads as a message of an audit is written again as the same bytes; a statement that was signed by somebody reads as what it says.
+// Goal: what reads as a message of an audit, or of evidence, is written again as the same bytes; a statement that was signed by somebody reads as what it says.
+#include <string.h>
+
+#include "crypto/hash.h"
 #include "files/audit_msg.h"
+#include "files/evidence.h"
 #include "fuzz.h"
 
 static void request_check(pg_bytes in)
@@ -34,11 +38,47 @@ static void statement_check(pg_bytes in)
     }
 }
 
+static void evidence_check(pg_bytes in)
+{
+    pg_evidence evidence;
+    pg_evidence_status status;
+    pg_buf again = {0};
+    if (pg_evidence_decode(in, &evidence) == PG_OK) {
+        FUZZ_CHECK(evidence.shard_bytes > 0 && evidence.shard_bytes <= PG_SHARD_BYTES_MAX);
+        FUZZ_CHECK(pg_evidence_encode(&evidence, &again) == PG_OK);
+        FUZZ_CHECK(pg_bytes_equal(pg_buf_bytes(&again), in));
+        pg_buf_clear(&again);
+    }
+    if (pg_evidence_reply_decode(in, &status) == PG_OK) {
+        FUZZ_CHECK(pg_evidence_reply_encode(status, &again) == PG_OK);
+        FUZZ_CHECK(pg_bytes_equal(pg_buf_bytes(&again), in));
+    }
+    pg_buf_deinit(&again);
+}
+
+/** Whatever a statement says, with whatever shard, is judged without harm. */
+static void judgement_check(pg_bytes in)
+{
+    static pg_audit_statement statement;
+    size_t at = in.len < 64 ? in.len : 64;
+    memset(&statement, 0, sizeof(statement));
+    statement.descriptor = pg_cid_of_blake3(in);
+    for (size_t i = 0; i < at; i++) {
+        statement.nonce[i % PG_AUDIT_NONCE_BYTES] ^= in.ptr[i];
+    }
+    statement.answer.segment = in.len > 0 ? in.ptr[0] & 1 : 0;
+    statement.answer.shard = in.len > 1 ? in.ptr[1] & 1 : 0;
+    bool holds = pg_evidence_holds(&statement, NULL, in);
+    FUZZ_CHECK(!holds || (statement.answer.segment == 0 && statement.answer.shard == 0));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     pg_bytes in = pg_bytes_make(data, size);
     request_check(in);
     reply_check(in);
     statement_check(in);
+    evidence_check(in);
+    judgement_check(in);
     return 0;
 }

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "crypto/envelope.h"
 #include "files/audit_msg.h"
+#include "files/evidence.h"
 #include "files/extents.h"
 
 static pg_identity holder;
@@ -162,7 +163,9 @@ static void test_audit_msg__vectors__written_byte_for_byte(void **state)
     static pg_audit_statement statement;
     const pg_audit_request request = request_make();
     const pg_audit_reply reply = {PG_AUDIT_STATUS_NOT_HELD, PG_BYTES_EMPTY};
-    static const char *const names[] = {"request", "reply_not_held", "statement"};
+    const pg_evidence evidence = {PG_BYTES_LIT("statement"), 4096};
+    static const char *const names[] = {"request", "reply_not_held", "statement", "evidence",
+                                        "evidence_reply_stale"};
     (void) state;
     statement_make(&statement);
     for (size_t i = 0; i < PG_ARRAY_LEN(names); i++) {
@@ -171,12 +174,79 @@ static void test_audit_msg__vectors__written_byte_for_byte(void **state)
         vector_read(names[i], &wanted);
         pg_err err = i == 0   ? pg_audit_request_encode(&request, &out)
                      : i == 1 ? pg_audit_reply_encode(&reply, &out)
-                              : pg_audit_statement_encode(&holder, &statement, &out);
+                     : i == 2 ? pg_audit_statement_encode(&holder, &statement, &out)
+                     : i == 3 ? pg_evidence_encode(&evidence, &out)
+                              : pg_evidence_reply_encode(PG_EVIDENCE_STATUS_STALE, &out);
         assert_int_equal(err, PG_OK);
         assert_true(pg_bytes_equal(pg_buf_bytes(&out), pg_buf_bytes(&wanted)));
         pg_buf_deinit(&out);
         pg_buf_deinit(&wanted);
     }
+}
+
+// ---- Evidence
+
+static void test_evidence__reads_as_written(void **state)
+{
+    const pg_evidence evidence[] = {
+        {PG_BYTES_LIT("statement"), 64},
+        {PG_BYTES_LIT("s"), PG_SHARD_BYTES_MAX},
+        {PG_BYTES_LIT("s"), PG_SHARD_BYTES_MAX + 1},
+        {PG_BYTES_LIT("s"), 0},
+        {PG_BYTES_EMPTY, 64},
+    };
+    (void) state;
+    for (size_t i = 0; i < PG_ARRAY_LEN(evidence); i++) {
+        pg_buf out = {0};
+        pg_evidence again = {.shard_bytes = 0};
+        assert_int_equal(pg_evidence_encode(&evidence[i], &out), PG_OK);
+        pg_err err = pg_evidence_decode(pg_buf_bytes(&out), &again);
+        assert_int_equal(err, i < 2 ? PG_OK : PG_ERR_MALFORMED);
+        if (err == PG_OK) {
+            assert_int_equal(again.shard_bytes, evidence[i].shard_bytes);
+            assert_true(pg_bytes_equal(again.statement, evidence[i].statement));
+        }
+        pg_buf_deinit(&out);
+    }
+    for (unsigned status = 0; status <= PG_EVIDENCE_STATUS_COUNT; status++) {
+        pg_buf out = {0};
+        pg_evidence_status again = PG_EVIDENCE_STATUS_COUNT;
+        assert_int_equal(pg_evidence_reply_encode((pg_evidence_status) status, &out), PG_OK);
+        assert_int_equal(pg_evidence_reply_decode(pg_buf_bytes(&out), &again),
+                         status < PG_EVIDENCE_STATUS_COUNT ? PG_OK : PG_ERR_UNSUPPORTED);
+        assert_true(status == PG_EVIDENCE_STATUS_COUNT || (unsigned) again == status);
+        pg_buf_deinit(&out);
+    }
+}
+
+/** Answer for a block that is kept whole. */
+static void whole_answer(pg_audit_statement *statement, pg_bytes block)
+{
+    statement_make(statement);
+    statement->descriptor = pg_block_cid(block);
+    statement->answer = (pg_audit_answer){.segment = 0};
+    pg_audit_challenge challenge = {.auditor = pg_peer_id_bytes(&statement->auditor)};
+    pg_multihash hash = pg_cid_multihash(&statement->descriptor);
+    memcpy(challenge.extent_id, pg_multihash_digest(&hash).ptr, sizeof(challenge.extent_id));
+    memcpy(challenge.nonce, statement->nonce, sizeof(challenge.nonce));
+    pg_audit_compute(&challenge, block, statement->answer.sum);
+}
+
+static void test_evidence__of_a_whole_block__holds_when_the_answer_is_wrong(void **state)
+{
+    static pg_audit_statement statement;
+    const pg_bytes block = PG_BYTES_LIT("a block that is kept whole");
+    (void) state;
+    whole_answer(&statement, block);
+    assert_false(pg_evidence_holds(&statement, NULL, block)); // it is right
+    statement.nonce[3] ^= 1;                                  // to another question
+    assert_true(pg_evidence_holds(&statement, NULL, block));
+    statement.nonce[3] ^= 1;
+    statement.answer.sum[4000] ^= 1;
+    assert_true(pg_evidence_holds(&statement, NULL, block));
+    assert_false(pg_evidence_holds(&statement, NULL, PG_BYTES_LIT("another block")));
+    statement.answer.shard = 1; // there is none
+    assert_false(pg_evidence_holds(&statement, NULL, block));
 }
 
 static void test_audit_msg__statement_with_any_byte_changed__refused(void **state)
@@ -216,6 +286,8 @@ int main(void)
         cmocka_unit_test(test_audit_msg__reply__statement_with_success_only),
         cmocka_unit_test(test_audit_msg__statement__is_its_signers),
         cmocka_unit_test(test_audit_msg__vectors__written_byte_for_byte),
+        cmocka_unit_test(test_evidence__reads_as_written),
+        cmocka_unit_test(test_evidence__of_a_whole_block__holds_when_the_answer_is_wrong),
         cmocka_unit_test(test_audit_msg__statement_with_any_byte_changed__refused),
         cmocka_unit_test(test_audit_msg__statement_signed_for_another_purpose__refused),
     };
