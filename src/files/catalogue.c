@@ -30,8 +30,7 @@ const char *const pg_files_schema_6 =
     "ALTER TABLE file_extent ADD COLUMN strays INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE file_extent ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0";
 
-// Versions of the catalogue itself are files that nobody put.
-#define NO_VERSION " AND id NOT IN (SELECT file FROM catalogue_version)"
+#define NO_VERSION PG_CATALOGUE_NO_VERSION
 
 // Files whose put can be gone on with (unfinished.h).
 #define GOES_ON "(SELECT file FROM file_put WHERE length(version) > 0)"
@@ -390,7 +389,6 @@ static pg_err files_job(pg_db_conn *conn, void *arg)
             "SELECT id FROM file WHERE state >= 0 AND state < ?1 ORDER BY id DESC",
         [PG_CATALOGUE_LISTED] =
             "SELECT id FROM file WHERE state >= 0" NO_VERSION " ORDER BY put_ms DESC, id DESC",
-        [PG_CATALOGUE_BY_ROOT] = "SELECT id FROM file WHERE state >= 0" NO_VERSION " ORDER BY root",
     };
     rows *list = arg;
     pg_stmt *stmt = NULL;
@@ -452,9 +450,10 @@ static pg_err holders_read(pg_db_conn *conn, pg_catalogue_extent *extent)
     return err;
 }
 
-static pg_err extents_job(pg_db_conn *conn, void *arg)
+pg_err pg_catalogue_extents_each(pg_db_conn *conn, int64_t file,
+                                 pg_err (*each)(const pg_catalogue_extent *extent, void *user),
+                                 void *user)
 {
-    rows *list = arg;
     pg_stmt *stmt = NULL;
     pg_err err = PG_OK;
     PG_TRY(pg_db_prepare(conn,
@@ -462,20 +461,30 @@ static pg_err extents_job(pg_db_conn *conn, void *arg)
                          " sequence, expiry_s, local, strays, dropped FROM file_extent"
                          " WHERE file = ?1 ORDER BY id",
                          &stmt));
-    pg_stmt_bind_i64(stmt, 1, list->file);
+    pg_stmt_bind_i64(stmt, 1, file);
     while (pg_stmt_next(stmt, &err)) {
-        pg_catalogue_extent *extent = row_add(list, sizeof(*extent));
-        if (extent == NULL) {
-            return PG_ERR_NOMEM;
-        }
-        PG_TRY(extent_read(stmt, extent));
+        pg_catalogue_extent extent = {.id = 0};
+        PG_TRY(extent_read(stmt, &extent));
+        PG_TRY(holders_read(conn, &extent));
+        PG_TRY(each(&extent, user));
     }
-    PG_TRY(err);
-    pg_catalogue_extent *extents = list->items;
-    for (size_t i = 0; i < list->count; i++) {
-        PG_TRY(holders_read(conn, &extents[i]));
+    return err;
+}
+
+static pg_err on_extent(const pg_catalogue_extent *extent, void *user)
+{
+    pg_catalogue_extent *row = row_add(user, sizeof(*row));
+    if (row == NULL) {
+        return PG_ERR_NOMEM;
     }
+    *row = *extent;
     return PG_OK;
+}
+
+static pg_err extents_job(pg_db_conn *conn, void *arg)
+{
+    rows *list = arg;
+    return pg_catalogue_extents_each(conn, list->file, on_extent, list);
 }
 
 pg_err pg_catalogue_extents(pg_db *db, int64_t file, pg_catalogue_extent **out_extents,
@@ -770,6 +779,15 @@ pg_file_state pg_catalogue_state_of(const pg_catalogue_extent *extents, size_t c
         }
     }
     return state;
+}
+
+bool pg_catalogue_is_on_hosts(const pg_catalogue_extent *extent)
+{
+    pg_slot_set held = 0;
+    for (size_t i = 0; i < extent->holder_count; i++) {
+        held |= extent->holders[i].slots;
+    }
+    return (unsigned) __builtin_popcount(held) >= (extent->is_whole ? 1U : extent->code.data);
 }
 
 uint64_t pg_catalogue_expiry_s(const pg_catalogue_extent *extents, size_t count)

@@ -80,7 +80,6 @@ typedef enum pg_catalogue_which {
     PG_CATALOGUE_ALL,        // versions of the catalogue itself too, newest first
     PG_CATALOGUE_INCOMPLETE, // of all, those that are not on enough hosts
     PG_CATALOGUE_LISTED,     // what people put, newest first
-    PG_CATALOGUE_BY_ROOT,    // the same, in the order of their roots
 } pg_catalogue_which;
 
 /** Give the numbers of finished files. Free *out_ids with pg_mfree. Errors of the database. */
@@ -129,6 +128,9 @@ PG_NODISCARD pg_err pg_catalogue_pins(pg_db *db, pg_cid **out_cids, size_t *out_
 
 /** Return the state that follows from where the slots of a file's extents are. */
 pg_file_state pg_catalogue_state_of(const pg_catalogue_extent *extents, size_t count);
+
+/** Return true when an extent can be had from its hosts alone. */
+bool pg_catalogue_is_on_hosts(const pg_catalogue_extent *extent);
 
 /** Return when the earliest lease of a file ends; 0 without extents. */
 uint64_t pg_catalogue_expiry_s(const pg_catalogue_extent *extents, size_t count);

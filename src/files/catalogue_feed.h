@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the catalogue remembers of its own publishing: which files are versions of it, what was removed, and which record of the feed is
-// ours; and how a file of another device comes in. Tables beside those of catalogue.h.
+// ours. Tables beside those of catalogue.h.
 //
 // Layer: files, private.  Thread: loop thread only; all calls park while the database works.
 #pragma once
@@ -14,7 +14,6 @@
 #include "crypto/hash.h"
 #include "dht/limits.h"
 #include "files/catalogue.h"
-#include "files/snapshot.h"
 
 /** What we published last. All-zero: nothing. */
 typedef struct pg_feed_own {
@@ -39,15 +38,3 @@ PG_NODISCARD pg_err pg_catalogue_begin_version(pg_db *db, int64_t *out_file);
 
 /** Remove all versions but the one with this root; their extents are to be dropped from now on. *out_count tells how many. */
 PG_NODISCARD pg_err pg_catalogue_versions_remove(pg_db *db, const pg_cid *but, uint64_t *out_count);
-
-/** Take in a file that another device put: new, or what is newer of its extents, in one transaction; one that was removed here is passed over.
- *  *out_is_new tells whether anything changed. Errors of the database. */
-PG_NODISCARD pg_err pg_catalogue_import(pg_db *db, const pg_snapshot_file *file, bool *out_is_new);
-
-/** Take in that another device removed a file. *out_is_new likewise. Errors of the database. */
-PG_NODISCARD pg_err pg_catalogue_import_removed(pg_db *db, const pg_snapshot_removed *removed,
-                                                bool *out_is_new);
-
-/** Give all that were removed, in the order of their roots; those from before `since_s` are forgotten. Free *out_removed with pg_mfree. */
-PG_NODISCARD pg_err pg_catalogue_removed(pg_db *db, uint64_t since_s,
-                                         pg_snapshot_removed **out_removed, size_t *out_count);

@@ -256,8 +256,19 @@
 
 // ---- The catalogue among the hosts
 
-/** A snapshot of the catalogue, bytes: about 100,000 files of one extent on ten hosts. */
-#define PG_SNAPSHOT_BYTES_MAX (64U << 20)
+/** A snapshot of the catalogue, bytes: 25 million files of one extent on ten hosts. It is written and read in parts, so this is what hosts are
+ *  asked to keep of one person's list, and what a restored node reads twice; not memory. */
+#define PG_SNAPSHOT_BYTES_MAX (UINT64_C(16) << 30)
+
+/** The record of one file in it, bytes, which is held in memory: a file of 100 TiB on ten hosts. */
+#define PG_SNAPSHOT_RECORD_BYTES_MAX (64U << 20)
+
+/** What is read from the database, and written to it, in one transaction, bytes of a snapshot: 400 files; others wait 20 ms meanwhile. */
+#define PG_SNAPSHOT_STEP_BYTES (256U << 10)
+
+/** Versions are written no faster than so many bytes a second on the average: a long list is not sent again each minute of a day on which
+ *  something changes. */
+#define PG_FEED_BYTES_PER_S (256U << 10)
 
 /** A change is published when none came for so long, seconds, and at the latest so long after the first. The first of all is published
  *  after PG_FEED_RETRY_SECONDS. */

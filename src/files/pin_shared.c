@@ -47,13 +47,6 @@ pg_err pg_pin_shared_drop(pg_db_conn *conn, const pg_cid *root, int64_t now_ms)
 
 // ---- What another device did
 
-/** What another device says. */
-typedef struct import_job {
-    const pg_snapshot_pin *pin;
-    bool is_adopted;
-    bool is_new;
-} import_job;
-
 static void pin_bind(pg_stmt *stmt, const pg_snapshot_pin *pin)
 {
     pg_stmt_bind_blob(stmt, 1, pg_cid_bytes(&pin->link.root));
@@ -108,34 +101,37 @@ static pg_err adopt(pg_db_conn *conn, const pg_snapshot_pin *pin)
     return pg_stmt_run(stmt);
 }
 
-static pg_err import_run(pg_db_conn *conn, void *arg)
+pg_err pg_pin_shared_take(pg_db_conn *conn, const pg_snapshot_pin *pin, bool is_adopted,
+                          bool *out_is_new)
 {
-    import_job *job = arg;
-    PG_TRY(row_import(conn, job->pin, &job->is_new));
-    if (!job->pin->is_pinned) {
-        return job->is_new ? own_restore(conn, job->pin) : PG_OK;
+    PG_TRY(row_import(conn, pin, out_is_new));
+    if (!pin->is_pinned) {
+        return *out_is_new ? own_restore(conn, pin) : PG_OK;
     }
-    return job->is_adopted ? adopt(conn, job->pin) : PG_OK;
-}
-
-pg_err pg_pin_shared_import(pg_db *db, const pg_snapshot_pin *pin, bool is_adopted,
-                            bool *out_is_new)
-{
-    import_job job = {.pin = pin, .is_adopted = is_adopted};
-    PG_TRY(pg_db_write(db, import_run, &job));
-    *out_is_new = job.is_new;
-    return PG_OK;
+    return is_adopted ? adopt(conn, pin) : PG_OK;
 }
 
 // ---- What is told
 
-/** A snapshot being written. */
-typedef struct write_job {
-    uint64_t since_ms;
-    pg_buf *out;
-} write_job;
+pg_err pg_pin_shared_forget(pg_db_conn *conn, uint64_t since_ms)
+{
+    pg_stmt *stmt = NULL;
+    PG_TRY(pg_db_prepare(conn, "DELETE FROM catalogue_pin WHERE key IS NULL AND changed_ms < ?1",
+                         &stmt));
+    pg_stmt_bind_i64(stmt, 1, (int64_t) since_ms);
+    return pg_stmt_run(stmt);
+}
 
-static pg_err row_write(pg_stmt *stmt, pg_buf *out)
+pg_err pg_pin_shared_any(pg_db_conn *conn, bool *out_any)
+{
+    pg_stmt *stmt = NULL;
+    pg_err err = PG_OK;
+    PG_TRY(pg_db_prepare(conn, "SELECT 1 FROM catalogue_pin LIMIT 1", &stmt));
+    *out_any = pg_stmt_next(stmt, &err);
+    return err;
+}
+
+static pg_err row_write(pg_stmt *stmt, pg_cid *last, pg_buf *out)
 {
     pg_snapshot_pin pin = {
         .changed_ms = (uint64_t) pg_stmt_i64(stmt, 1),
@@ -149,30 +145,27 @@ static pg_err row_write(pg_stmt *stmt, pg_buf *out)
         PG_TRY(pg_catalogue_bytes_read(stmt, 2, pin.link.key.bytes, PG_KEY_BYTES));
     }
     pg_err err = pg_snapshot_pin_add(out, &pin);
+    *last = pin.link.root;
     pg_link_wipe(&pin.link);
     return err;
 }
 
-static pg_err write_run(pg_db_conn *conn, void *arg)
+pg_err pg_pin_shared_page(pg_db_conn *conn, pg_cid *last, size_t bytes, pg_buf *out, bool *out_end)
 {
-    const write_job *job = arg;
     pg_stmt *stmt = NULL;
     pg_err err = PG_OK;
-    PG_TRY(pg_db_prepare(conn, "DELETE FROM catalogue_pin WHERE key IS NULL AND changed_ms < ?1",
+    PG_TRY(pg_db_prepare(conn,
+                         "SELECT root, changed_ms, key, name, kind, size FROM catalogue_pin"
+                         " WHERE root > ?1 ORDER BY root",
                          &stmt));
-    pg_stmt_bind_i64(stmt, 1, (int64_t) job->since_ms);
-    PG_TRY(pg_stmt_run(stmt));
-    PG_TRY(pg_db_prepare(
-        conn, "SELECT root, changed_ms, key, name, kind, size FROM catalogue_pin ORDER BY root",
-        &stmt));
-    while (pg_stmt_next(stmt, &err)) {
-        PG_TRY(row_write(stmt, job->out));
+    pg_stmt_bind_blob(stmt, 1, pg_cid_bytes(last));
+    *out_end = false;
+    while (out->len < bytes) {
+        if (!pg_stmt_next(stmt, &err)) {
+            *out_end = true;
+            return err;
+        }
+        PG_TRY(row_write(stmt, last, out));
     }
-    return err;
-}
-
-pg_err pg_pin_shared_write(pg_db *db, uint64_t since_ms, pg_buf *out)
-{
-    write_job job = {since_ms, out};
-    return pg_db_write(db, write_run, &job);
+    return PG_OK;
 }

@@ -4,7 +4,7 @@
 //
 //      pinned --the last device lets go--> not pinned (remembered for PG_REMOVED_TTL_S) --a device pins it, or still has it--> pinned
 //
-// Layer: files, private.  Thread: those with a pg_db: loop thread only, and park while the database works; the others the database's.
+// Layer: files, private.  Thread: the database's.
 #pragma once
 
 #include <stdbool.h>
@@ -27,9 +27,18 @@ PG_NODISCARD pg_err pg_pin_shared_drop(pg_db_conn *conn, const pg_cid *root, int
  *  is_adopted   a file that is pinned there is a pin of this node from now on, of which nothing is here
  *  out_is_new   anything changed
  *  Errors of the database. */
-PG_NODISCARD pg_err pg_pin_shared_import(pg_db *db, const pg_snapshot_pin *pin, bool is_adopted,
-                                         bool *out_is_new);
+PG_NODISCARD pg_err pg_pin_shared_take(pg_db_conn *conn, const pg_snapshot_pin *pin,
+                                       bool is_adopted, bool *out_is_new);
 
-/** Append the records of all pins to a snapshot, in the order of their roots; those that were let go of before `since_ms` are forgotten.
+/** Forget those that were let go of before `since_ms`. Errors of the database. */
+PG_NODISCARD pg_err pg_pin_shared_forget(pg_db_conn *conn, uint64_t since_ms);
+
+/** Tell whether there is anything to tell of pins. Errors of the database. */
+PG_NODISCARD pg_err pg_pin_shared_any(pg_db_conn *conn, bool *out_any);
+
+/** Append the records of pins to a part of a snapshot, in the order of their roots, until it has `bytes` bytes.
+ *  last      root of the last one: it goes on behind it; len 0 = begin
+ *  out_end   there are no more
  *  Errors of the database, of pg_snapshot_pin_add. */
-PG_NODISCARD pg_err pg_pin_shared_write(pg_db *db, uint64_t since_ms, pg_buf *out);
+PG_NODISCARD pg_err pg_pin_shared_page(pg_db_conn *conn, pg_cid *last, size_t bytes, pg_buf *out,
+                                       bool *out_end);

@@ -6,116 +6,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "dht/feed.h"
+#include "files/catalogue_export.h"
+#include "files/catalogue_import.h"
 #include "files/limits.h"
-#include "files/pin_shared.h"
 #include "files/pointer.h"
 #include "files/service_priv.h"
-#include "files/snapshot.h"
 #include "runtime/random.h"
 
 #define NAME PG_BYTES_LIT("catalogue")
-
-// ---- The snapshot
-
-/** Return true when an extent can be had from its hosts alone. */
-static bool is_on_hosts(const pg_catalogue_extent *extent)
-{
-    pg_slot_set held = 0;
-    for (size_t i = 0; i < extent->holder_count; i++) {
-        held |= extent->holders[i].slots;
-    }
-    return (unsigned) __builtin_popcount(held) >= (extent->is_whole ? 1U : extent->code.data);
-}
-
-static bool are_on_hosts(const pg_catalogue_extent *extents, size_t count)
-{
-    bool are = count > 0;
-    for (size_t i = 0; i < count && are; i++) {
-        are = is_on_hosts(&extents[i]);
-    }
-    return are;
-}
-
-/** Append a file, unless it is on this node only: then nobody else could have it. */
-static pg_err file_write(const pg_file_entry *entry, const pg_catalogue_extent *extents,
-                         size_t count, pg_buf *out, bool *is_empty)
-{
-    if (!are_on_hosts(extents, count)) {
-        return PG_OK;
-    }
-    const pg_snapshot_file file = {
-        .link = entry->link,
-        .name = pg_buf_bytes(&entry->name),
-        .kind = entry->kind,
-        .code = entry->code,
-        .size_bytes = entry->size_bytes,
-        .packed_bytes = entry->packed_bytes,
-        .stored_bytes = entry->stored_bytes,
-        .extents = entry->extents,
-        .segments = entry->segments,
-        .put_ms = (uint64_t) (entry->put_ms > 0 ? entry->put_ms : 0),
-        .ttl_s = entry->ttl_s,
-        .placed = extents,
-        .placed_count = count,
-    };
-    *is_empty = false;
-    return pg_snapshot_file_add(out, &file);
-}
-
-static pg_err file_snapshot(pg_files *files, int64_t id, pg_file_entry *entry, pg_buf *out,
-                            bool *is_empty)
-{
-    pg_catalogue_extent *extents = NULL;
-    size_t count = 0;
-    pg_err err = pg_catalogue_entry(files->config.db, id, entry);
-    if (err != PG_OK) {
-        return err == PG_ERR_NOT_FOUND ? PG_OK : err; // removed meanwhile
-    }
-    err = pg_catalogue_extents(files->config.db, id, &extents, &count);
-    if (err == PG_OK) {
-        err = file_write(entry, extents, count, out, is_empty);
-    }
-    pg_mfree(extents);
-    pg_file_entry_deinit(entry);
-    return err;
-}
-
-static pg_err files_snapshot(pg_files *files, pg_buf *out, bool *is_empty)
-{
-    int64_t *ids = NULL;
-    size_t count = 0;
-    pg_file_entry *entry = PG_NEW(pg_file_entry);
-    if (entry == NULL) {
-        return PG_ERR_NOMEM;
-    }
-    pg_err err = pg_catalogue_files(files->config.db, PG_CATALOGUE_BY_ROOT, &ids, &count);
-    for (size_t i = 0; i < count && err == PG_OK; i++) {
-        err = file_snapshot(files, ids[i], entry, out, is_empty);
-    }
-    pg_mfree(ids);
-    pg_mfree(entry);
-    return err;
-}
-
-static uint64_t removed_since_s(void)
-{
-    uint64_t now_s = (uint64_t) pg_wall_ms() / 1000;
-    return now_s > PG_REMOVED_TTL_S ? now_s - PG_REMOVED_TTL_S : 0;
-}
-
-static pg_err removed_snapshot(pg_files *files, uint64_t since_s, pg_buf *out, bool *is_empty)
-{
-    pg_snapshot_removed *removed = NULL;
-    size_t count = 0;
-    PG_TRY(pg_catalogue_removed(files->config.db, since_s, &removed, &count));
-    pg_err err = PG_OK;
-    for (size_t i = 0; i < count && err == PG_OK; i++) {
-        *is_empty = false;
-        err = pg_snapshot_removed_add(out, &removed[i]);
-    }
-    pg_mfree(removed);
-    return err;
-}
 
 static void buf_wipe(pg_buf *buf)
 {
@@ -125,58 +23,69 @@ static void buf_wipe(pg_buf *buf)
     pg_buf_deinit(buf);
 }
 
-static pg_err snapshot_write(pg_files *files, pg_buf *out, bool *out_empty)
+// ---- The snapshot
+
+static uint64_t removed_since_s(void)
 {
-    pg_buf pins PG_CLEANUP(buf_wipe) = {.max_len = files->publisher.bytes_max};
-    uint64_t since_s = removed_since_s();
-    PG_TRY(pg_pin_shared_write(files->config.db, since_s * 1000, &pins));
-    *out_empty = pins.len == 0;
-    PG_TRY(pg_snapshot_begin(out, pins.len > 0));
-    PG_TRY(files_snapshot(files, out, out_empty));
-    PG_TRY(removed_snapshot(files, since_s, out, out_empty));
-    PG_TRY(pg_buf_append(out, pg_buf_bytes(&pins)));
-    return pg_snapshot_end(out);
+    uint64_t now_s = (uint64_t) pg_wall_ms() / 1000;
+    return now_s > PG_REMOVED_TTL_S ? now_s - PG_REMOVED_TTL_S : 0;
 }
 
-static pg_err fail_too_large(const pg_publisher *self)
+/** Note what came of reading the catalogue. */
+static pg_err export_note(pg_publisher *self, pg_export *export, pg_err err)
 {
-    return pg_fail(PG_ERR_LIMIT,
-                   "the list of files and pins has more than %zu bytes, which is what a restored "
-                   "node reads: no copy of it is made until some are removed",
-                   self->bytes_max);
-}
-
-/** Write the catalogue down as it is now, and note its digest. */
-static pg_err snapshot_make(pg_files *files, pg_buf *out)
-{
-    pg_publisher *self = &files->publisher;
-    self->is_dirty = false; // what changes from here on may be in it or not
-    self->is_too_large = false;
-    self->snapshots++;
-    pg_buf_clear(out);
-    pg_err err = snapshot_write(files, out, &self->is_empty);
-    if (err == PG_ERR_LIMIT) {
+    if (err == PG_OK) {
+        self->is_empty = export->is_empty;
+        self->snapshot_bytes = export->bytes;
+        pg_export_digest(export, self->digest);
+    } else if (export->is_too_large) {
         self->is_too_large = true;
-        err = fail_too_large(self);
         pg_log(PG_LOG_LEVEL_WARN, "files.catalogue.too_large",
                PG_LOG_U64("bytes_max", self->bytes_max));
-        return err;
-    }
-    self->is_dirty |= err != PG_OK;
-    if (err == PG_OK) {
-        pg_sha256(pg_buf_bytes(out), self->digest);
+    } else {
+        self->is_dirty = true;
     }
     return err;
 }
 
-/** Have the digest of the catalogue as it is now; it is written down only if it changed. */
-static pg_err digest_renew(pg_files *files, pg_buf *out)
+static pg_err export_drain(pg_export *export)
+{
+    pg_buf space PG_CLEANUP(buf_wipe) = {0};
+    uint8_t *ptr = NULL;
+    size_t len = PG_SNAPSHOT_STEP_BYTES;
+    PG_TRY(pg_buf_extend(&space, len, &ptr));
+    while (len > 0) {
+        PG_TRY(pg_export_read(pg_mut_bytes_make(ptr, space.len), PG_FOREVER, &len, export));
+    }
+    return PG_OK;
+}
+
+/** Read the catalogue as it is now, for its digest and its length. */
+static pg_err digest_make(pg_files *files)
+{
+    pg_publisher *self = &files->publisher;
+    pg_export export PG_CLEANUP(pg_export_deinit) = {.bytes = 0};
+    self->is_dirty = false; // what changes from here on may be in it or not
+    self->is_too_large = false;
+    self->snapshots++;
+    pg_err err = pg_export_forget(files->config.db, removed_since_s());
+    if (err == PG_OK) {
+        err = pg_export_init(&export, files->config.db, self->bytes_max);
+    }
+    if (err == PG_OK) {
+        err = export_drain(&export);
+    }
+    return export_note(self, &export, err);
+}
+
+/** Have the digest of the catalogue as it is now; it is read only if it changed. */
+static pg_err digest_renew(pg_files *files)
 {
     const pg_publisher *self = &files->publisher;
     if (self->is_dirty) {
-        return snapshot_make(files, out);
+        return digest_make(files);
     }
-    return self->is_too_large ? fail_too_large(self) : PG_OK;
+    return self->is_too_large ? pg_export_fail_too_large(self->bytes_max) : PG_OK;
 }
 
 // ---- Taking in what another device published
@@ -186,13 +95,14 @@ static bool is_restoring(const pg_files *files)
     return files->config.is_restored && !files->publisher.own.is_found;
 }
 
-/** A version of another device. */
+/** A version of another device. It is read twice, and is the same both times, since its root says what it is: all of it has to be good before
+ *  any of it comes in. */
 typedef struct foreign {
     pg_files *files;
-    pg_buf bytes;
-    uint64_t changed; // files that are new here, changed or removed, pins likewise
-    bool is_restore;  // pins become those of this node
-    bool has_pins;
+    pg_link link;
+    pg_snapshot_decoder check;
+    pg_sha256_stream digest;
+    pg_import import;
 } foreign;
 
 static pg_err on_root(const pg_root *root, void *user)
@@ -200,90 +110,100 @@ static pg_err on_root(const pg_root *root, void *user)
     (void) user;
     return root->size_bytes <= PG_SNAPSHOT_BYTES_MAX
                ? PG_OK
-               : pg_fail(PG_ERR_LIMIT, "the catalogue has %llu bytes, at most %u are read",
-                         (unsigned long long) root->size_bytes, PG_SNAPSHOT_BYTES_MAX);
+               : pg_fail(PG_ERR_LIMIT, "the catalogue has %llu bytes, at most %llu are read",
+                         (unsigned long long) root->size_bytes,
+                         (unsigned long long) PG_SNAPSHOT_BYTES_MAX);
 }
 
-static pg_err on_bytes(pg_bytes bytes, void *user)
+static pg_err on_bytes_check(pg_bytes bytes, void *user)
 {
     foreign *self = user;
-    return pg_buf_append(&self->bytes, bytes);
+    pg_sha256_stream_update(&self->digest, bytes);
+    return pg_snapshot_decode(&self->check, bytes);
 }
 
-static pg_err on_file(const pg_snapshot_file *file, void *user)
+static pg_err foreign_check(foreign *self)
+{
+    const pg_files_output output = {on_root, on_bytes_check, self};
+    const pg_get_options options = {.start = 0};
+    PG_TRY(pg_files_get(self->files, &self->link, &options, &output, NULL));
+    return pg_snapshot_decode_end(&self->check);
+}
+
+static pg_err on_bytes_import(pg_bytes bytes, void *user)
 {
     foreign *self = user;
-    bool is_new = false;
-    PG_TRY(pg_catalogue_import(self->files->config.db, file, &is_new));
-    self->changed += is_new ? 1 : 0;
-    return PG_OK;
-}
-
-static pg_err on_removed(const pg_snapshot_removed *removed, void *user)
-{
-    foreign *self = user;
-    bool is_new = false;
-    PG_TRY(pg_catalogue_import_removed(self->files->config.db, removed, &is_new));
-    self->changed += is_new ? 1 : 0;
-    return PG_OK;
-}
-
-static pg_err on_pin(const pg_snapshot_pin *pin, void *user)
-{
-    foreign *self = user;
-    bool is_new = false;
-    PG_TRY(pg_pin_shared_import(self->files->config.db, pin, self->is_restore, &is_new));
-    self->changed += is_new ? 1 : 0;
-    self->has_pins |= pin->is_pinned;
-    return PG_OK;
-}
-
-static pg_err foreign_import(foreign *self)
-{
-    const pg_snapshot_visitor check = {NULL, NULL, NULL, NULL};
-    const pg_snapshot_visitor visitor = {on_file, on_removed, on_pin, self};
-    PG_TRY(pg_snapshot_decode(pg_buf_bytes(&self->bytes), &check)); // all of it, or nothing
     PG_TRY(pg_files_lock(self->files));
-    pg_err err = pg_snapshot_decode(pg_buf_bytes(&self->bytes), &visitor);
+    pg_err err = pg_import_part(&self->import, self->files->config.db, bytes);
     pg_files_unlock(self->files);
     return err;
 }
 
-static pg_err foreign_get(pg_files *files, const pg_feed_record *record, uint64_t *out_changed)
+static pg_err foreign_import(foreign *self)
 {
-    foreign self = {
-        .files = files, .bytes.max_len = PG_SNAPSHOT_BYTES_MAX, .is_restore = is_restoring(files)};
-    const pg_files_output output = {on_root, on_bytes, &self};
+    const pg_files_output output = {on_root, on_bytes_import, self};
     const pg_get_options options = {.start = 0};
-    pg_link link = {.root = {.len = 0}};
-    PG_TRY(pg_pointer_decode(record->value, files->config.owner, &files->config.person->peer_id,
-                             record->sequence, &link.root));
-    pg_catalogue_key(files->config.owner, &link.key);
-    pg_err err = pg_files_get(files, &link, &options, &output, NULL);
-    if (err == PG_OK) {
-        err = foreign_import(&self);
-    }
-    if (err == PG_OK) {
-        pg_sha256(pg_buf_bytes(&self.bytes), files->publisher.seen_digest);
-    }
-    if (self.is_restore && self.has_pins) {
+    PG_TRY(pg_files_get(self->files, &self->link, &options, &output, NULL));
+    return pg_import_end(&self->import);
+}
+
+static pg_err foreign_read(foreign *self)
+{
+    PG_TRY(pg_sha256_stream_init(&self->digest));
+    PG_TRY(foreign_check(self));
+    PG_TRY(foreign_import(self));
+    pg_sha256_stream_final(&self->digest, self->files->publisher.seen_digest);
+    return PG_OK;
+}
+
+static void foreign_deinit(foreign *self)
+{
+    pg_link_wipe(&self->link);
+    pg_snapshot_decoder_deinit(&self->check);
+    pg_sha256_stream_deinit(&self->digest);
+    pg_import_deinit(&self->import);
+}
+
+/** Note what came in, also of a reading that ended too early. */
+static void import_note(pg_files *files, const pg_import *import)
+{
+    if (import->is_adopting && import->has_pins) {
         files->has_found_pins = true;
         pg_waitq_wake_all(&files->pins_found);
     }
-    *out_changed = self.changed;
-    pg_link_wipe(&link);
-    buf_wipe(&self.bytes);
-    return err;
-}
-
-static pg_err found_note(pg_files *files, uint64_t changed)
-{
-    pg_publisher *self = &files->publisher;
-    if (changed > 0) {
-        pg_log(PG_LOG_LEVEL_INFO, "files.catalogue.found", PG_LOG_U64("changed", changed));
+    if (import->changed > 0) {
+        files->publisher.is_dirty = true;
+        pg_log(PG_LOG_LEVEL_INFO, "files.catalogue.found", PG_LOG_U64("changed", import->changed));
         pg_files_recount(files);
         pg_files_spread_wake(files);
     }
+}
+
+static pg_err foreign_get(pg_files *files, const pg_feed_record *record)
+{
+    foreign *self = PG_NEW(foreign);
+    if (self == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    *self = (foreign){.files = files};
+    pg_snapshot_decoder_init(&self->check, NULL);
+    pg_import_init(&self->import, is_restoring(files));
+    pg_err err =
+        pg_pointer_decode(record->value, files->config.owner, &files->config.person->peer_id,
+                          record->sequence, &self->link.root);
+    if (err == PG_OK) {
+        pg_catalogue_key(files->config.owner, &self->link.key);
+        err = foreign_read(self);
+    }
+    import_note(files, &self->import);
+    foreign_deinit(self);
+    pg_mfree(self);
+    return err;
+}
+
+static pg_err found_note(pg_files *files)
+{
+    pg_publisher *self = &files->publisher;
     if (self->own.is_found) {
         return PG_OK;
     }
@@ -296,20 +216,18 @@ static pg_err foreign_take(pg_files *files, const pg_feed_record *record)
 {
     pg_publisher *self = &files->publisher;
     uint8_t payload[PG_HASH_BYTES];
-    uint64_t changed = 0;
     pg_sha256(record->payload, payload);
     bool is_seen = self->seen_at != 0 && memcmp(payload, self->seen, sizeof(payload)) == 0;
     // Whether it can still be had is looked at again: else nobody would put another in the place of one whose device is gone.
     if (is_seen && pg_now() < self->seen_at + PG_HOURS(PG_FEED_VERIFY_HOURS)) {
         return PG_OK;
     }
-    pg_err err = foreign_get(files, record, &changed);
-    self->is_dirty |= changed > 0;
+    pg_err err = foreign_get(files, record);
     if (err == PG_OK) {
         memcpy(self->seen, payload, sizeof(payload));
         self->seen_at = pg_now();
         self->unread_since = 0;
-        return found_note(files, changed);
+        return found_note(files);
     }
     if (err == PG_ERR_CANCELLED || err == PG_ERR_NOMEM) {
         return err;
@@ -369,7 +287,10 @@ static pg_err version_check(pg_files *files, const pg_cid *root)
     int64_t file = 0;
     PG_TRY(pg_catalogue_find(files->config.db, root, &file));
     PG_TRY(pg_catalogue_extents(files->config.db, file, &extents, &count));
-    bool are = are_on_hosts(extents, count);
+    bool are = count > 0;
+    for (size_t i = 0; i < count && are; i++) {
+        are = pg_catalogue_is_on_hosts(&extents[i]);
+    }
     pg_mfree(extents);
     if (are) {
         return PG_OK;
@@ -379,22 +300,29 @@ static pg_err version_check(pg_files *files, const pg_cid *root)
     return pg_fail(PG_ERR_UNREACHABLE, "no host took the catalogue");
 }
 
-static pg_err version_put(pg_files *files, pg_bytes snapshot, pg_cid *out_root)
+// It is read again from the database while it is put: what is put may be younger than the digest that asked for it, and gives its own.
+static pg_err version_put(pg_files *files, pg_export *export, pg_cid *out_root)
 {
+    pg_publisher *self = &files->publisher;
     pg_key key PG_CLEANUP(pg_key_wipe) = {0};
-    const uint64_t bytes = snapshot.len;
-    const pg_files_source source = pg_files_source_of(&snapshot);
+    const pg_files_source source = {pg_export_read, export};
     pg_file_entry *entry = PG_NEW(pg_file_entry);
     if (entry == NULL) {
         return PG_ERR_NOMEM;
     }
     pg_catalogue_key(files->config.owner, &key);
-    pg_err err = pg_files_put_version(files, &key, bytes, &source, entry);
+    pg_err err = pg_export_init(export, files->config.db, self->bytes_max);
+    if (err == PG_OK) {
+        err = pg_files_put_version(files, &key, self->snapshot_bytes, &source, entry);
+    }
     if (err == PG_OK) {
         *out_root = entry->link.root;
         pg_file_entry_deinit(entry);
     }
     pg_mfree(entry);
+    if (err == PG_OK || export->is_too_large) {
+        err = export_note(self, export, err);
+    }
     PG_TRY(err);
     return version_check(files, out_root);
 }
@@ -460,15 +388,14 @@ static pg_err announce(pg_files *files)
     return old_drop(files);
 }
 
-static pg_err version_publish(pg_files *files, pg_buf *snapshot)
+static pg_err version_publish(pg_files *files)
 {
     pg_publisher *self = &files->publisher;
     pg_feed_own own = self->own;
-    if (snapshot->len == 0) { // not written in this round
-        PG_TRY(snapshot_make(files, snapshot));
-    }
+    pg_export export PG_CLEANUP(pg_export_deinit) = {.bytes = 0};
+    PG_TRY(version_put(files, &export, &own.root));
     memcpy(own.digest, self->digest, PG_HASH_BYTES);
-    PG_TRY(version_put(files, pg_buf_bytes(snapshot), &own.root));
+    self->rest_until = pg_after(PG_SECONDS(export.bytes / PG_FEED_BYTES_PER_S));
     uint64_t last = own.sequence > self->newest ? own.sequence : self->newest;
     own.sequence = last + 1;
     own.published_s = (uint64_t) pg_wall_ms() / 1000;
@@ -484,10 +411,10 @@ static pg_err version_publish(pg_files *files, pg_buf *snapshot)
     return err;
 }
 
-static pg_err publish(pg_files *files, bool is_foreign, pg_buf *snapshot)
+static pg_err publish(pg_files *files, bool is_foreign)
 {
     pg_publisher *self = &files->publisher;
-    PG_TRY(digest_renew(files, snapshot));
+    PG_TRY(digest_renew(files));
     bool has_own = self->own.record_len > 0;
     if (is_foreign && has_own && memcmp(self->digest, self->seen_digest, PG_HASH_BYTES) == 0) {
         return PG_OK; // another device's record stands and says all that we know
@@ -499,7 +426,7 @@ static pg_err publish(pg_files *files, bool is_foreign, pg_buf *snapshot)
     if (self->is_empty && !has_own && !is_foreign) {
         return PG_OK;
     }
-    return version_publish(files, snapshot);
+    return version_publish(files);
 }
 
 // ---- The whole
@@ -507,13 +434,12 @@ static pg_err publish(pg_files *files, bool is_foreign, pg_buf *snapshot)
 static pg_err round_run(pg_files *files)
 {
     bool is_foreign = false;
-    pg_buf snapshot PG_CLEANUP(buf_wipe) = {.max_len = files->publisher.bytes_max};
     if (pg_dht_pair_is_off(files->config.dht)) {
         return PG_ERR_UNREACHABLE; // they come later than we do
     }
     pg_err err = look(files, &is_foreign);
     if (err == PG_OK || err == PG_ERR_NOT_FOUND) {
-        PG_TRY(publish(files, is_foreign, &snapshot));
+        PG_TRY(publish(files, is_foreign));
         // A record of our own is not what a restored node looks for.
         err = is_restoring(files) ? PG_ERR_NOT_FOUND : PG_OK;
     }
@@ -559,6 +485,7 @@ static pg_time due(const pg_publisher *self)
         self->changed_last + PG_SECONDS(is_first ? PG_FEED_RETRY_SECONDS : PG_FEED_QUIET_SECONDS);
     pg_time latest = self->changed_first + PG_SECONDS(PG_FEED_LATEST_SECONDS);
     pg_time at = quiet < latest ? quiet : latest;
+    at = at > self->rest_until ? at : self->rest_until;
     return at < self->look_at ? at : self->look_at;
 }
 
@@ -566,8 +493,7 @@ static pg_time due(const pg_publisher *self)
 static pg_err unpublished_note(pg_files *files)
 {
     pg_publisher *self = &files->publisher;
-    pg_buf snapshot PG_CLEANUP(buf_wipe) = {.max_len = self->bytes_max};
-    PG_TRY(digest_renew(files, &snapshot));
+    PG_TRY(digest_renew(files));
     bool is_same = self->own.record_len == 0
                        ? self->is_empty
                        : memcmp(self->digest, self->own.digest, PG_HASH_BYTES) == 0;

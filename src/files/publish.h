@@ -42,8 +42,10 @@ typedef struct pg_publisher {
     uint64_t newest;                    // the highest sequence met with
     uint64_t stored;                    // peers that took our record
     uint64_t looks;
-    uint64_t snapshots;                   // that were written since the start
-    size_t bytes_max;                     // of one
+    uint64_t snapshots;                   // that were read for their digest since the start
+    uint64_t bytes_max;                   // of one
+    uint64_t snapshot_bytes;              // of the last
+    pg_time rest_until;                   // no other version before, unless somebody asks
     uint8_t digest[PG_HASH_BYTES];        // of the last
     char reason[PG_ERROR_TEXT_BYTES_MAX]; // why the last try failed
 } pg_publisher;

@@ -9,7 +9,10 @@
 #include "files/root.h"
 
 #define MAGIC PG_BYTES_LIT("pangea catalogue")
-#define DIGEST_BYTES 32
+#define DIGEST_BYTES PG_SNAPSHOT_ROOT_BYTES
+
+/** What is looked at in one step, bytes. */
+#define STEP_BYTES (64U << 10)
 
 enum { RECORD_END = 0, RECORD_FILE = 1, RECORD_REMOVED = 2, RECORD_PIN = 3 };
 enum { FLAG_WHOLE = 1, FLAG_ROOT = 2, FLAGS_KNOWN = 3 };
@@ -58,7 +61,7 @@ static void head_write(pg_writer *writer, const pg_snapshot_file *file)
     for (size_t i = 0; i < PG_ARRAY_LEN(numbers); i++) {
         pg_writer_u64be(writer, numbers[i]);
     }
-    pg_writer_u32be(writer, (uint32_t) file->placed_count);
+    pg_writer_u32be(writer, file->placed_count);
 }
 
 /** Return the holder that comes next after `last` in the order of PeerIds; NULL at the end. */
@@ -101,20 +104,22 @@ static void extent_write(pg_writer *writer, const pg_catalogue_extent *extent)
 pg_err pg_snapshot_file_add(pg_buf *out, const pg_snapshot_file *file)
 {
     uint8_t head[HEAD_BYTES_MAX];
-    uint8_t space[EXTENT_BYTES_MAX];
-    if (file->name.len > PG_NAME_BYTES_MAX || file->placed_count > UINT32_MAX) {
+    if (file->name.len > PG_NAME_BYTES_MAX) {
         return pg_fail(PG_ERR_LIMIT, "catalogue: a name of %zu bytes", file->name.len);
     }
     pg_writer writer = pg_writer_make(PG_MUT_BYTES_OF(head));
     head_write(&writer, file);
     pg_err err = written_append(out, &writer);
-    for (size_t i = 0; i < file->placed_count && err == PG_OK; i++) {
-        writer = pg_writer_make(PG_MUT_BYTES_OF(space));
-        extent_write(&writer, &file->placed[i]);
-        err = written_append(out, &writer);
-    }
     pg_wipe(head, sizeof(head));
     return err;
+}
+
+pg_err pg_snapshot_extent_add(pg_buf *out, const pg_catalogue_extent *extent)
+{
+    uint8_t space[EXTENT_BYTES_MAX];
+    pg_writer writer = pg_writer_make(PG_MUT_BYTES_OF(space));
+    extent_write(&writer, extent);
+    return written_append(out, &writer);
 }
 
 pg_err pg_snapshot_removed_add(pg_buf *out, const pg_snapshot_removed *removed)
@@ -157,17 +162,6 @@ pg_err pg_snapshot_end(pg_buf *out)
 }
 
 // ---- Reading
-
-/** A reading. */
-typedef struct reading {
-    pg_reader reader;
-    const pg_snapshot_visitor *visitor;
-    pg_catalogue_extent *extents; // of the file at hand
-    size_t room;
-    pg_bytes last_root; // of the record before, of the same kind
-    unsigned last_kind;
-    uint8_t version;
-} reading;
 
 static pg_cid cid_read(pg_reader *reader)
 {
@@ -234,27 +228,6 @@ static pg_err extent_read(pg_reader *reader, const pg_cid *root, pg_catalogue_ex
     return PG_OK;
 }
 
-static pg_err room_make(reading *self, size_t count)
-{
-    // What is left to read bounds what is taken: each extent takes some.
-    if (count > self->reader.rest.len / EXTENT_BYTES_MIN) {
-        return PG_ERR_TRUNCATED;
-    }
-    if (count <= self->room) {
-        return PG_OK;
-    }
-    size_t bytes = 0;
-    void *extents = pg_mul_size(count, sizeof(*self->extents), &bytes)
-                        ? pg_realloc(self->extents, bytes)
-                        : NULL;
-    if (extents == NULL) {
-        return PG_ERR_NOMEM;
-    }
-    self->extents = extents;
-    self->room = count;
-    return PG_OK;
-}
-
 static pg_err head_check(const pg_snapshot_file *file, uint8_t kind)
 {
     if (file->name.len > 0) {
@@ -272,6 +245,7 @@ static pg_err head_check(const pg_snapshot_file *file, uint8_t kind)
 
 static void head_read(pg_reader *reader, pg_snapshot_file *file, uint8_t *out_kind)
 {
+    (void) pg_reader_u8(reader); // of the record
     file->link.root = cid_read(reader);
     pg_reader_copy(reader, file->link.key.bytes, PG_KEY_BYTES);
     uint8_t name_len = pg_reader_u8(reader);
@@ -286,45 +260,18 @@ static void head_read(pg_reader *reader, pg_snapshot_file *file, uint8_t *out_ki
     file->segments = pg_reader_u64be(reader);
     file->put_ms = pg_reader_u64be(reader);
     file->ttl_s = pg_reader_u64be(reader);
+    file->placed_count = pg_reader_u32be(reader);
 }
 
-static pg_err file_read(reading *self)
+static pg_err removed_read(pg_reader *reader, pg_snapshot_removed *removed)
 {
-    pg_reader *reader = &self->reader;
-    pg_snapshot_file file = {.placed = NULL};
-    uint8_t kind = 0;
-    head_read(reader, &file, &kind);
-    uint32_t count = pg_reader_u32be(reader);
-    pg_err err = reader->failed ? PG_ERR_TRUNCATED : head_check(&file, kind);
-    if (err == PG_OK) {
-        file.kind = (pg_file_kind) kind;
-        err = room_make(self, count);
-    }
-    for (uint32_t i = 0; i < count && err == PG_OK; i++) {
-        err = extent_read(reader, &file.link.root, &self->extents[i]);
-    }
-    if (err == PG_OK) {
-        file.placed = self->extents;
-        file.placed_count = count;
-        err = self->visitor->file == NULL ? PG_OK : self->visitor->file(&file, self->visitor->user);
-    }
-    pg_link_wipe(&file.link);
-    return err;
-}
-
-static pg_err removed_read(reading *self)
-{
-    pg_snapshot_removed removed;
-    removed.root = cid_read(&self->reader);
-    removed.removed_s = pg_reader_u64be(&self->reader);
-    if (self->reader.failed) {
-        return PG_ERR_TRUNCATED;
-    }
-    if (removed.removed_s > INT64_MAX) {
+    (void) pg_reader_u8(reader);
+    removed->root = cid_read(reader);
+    removed->removed_s = pg_reader_u64be(reader);
+    if (removed->removed_s > INT64_MAX) {
         return pg_fail(PG_ERR_MALFORMED, "catalogue: a time that cannot be");
     }
-    return self->visitor->removed == NULL ? PG_OK
-                                          : self->visitor->removed(&removed, self->visitor->user);
+    return PG_OK;
 }
 
 static void pinned_read(pg_reader *reader, pg_snapshot_pin *pin, uint8_t *out_kind)
@@ -346,96 +293,276 @@ static pg_err pin_check(const pg_snapshot_pin *pin, uint8_t kind, uint8_t flag)
     return is_good ? PG_OK : pg_fail(PG_ERR_MALFORMED, "catalogue: a pin that cannot be");
 }
 
-static pg_err pin_read(reading *self)
+static pg_err pin_read(pg_reader *reader, pg_snapshot_pin *pin)
 {
-    pg_reader *reader = &self->reader;
-    pg_snapshot_pin pin = {.size_bytes = 0};
     uint8_t kind = 0;
-    pin.link.root = cid_read(reader);
-    pin.changed_ms = pg_reader_u64be(reader);
+    (void) pg_reader_u8(reader);
+    pin->link.root = cid_read(reader);
+    pin->changed_ms = pg_reader_u64be(reader);
     uint8_t flag = pg_reader_u8(reader);
-    pin.is_pinned = flag == 1;
-    if (pin.is_pinned) {
-        pinned_read(reader, &pin, &kind);
+    pin->is_pinned = flag == 1;
+    if (pin->is_pinned) {
+        pinned_read(reader, pin, &kind);
     }
-    pg_err err = reader->failed ? PG_ERR_TRUNCATED : pin_check(&pin, kind, flag);
-    if (err == PG_OK) {
-        pin.kind = (pg_file_kind) kind;
-        err = self->visitor->pin == NULL ? PG_OK : self->visitor->pin(&pin, self->visitor->user);
+    if (reader->failed) {
+        return PG_OK; // the caller sees that
+    }
+    PG_TRY(pin_check(pin, kind, flag));
+    pin->kind = (pg_file_kind) kind;
+    return PG_OK;
+}
+
+// ---- Whether a record came whole, and is good: each gives its length, 0 = more has to come
+
+/** The head of a file: begins the check of its record. */
+static pg_err head_take(pg_snapshot_decoder *self, pg_bytes in)
+{
+    pg_reader reader = pg_reader_make(in);
+    pg_snapshot_file file = {.put_ms = 0};
+    uint8_t kind = 0;
+    head_read(&reader, &file, &kind);
+    pg_link_wipe(&file.link);
+    if (reader.failed) {
+        return PG_OK;
+    }
+    PG_TRY(head_check(&file, kind));
+    if (file.placed_count > PG_SNAPSHOT_RECORD_BYTES_MAX / EXTENT_BYTES_MIN) {
+        return pg_fail(PG_ERR_LIMIT, "catalogue: a file of %u extents", file.placed_count);
+    }
+    self->checked = in.len - reader.rest.len;
+    self->extents_left = file.placed_count;
+    return PG_OK;
+}
+
+// What was looked at is not looked at again when the next part comes: else many small parts of a long record cost the square of its length.
+static pg_err file_whole(pg_snapshot_decoder *self, pg_bytes in, size_t *out_len)
+{
+    const pg_cid none = {.len = 0};
+    pg_catalogue_extent extent;
+    if (self->checked == 0) {
+        PG_TRY(head_take(self, in));
+    }
+    while (self->checked > 0 && self->extents_left > 0) {
+        pg_bytes rest = pg_bytes_slice(in, self->checked, in.len);
+        pg_reader reader = pg_reader_make(rest);
+        pg_err err = extent_read(&reader, &none, &extent);
+        if (reader.failed) {
+            return PG_OK;
+        }
+        PG_TRY(err);
+        self->checked += rest.len - reader.rest.len;
+        self->extents_left--;
+        if (self->checked > PG_SNAPSHOT_RECORD_BYTES_MAX) {
+            return pg_fail(PG_ERR_LIMIT, "catalogue: a file whose record has more than %u bytes",
+                           PG_SNAPSHOT_RECORD_BYTES_MAX);
+        }
+    }
+    *out_len = self->checked;
+    self->checked = 0;
+    return PG_OK;
+}
+
+static pg_err removed_whole(pg_bytes in, size_t *out_len)
+{
+    pg_reader reader = pg_reader_make(in);
+    pg_snapshot_removed removed;
+    PG_TRY(removed_read(&reader, &removed));
+    *out_len = reader.failed ? 0 : in.len - reader.rest.len;
+    return PG_OK;
+}
+
+static pg_err pin_whole(pg_bytes in, size_t *out_len)
+{
+    pg_reader reader = pg_reader_make(in);
+    pg_snapshot_pin pin = {.size_bytes = 0};
+    pg_err err = pin_read(&reader, &pin);
+    pg_link_wipe(&pin.link);
+    *out_len = reader.failed ? 0 : in.len - reader.rest.len;
+    return err;
+}
+
+static pg_err record_whole(pg_snapshot_decoder *self, pg_bytes in, size_t *out_len)
+{
+    switch (in.ptr[0]) {
+    case RECORD_FILE:
+        return file_whole(self, in, out_len);
+    case RECORD_REMOVED:
+        return removed_whole(in, out_len);
+    default:
+        return pin_whole(in, out_len);
+    }
+}
+
+// ---- Telling of a record that is whole and good
+
+static pg_err file_tell(const pg_snapshot_visitor *visitor, pg_bytes record)
+{
+    pg_reader reader = pg_reader_make(record);
+    pg_snapshot_file file = {.put_ms = 0};
+    pg_catalogue_extent extent;
+    uint8_t kind = 0;
+    head_read(&reader, &file, &kind);
+    file.kind = (pg_file_kind) kind;
+    pg_err err = visitor->file == NULL ? PG_OK : visitor->file(&file, visitor->user);
+    for (uint32_t i = 0; i < file.placed_count && err == PG_OK && visitor->extent != NULL; i++) {
+        err = extent_read(&reader, &file.link.root, &extent);
+        err = err == PG_OK ? visitor->extent(&extent, visitor->user) : err;
+    }
+    pg_link_wipe(&file.link);
+    return err;
+}
+
+static pg_err removed_tell(const pg_snapshot_visitor *visitor, pg_bytes record)
+{
+    pg_reader reader = pg_reader_make(record);
+    pg_snapshot_removed removed;
+    PG_TRY(removed_read(&reader, &removed));
+    return visitor->removed == NULL ? PG_OK : visitor->removed(&removed, visitor->user);
+}
+
+static pg_err pin_tell(const pg_snapshot_visitor *visitor, pg_bytes record)
+{
+    pg_reader reader = pg_reader_make(record);
+    pg_snapshot_pin pin = {.size_bytes = 0};
+    pg_err err = pin_read(&reader, &pin);
+    if (err == PG_OK && visitor->pin != NULL) {
+        err = visitor->pin(&pin, visitor->user);
     }
     pg_link_wipe(&pin.link);
     return err;
 }
 
-/** Check that records come in order: files, then removed ones, then pins, each by root. */
-static pg_err order_check(reading *self, unsigned kind)
+static pg_err record_tell(const pg_snapshot_visitor *visitor, pg_bytes record)
 {
-    unsigned last = self->version == PG_SNAPSHOT_VERSION_PINS ? RECORD_PIN : RECORD_REMOVED;
-    pg_bytes root = pg_bytes_slice(self->reader.rest, 0, DIGEST_BYTES);
-    bool is_next = kind > self->last_kind ||
-                   (kind == self->last_kind && pg_bytes_compare(root, self->last_root) > 0);
-    if (kind > last || !is_next) {
-        return pg_fail(PG_ERR_MALFORMED, "catalogue: records out of order, or unknown");
+    switch (record.ptr[0]) {
+    case RECORD_FILE:
+        return file_tell(visitor, record);
+    case RECORD_REMOVED:
+        return removed_tell(visitor, record);
+    default:
+        return pin_tell(visitor, record);
     }
-    self->last_kind = kind;
-    self->last_root = root;
+}
+
+// ---- The whole
+
+static pg_err start_read(pg_snapshot_decoder *self, pg_bytes in, size_t *out_len)
+{
+    pg_bytes magic = pg_bytes_slice(in, 0, MAGIC.len);
+    if (!pg_bytes_starts_with(MAGIC, magic)) {
+        return pg_fail(PG_ERR_MALFORMED, "not a catalogue");
+    }
+    if (in.len <= MAGIC.len) {
+        return PG_OK;
+    }
+    self->version = in.ptr[MAGIC.len];
+    if (self->version != PG_SNAPSHOT_VERSION && self->version != PG_SNAPSHOT_VERSION_PINS) {
+        return pg_fail(PG_ERR_UNSUPPORTED,
+                       "the catalogue has version %u; this program knows versions %d and %d",
+                       self->version, PG_SNAPSHOT_VERSION, PG_SNAPSHOT_VERSION_PINS);
+    }
+    *out_len = MAGIC.len + 1;
     return PG_OK;
 }
 
-static pg_err record_read(reading *self, unsigned kind)
-{
-    switch (kind) {
-    case RECORD_FILE:
-        return file_read(self);
-    case RECORD_REMOVED:
-        return removed_read(self);
-    default:
-        return pin_read(self);
-    }
-}
-
-static pg_err end_read(const reading *self)
+static pg_err end_read(pg_snapshot_decoder *self, size_t *out_len)
 {
     if (self->version == PG_SNAPSHOT_VERSION_PINS && self->last_kind != RECORD_PIN) {
         return pg_fail(PG_ERR_MALFORMED, "catalogue: of version %u, but without pins",
                        self->version);
     }
-    return pg_reader_finish(&self->reader);
+    self->is_ended = true;
+    *out_len = 1;
+    return PG_OK;
 }
 
-static pg_err records_read(reading *self)
+/** Check that records come in order: files, then removed ones, then pins, each by root. */
+static pg_err order_check(const pg_snapshot_decoder *self, unsigned kind, pg_bytes root)
 {
-    for (;;) {
-        unsigned kind = pg_reader_u8(&self->reader);
-        if (self->reader.failed) {
-            return PG_ERR_TRUNCATED;
-        }
-        if (kind == RECORD_END) {
-            return end_read(self);
-        }
-        PG_TRY(order_check(self, kind));
-        PG_TRY(record_read(self, kind));
+    unsigned last = self->version == PG_SNAPSHOT_VERSION_PINS ? RECORD_PIN : RECORD_REMOVED;
+    bool is_next =
+        kind > self->last_kind ||
+        (kind == self->last_kind && (root.len < DIGEST_BYTES || // for now
+                                     pg_bytes_compare(root, PG_BYTES_OF(self->last_root)) > 0));
+    if (kind > last || !is_next) {
+        return pg_fail(PG_ERR_MALFORMED, "catalogue: records out of order, or unknown");
     }
+    return PG_OK;
 }
 
-pg_err pg_snapshot_decode(pg_bytes in, const pg_snapshot_visitor *visitor)
+static pg_err record_read(pg_snapshot_decoder *self, pg_bytes in, size_t *out_len)
 {
-    reading self = {.reader = pg_reader_make(in), .visitor = visitor};
-    if (in.len > PG_SNAPSHOT_BYTES_MAX) {
-        return pg_fail(PG_ERR_LIMIT, "a catalogue of %zu bytes, at most %u", in.len,
-                       PG_SNAPSHOT_BYTES_MAX);
+    pg_bytes root = pg_bytes_slice(in, 1, DIGEST_BYTES);
+    size_t len = 0;
+    PG_TRY(order_check(self, in.ptr[0], root));
+    PG_TRY(record_whole(self, in, &len));
+    if (len == 0) {
+        return PG_OK;
     }
-    pg_bytes magic = pg_reader_take(&self.reader, MAGIC.len);
-    self.version = pg_reader_u8(&self.reader);
-    if (self.reader.failed || !pg_bytes_equal(magic, MAGIC)) {
-        return pg_fail(PG_ERR_MALFORMED, "not a catalogue");
+    self->last_kind = in.ptr[0];
+    memcpy(self->last_root, root.ptr, DIGEST_BYTES);
+    *out_len = len;
+    return self->visitor == NULL ? PG_OK : record_tell(self->visitor, pg_bytes_slice(in, 0, len));
+}
+
+/** Read what stands at the front of `in`, not empty. *out_len stays 0 when more has to come. */
+static pg_err step_read(pg_snapshot_decoder *self, pg_bytes in, size_t *out_len)
+{
+    if (self->version == 0) {
+        return start_read(self, in, out_len);
     }
-    if (self.version != PG_SNAPSHOT_VERSION && self.version != PG_SNAPSHOT_VERSION_PINS) {
-        return pg_fail(PG_ERR_UNSUPPORTED,
-                       "the catalogue has version %u; this program knows versions %d and %d",
-                       self.version, PG_SNAPSHOT_VERSION, PG_SNAPSHOT_VERSION_PINS);
+    if (self->is_ended) {
+        return pg_fail(PG_ERR_MALFORMED, "catalogue: %zu bytes too many at the end", in.len);
     }
-    pg_err err = records_read(&self);
-    pg_mfree(self.extents);
-    return err;
+    return in.ptr[0] == RECORD_END ? end_read(self, out_len) : record_read(self, in, out_len);
+}
+
+static pg_err steps_read(pg_snapshot_decoder *self)
+{
+    size_t at = 0;
+    size_t len = 1;
+    while (at < self->rest.len && len > 0) {
+        pg_bytes in = pg_bytes_slice(pg_buf_bytes(&self->rest), at, self->rest.len);
+        len = 0;
+        PG_TRY(step_read(self, in, &len));
+        at += len;
+    }
+    pg_buf_consume(&self->rest, at);
+    return PG_OK;
+}
+
+void pg_snapshot_decoder_init(pg_snapshot_decoder *self, const pg_snapshot_visitor *visitor)
+{
+    *self = (pg_snapshot_decoder){.visitor = visitor,
+                                  .rest.max_len =
+                                      PG_SNAPSHOT_RECORD_BYTES_MAX + STEP_BYTES + EXTENT_BYTES_MAX};
+}
+
+pg_err pg_snapshot_decode(pg_snapshot_decoder *self, pg_bytes part)
+{
+    self->bytes += part.len;
+    if (self->bytes > PG_SNAPSHOT_BYTES_MAX) {
+        return pg_fail(PG_ERR_LIMIT, "a catalogue of more than %llu bytes",
+                       (unsigned long long) PG_SNAPSHOT_BYTES_MAX);
+    }
+    while (part.len > 0) {
+        pg_bytes step = pg_bytes_slice(part, 0, STEP_BYTES);
+        PG_TRY(pg_buf_append(&self->rest, step));
+        PG_TRY(steps_read(self));
+        part = pg_bytes_slice(part, step.len, part.len);
+    }
+    return PG_OK;
+}
+
+pg_err pg_snapshot_decode_end(const pg_snapshot_decoder *self)
+{
+    return self->is_ended ? PG_OK : pg_fail(PG_ERR_TRUNCATED, "catalogue: it ends too early");
+}
+
+void pg_snapshot_decoder_deinit(pg_snapshot_decoder *self)
+{
+    if (self->rest.ptr != NULL) {
+        pg_wipe(self->rest.ptr, self->rest.cap);
+    }
+    pg_buf_deinit(&self->rest);
 }

@@ -11,9 +11,11 @@
 #include "base/mem.h"
 #include "crypto/hash.h"
 #include "files/catalogue.h"
+#include "files/catalogue_export.h"
 #include "files/catalogue_feed.h"
 #include "files/host_set.h"
 #include "files/unfinished.h"
+#include "snapshot_tools.h"
 
 static char folder[64];
 static char path[96];
@@ -338,20 +340,63 @@ static int64_t version_make(pg_db *db, const char *root)
     return file;
 }
 
+/** What a snapshot tells. */
+typedef struct told {
+    unsigned files;
+    unsigned extents;
+    unsigned removed;
+    pg_snapshot_removed last;
+} told;
+
+static pg_err on_file(const pg_snapshot_file *file, void *user)
+{
+    (void) file;
+    ((told *) user)->files++;
+    return PG_OK;
+}
+
+static pg_err on_extent(const pg_catalogue_extent *extent, void *user)
+{
+    (void) extent;
+    ((told *) user)->extents++;
+    return PG_OK;
+}
+
+static pg_err on_removed(const pg_snapshot_removed *removed, void *user)
+{
+    told *self = user;
+    self->removed++;
+    self->last = *removed;
+    return PG_OK;
+}
+
+static told told_of(pg_db *db)
+{
+    told self = {.files = 0};
+    const pg_snapshot_visitor visitor = {on_file, on_extent, on_removed, NULL, &self};
+    pg_snapshot_decoder decoder;
+    pg_buf snapshot = snapshot_of(db);
+    pg_snapshot_decoder_init(&decoder, &visitor);
+    CHECK_OK(pg_snapshot_decode(&decoder, pg_buf_bytes(&snapshot)));
+    CHECK_OK(pg_snapshot_decode_end(&decoder));
+    pg_snapshot_decoder_deinit(&decoder);
+    pg_buf_deinit(&snapshot);
+    return self;
+}
+
 static pg_err versions_run(void *arg)
 {
     (void) arg;
     pg_catalogue_sums sums;
     uint64_t removed = 0;
     int64_t begun = 0;
-    pg_snapshot_removed *gone = NULL;
-    size_t gone_count = 0;
     pg_db *db = db_open();
     (void) file_make(db, "a file", 10);
     (void) version_make(db, "first");
     (void) version_make(db, "second");
-    CHECK(which_count(db, PG_CATALOGUE_ALL) == 3 && which_count(db, PG_CATALOGUE_LISTED) == 1 &&
-          which_count(db, PG_CATALOGUE_BY_ROOT) == 1);
+    CHECK(which_count(db, PG_CATALOGUE_ALL) == 3 && which_count(db, PG_CATALOGUE_LISTED) == 1);
+    const told both = told_of(db);
+    CHECK(both.files == 1 && both.extents == 2);
     CHECK_OK(pg_catalogue_counts(db, &sums));
     CHECK(sums.files[PG_FILE_STATE_COMPLETE] == 1);
     const pg_cid second = cid_of("second");
@@ -365,9 +410,7 @@ static pg_err versions_run(void *arg)
     int64_t file = 0;
     CHECK_OK(pg_catalogue_find(db, &second, &file));
     CHECK_OK(pg_catalogue_remove(db, file));
-    CHECK_OK(pg_catalogue_removed(db, 0, &gone, &gone_count));
-    CHECK(gone_count == 0); // no other device is told of versions
-    pg_mfree(gone);
+    CHECK(told_of(db).removed == 0); // no other device is told of versions
     pg_db_close(&db);
     return PG_OK;
 }
@@ -411,50 +454,55 @@ static pg_snapshot_file foreign_make(const char *root, pg_catalogue_extent *exte
         .code = PG_CODE_DEFAULT,
         .size_bytes = 12345,
         .put_ms = 1,
-        .placed = extent,
         .placed_count = 1,
     };
+}
+
+/** Take in what another device says of a file, or of one that it removed; returns whether anything changed. */
+static bool take(pg_db *db, const pg_snapshot_file *file, const pg_catalogue_extent *extent,
+                 const pg_snapshot_removed *removed)
+{
+    pg_buf snapshot = snapshot_make(file, extent, removed);
+    uint64_t changed = snapshot_take(db, pg_buf_bytes(&snapshot), false, NULL);
+    pg_buf_deinit(&snapshot);
+    CHECK(changed <= 1);
+    return changed == 1;
 }
 
 static pg_err import_run(void *arg)
 {
     (void) arg;
-    bool is_new = false;
     int64_t file = 0;
     size_t count = 0;
     pg_catalogue_extent extent;
     pg_catalogue_extent *extents = NULL;
-    pg_snapshot_removed *gone = NULL;
     pg_db *db = db_open();
     const pg_snapshot_file foreign = foreign_make("foreign", &extent);
-    CHECK_OK(pg_catalogue_import(db, &foreign, &is_new));
-    CHECK(is_new && which_count(db, PG_CATALOGUE_LISTED) == 1);
-    CHECK_OK(pg_catalogue_import(db, &foreign, &is_new));
-    CHECK(!is_new);
+    CHECK(take(db, &foreign, &extent, NULL) && which_count(db, PG_CATALOGUE_LISTED) == 1);
+    CHECK(which_count(db, PG_CATALOGUE_INCOMPLETE) == 0);
+    CHECK(!take(db, &foreign, &extent, NULL));
     CHECK_OK(pg_catalogue_find(db, &foreign.link.root, &file));
     extent.sequence = 76; // older than what is here
     extent.expiry_s = 1;
-    CHECK_OK(pg_catalogue_import(db, &foreign, &is_new));
-    CHECK(!is_new);
+    CHECK(!take(db, &foreign, &extent, NULL));
     extent.sequence = 78;
     extent.expiry_s = 6000;
     extent.holder_count = 8;
-    CHECK_OK(pg_catalogue_import(db, &foreign, &is_new));
-    CHECK(is_new && which_count(db, PG_CATALOGUE_LISTED) == 1);
+    CHECK(take(db, &foreign, &extent, NULL) && which_count(db, PG_CATALOGUE_LISTED) == 1);
     CHECK_OK(pg_catalogue_extents(db, file, &extents, &count));
     CHECK(count == 1 && extents[0].sequence == 78 && extents[0].expiry_s == 6000 &&
           extents[0].holder_count == 8 && extents[0].local == 0);
     pg_mfree(extents);
     CHECK_OK(pg_catalogue_remove(db, file)); // here: it does not come back
-    CHECK_OK(pg_catalogue_import(db, &foreign, &is_new));
-    CHECK(!is_new && which_count(db, PG_CATALOGUE_LISTED) == 0 && doomed_count(db) == 1);
-    CHECK_OK(pg_catalogue_removed(db, 0, &gone, &count));
-    CHECK(count == 1 && pg_cid_equal(&gone[0].root, &foreign.link.root));
-    uint64_t removed_s = gone[0].removed_s;
-    pg_mfree(gone);
-    CHECK_OK(pg_catalogue_removed(db, removed_s + 1, &gone, &count));
-    CHECK(count == 0); // long ago: forgotten
-    pg_mfree(gone);
+    CHECK(!take(db, &foreign, &extent, NULL));
+    CHECK(which_count(db, PG_CATALOGUE_LISTED) == 0 && doomed_count(db) == 1);
+    told gone = told_of(db);
+    CHECK(gone.removed == 1 && pg_cid_equal(&gone.last.root, &foreign.link.root));
+    CHECK_OK(pg_export_forget(db, gone.last.removed_s + 1));
+    CHECK(told_of(db).removed == 0); // long ago: forgotten
+    const pg_snapshot_file partial = foreign_make("partial", &extent);
+    extent.holder_count = 8; // two slots are lost
+    CHECK(take(db, &partial, &extent, NULL) && which_count(db, PG_CATALOGUE_INCOMPLETE) == 1);
     pg_db_close(&db);
     return PG_OK;
 }
@@ -462,20 +510,17 @@ static pg_err import_run(void *arg)
 static pg_err import_removed_run(void *arg)
 {
     (void) arg;
-    bool is_new = false;
     pg_catalogue_extent extent;
     pg_db *db = db_open();
     (void) file_make(db, "mine", 10);
     const pg_snapshot_removed mine = {cid_of("mine"), 1000};
     const pg_snapshot_removed unknown = {cid_of("unknown"), 1000};
-    CHECK_OK(pg_catalogue_import_removed(db, &mine, &is_new));
-    CHECK(is_new && which_count(db, PG_CATALOGUE_LISTED) == 0 && doomed_count(db) == 2);
-    CHECK_OK(pg_catalogue_import_removed(db, &mine, &is_new));
-    CHECK(!is_new);
-    CHECK_OK(pg_catalogue_import_removed(db, &unknown, &is_new));
+    CHECK(take(db, NULL, NULL, &mine));
+    CHECK(which_count(db, PG_CATALOGUE_LISTED) == 0 && doomed_count(db) == 2);
+    CHECK(!take(db, NULL, NULL, &mine));
+    CHECK(take(db, NULL, NULL, &unknown));
     const pg_snapshot_file late = foreign_make("unknown", &extent);
-    CHECK_OK(pg_catalogue_import(db, &late, &is_new));
-    CHECK(!is_new && which_count(db, PG_CATALOGUE_LISTED) == 0);
+    CHECK(!take(db, &late, &extent, NULL) && which_count(db, PG_CATALOGUE_LISTED) == 0);
     pg_db_close(&db);
     return PG_OK;
 }

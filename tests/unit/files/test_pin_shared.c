@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "files/pin_rows.h"
 #include "files/pin_shared.h"
+#include "snapshot_tools.h"
 
 #define DEVICES 3
 #define FILES 5
@@ -72,42 +73,32 @@ static void toggle(pg_db *db, unsigned file)
     }
 }
 
-static pg_buf told(pg_db *db)
-{
-    pg_buf pins = {0};
-    pg_buf out = {0};
-    CHECK_OK(pg_pin_shared_write(db, 0, &pins));
-    CHECK_OK(pg_snapshot_begin(&out, pins.len > 0));
-    CHECK_OK(pg_buf_append(&out, pg_buf_bytes(&pins)));
-    CHECK_OK(pg_snapshot_end(&out));
-    pg_buf_deinit(&pins);
-    return out;
-}
-
-/** Who hears a snapshot. */
+/** What came of a snapshot. */
 typedef struct hearing {
-    pg_db *db;
-    bool is_adopted;
-    unsigned changed;
+    uint64_t changed;
     unsigned pinned;
 } hearing;
 
 static pg_err on_pin(const pg_snapshot_pin *heard, void *user)
 {
     hearing *self = user;
-    bool is_new = false;
     self->pinned += heard->is_pinned ? 1 : 0;
-    PG_TRY(pg_pin_shared_import(self->db, heard, self->is_adopted, &is_new));
-    self->changed += is_new ? 1 : 0;
     return PG_OK;
 }
 
 static hearing hear(pg_db *db, pg_db *from, bool is_adopted)
 {
-    hearing self = {.db = db, .is_adopted = is_adopted};
+    hearing self = {.pinned = 0};
+    bool has_pins = false;
     const pg_snapshot_visitor visitor = {.pin = on_pin, .user = &self};
-    pg_buf snapshot = told(from);
-    CHECK_OK(pg_snapshot_decode(pg_buf_bytes(&snapshot), &visitor));
+    pg_snapshot_decoder decoder;
+    pg_buf snapshot = snapshot_of(from);
+    pg_snapshot_decoder_init(&decoder, &visitor);
+    CHECK_OK(pg_snapshot_decode(&decoder, pg_buf_bytes(&snapshot)));
+    CHECK_OK(pg_snapshot_decode_end(&decoder));
+    pg_snapshot_decoder_deinit(&decoder);
+    self.changed = snapshot_take(db, pg_buf_bytes(&snapshot), is_adopted, &has_pins);
+    CHECK(has_pins == (self.pinned > 0));
     pg_buf_deinit(&snapshot);
     return self;
 }
@@ -121,7 +112,7 @@ static unsigned next_random(uint64_t *state, unsigned below)
 /** Have all hear all until nobody learns anything. */
 static void settle(pg_db *const *dbs)
 {
-    unsigned changed = 1;
+    uint64_t changed = 1;
     for (unsigned round = 0; changed > 0; round++) {
         CHECK(round < 2 * DEVICES + 2);
         changed = 0;
@@ -133,11 +124,9 @@ static void settle(pg_db *const *dbs)
 
 static void agreement_check(pg_db *const *dbs)
 {
-    pg_buf first = told(dbs[0]);
-    const pg_snapshot_visitor nobody = {NULL, NULL, NULL, NULL};
-    CHECK_OK(pg_snapshot_decode(pg_buf_bytes(&first), &nobody));
+    pg_buf first = snapshot_of(dbs[0]);
     for (unsigned i = 1; i < DEVICES; i++) {
-        pg_buf other = told(dbs[i]);
+        pg_buf other = snapshot_of(dbs[i]);
         CHECK(pg_bytes_equal(pg_buf_bytes(&first), pg_buf_bytes(&other)));
         pg_buf_deinit(&other);
     }

@@ -15,6 +15,7 @@
 
 #include "base/str.h"
 #include "files/extents.h"
+#include "files/limits.h"
 #include "files/pointer.h"
 #include "files/snapshot.h"
 
@@ -69,7 +70,6 @@ static pg_snapshot_file large_make(pg_catalogue_extent *extents)
         .extents = 2,
         .segments = 2,
         .put_ms = 1765000000000,
-        .placed = extents,
         .placed_count = 2,
     };
     const pg_cid none = {.len = 0};
@@ -89,7 +89,6 @@ static pg_snapshot_file small_make(pg_catalogue_extent *extent)
         .stored_bytes = 400,
         .put_ms = 1765000000000,
         .ttl_s = 86400,
-        .placed = extent,
         .placed_count = 1,
     };
     memset(file.link.key.bytes, 0x11, PG_KEY_BYTES);
@@ -105,6 +104,14 @@ static pg_snapshot_file small_make(pg_catalogue_extent *extent)
     };
     memset(extent->extent_id, 0x10, sizeof(extent->extent_id));
     return file;
+}
+
+static void file_add(pg_buf *out, const pg_snapshot_file *file, const pg_catalogue_extent *extents)
+{
+    assert_int_equal(pg_snapshot_file_add(out, file), PG_OK);
+    for (uint32_t i = 0; i < file->placed_count; i++) {
+        assert_int_equal(pg_snapshot_extent_add(out, &extents[i]), PG_OK);
+    }
 }
 
 static pg_snapshot_pin pin_make(uint8_t byte)
@@ -129,8 +136,8 @@ static pg_buf sample_make(bool has_pins)
     const pg_snapshot_file small = small_make(&extents[2]);
     const pg_snapshot_file large = large_make(extents);
     assert_int_equal(pg_snapshot_begin(&out, has_pins), PG_OK);
-    assert_int_equal(pg_snapshot_file_add(&out, &small), PG_OK);
-    assert_int_equal(pg_snapshot_file_add(&out, &large), PG_OK);
+    file_add(&out, &small, &extents[2]);
+    file_add(&out, &large, extents);
     for (uint8_t i = 1; i < 3; i++) {
         assert_int_equal(
             pg_snapshot_removed_add(&out, &(pg_snapshot_removed){cid_of(i), 1764000000}), PG_OK);
@@ -154,6 +161,7 @@ static pg_buf sample(void)
 typedef struct heard {
     pg_buf again;
     size_t files;
+    size_t extents;
     size_t removed;
     size_t pins;
 } heard;
@@ -163,6 +171,13 @@ static pg_err on_file(const pg_snapshot_file *file, void *user)
     heard *self = user;
     self->files++;
     return pg_snapshot_file_add(&self->again, file);
+}
+
+static pg_err on_extent(const pg_catalogue_extent *extent, void *user)
+{
+    heard *self = user;
+    self->extents++;
+    return pg_snapshot_extent_add(&self->again, extent);
 }
 
 static pg_err on_removed(const pg_snapshot_removed *removed, void *user)
@@ -179,13 +194,39 @@ static pg_err on_pin(const pg_snapshot_pin *pin, void *user)
     return pg_snapshot_pin_add(&self->again, pin);
 }
 
-static pg_err read_again(pg_bytes in, heard *out_heard)
+/** Read in parts of `step` bytes. */
+static pg_err read_steps(pg_bytes in, size_t step, const pg_snapshot_visitor *visitor)
 {
-    const pg_snapshot_visitor visitor = {on_file, on_removed, on_pin, out_heard};
+    pg_snapshot_decoder decoder;
+    pg_err err = PG_OK;
+    pg_snapshot_decoder_init(&decoder, visitor);
+    while (in.len > 0 && err == PG_OK) {
+        // On the heap, in its own length: reading beyond it is seen.
+        pg_buf part = {0};
+        assert_int_equal(pg_buf_append(&part, pg_bytes_slice(in, 0, step)), PG_OK);
+        err = pg_snapshot_decode(&decoder, pg_buf_bytes(&part));
+        in = pg_bytes_slice(in, part.len, in.len);
+        pg_buf_deinit(&part);
+    }
+    err = err == PG_OK ? pg_snapshot_decode_end(&decoder) : err;
+    pg_snapshot_decoder_deinit(&decoder);
+    return err;
+}
+
+static pg_err read_in(pg_bytes in, size_t step, heard *out_heard)
+{
+    const pg_snapshot_visitor visitor = {on_file, on_extent, on_removed, on_pin, out_heard};
+    pg_buf again = out_heard->again;
+    *out_heard = (heard){.again = again};
     pg_buf_clear(&out_heard->again);
     bool has_pins = in.len > 16 && in.ptr[16] == PG_SNAPSHOT_VERSION_PINS;
     assert_int_equal(pg_snapshot_begin(&out_heard->again, has_pins), PG_OK);
-    return pg_snapshot_decode(in, &visitor);
+    return read_steps(in, step, &visitor);
+}
+
+static pg_err read_again(pg_bytes in, heard *out_heard)
+{
+    return read_in(in, in.len, out_heard);
 }
 
 static void test_snapshot__read_and_written_again__is_the_same(void **state)
@@ -198,11 +239,118 @@ static void test_snapshot__read_and_written_again__is_the_same(void **state)
         assert_int_equal(pg_snapshot_end(&got.again), PG_OK);
         assert_true(pg_bytes_equal(pg_buf_bytes(&made), pg_buf_bytes(&got.again)));
         assert_int_equal(got.files, 2);
+        assert_int_equal(got.extents, 3);
         assert_int_equal(got.removed, 2);
         assert_int_equal(got.pins, 2 * pins);
         pg_buf_deinit(&got.again);
         pg_buf_deinit(&made);
     }
+}
+
+static void test_snapshot__in_parts_of_any_length__is_the_same(void **state)
+{
+    (void) state;
+    heard got = {.files = 0};
+    pg_buf made = sample_make(true);
+    for (size_t step = 1; step <= made.len; step++) {
+        assert_int_equal(read_in(pg_buf_bytes(&made), step, &got), PG_OK);
+        assert_int_equal(pg_snapshot_end(&got.again), PG_OK);
+        assert_true(pg_bytes_equal(pg_buf_bytes(&made), pg_buf_bytes(&got.again)));
+    }
+    pg_buf_deinit(&got.again);
+    pg_buf_deinit(&made);
+}
+
+/** Return where each record begins, and the end; bytes of the sample before it are a snapshot without its end. */
+static size_t records_find(size_t out_at[8])
+{
+    static pg_catalogue_extent extents[3];
+    size_t count = 0;
+    pg_buf out = {0};
+    const pg_snapshot_file small = small_make(&extents[2]);
+    const pg_snapshot_file large = large_make(extents);
+    const pg_snapshot_pin pin = pin_make(0x20);
+    const pg_snapshot_removed removed = {cid_of(1), 0};
+    assert_int_equal(pg_snapshot_begin(&out, true), PG_OK);
+    out_at[count++] = out.len;
+    file_add(&out, &small, &extents[2]);
+    out_at[count++] = out.len;
+    file_add(&out, &large, extents);
+    for (size_t i = 0; i < 2; i++) {
+        out_at[count++] = out.len;
+        assert_int_equal(pg_snapshot_removed_add(&out, &removed), PG_OK);
+    }
+    out_at[count++] = out.len;
+    assert_int_equal(pg_snapshot_pin_add(&out, &pin), PG_OK);
+    out_at[count++] = out.len;
+    out_at[count++] = out.len + 1 + 32 + 8 + 1; // one that was let go of
+    pg_buf_deinit(&out);
+    return count;
+}
+
+// A file is heard of with all its extents or not at all, and of nothing behind a fault: whatever parts it comes in.
+static void test_snapshot__fault_in_each_record__those_before_it_are_heard(void **state)
+{
+    (void) state;
+    size_t at[8];
+    heard got = {.files = 0};
+    pg_buf made = sample_make(true);
+    size_t count = records_find(at);
+    assert_int_equal(at[count - 1] + 1, made.len);
+    for (size_t i = 0; i + 1 < count; i++) {
+        const size_t faults[] = {at[i], at[i + 1] - 1}; // its kind; its last byte is missing
+        for (size_t j = 0; j < 2; j++) {
+            for (size_t step = 1; step < made.len; step += step < 200 ? 1 : 97) {
+                uint8_t kind = made.ptr[at[i]];
+                made.ptr[at[i]] = j == 0 ? 9 : kind;
+                pg_bytes in = pg_bytes_make(made.ptr, j == 0 ? made.len : faults[j]);
+                pg_err want = j == 0 ? PG_ERR_MALFORMED : PG_ERR_TRUNCATED;
+                assert_int_equal(read_in(in, step, &got), want);
+                made.ptr[at[i]] = kind;
+                assert_int_equal(got.files + got.removed + got.pins, i);
+                assert_int_equal(got.extents, i == 0 ? 0 : i == 1 ? 1 : 3);
+                assert_true(
+                    pg_bytes_equal(pg_bytes_make(made.ptr, at[i]), pg_buf_bytes(&got.again)));
+            }
+        }
+    }
+    pg_buf_deinit(&got.again);
+    pg_buf_deinit(&made);
+}
+
+// The record of a file is held whole until it is told: it is bounded, whatever its head says and in whatever parts it comes.
+static void test_snapshot__record_too_long__is_refused_in_bounded_memory(void **state)
+{
+    (void) state;
+    pg_catalogue_extent extent;
+    pg_snapshot_decoder decoder;
+    pg_buf made = {0};
+    pg_buf more = {0};
+    pg_snapshot_file file = small_make(&extent);
+    assert_int_equal(pg_snapshot_begin(&made, false), PG_OK);
+    file.placed_count = UINT32_MAX;
+    assert_int_equal(pg_snapshot_file_add(&made, &file), PG_OK);
+    assert_int_equal(read_steps(pg_buf_bytes(&made), 100, NULL), PG_ERR_LIMIT);
+    made.len -= 4;
+    assert_int_equal(pg_buf_append(&made, PG_BYTES_LIT("\x00\x07\x00\x00")), PG_OK);
+    extent = extent_make(1, &file.link.root);
+    for (size_t i = 0; i < 1000; i++) {
+        assert_int_equal(pg_snapshot_extent_add(&more, &extent), PG_OK);
+    }
+    pg_snapshot_decoder_init(&decoder, NULL);
+    assert_int_equal(pg_snapshot_decode(&decoder, pg_buf_bytes(&made)), PG_OK);
+    pg_err err = PG_OK;
+    size_t bytes = 0;
+    while (err == PG_OK) {
+        assert_true(bytes <= PG_SNAPSHOT_RECORD_BYTES_MAX);
+        err = pg_snapshot_decode(&decoder, pg_buf_bytes(&more));
+        bytes += more.len;
+        assert_true(decoder.rest.cap <= 2 * PG_SNAPSHOT_RECORD_BYTES_MAX);
+    }
+    assert_int_equal(err, PG_ERR_LIMIT);
+    pg_snapshot_decoder_deinit(&decoder);
+    pg_buf_deinit(&made);
+    pg_buf_deinit(&more);
 }
 
 static pg_err on_pin_seen(const pg_snapshot_pin *pin, void *user)
@@ -229,7 +377,7 @@ static void test_snapshot__pins__are_heard_as_they_were_told(void **state)
     size_t seen = 0;
     pg_buf made = sample_make(true);
     const pg_snapshot_visitor visitor = {.pin = on_pin_seen, .user = &seen};
-    assert_int_equal(pg_snapshot_decode(pg_buf_bytes(&made), &visitor), PG_OK);
+    assert_int_equal(read_steps(pg_buf_bytes(&made), made.len, &visitor), PG_OK);
     assert_int_equal(seen, 2);
     pg_buf_deinit(&made);
 }
@@ -257,14 +405,14 @@ static void test_snapshot__hosts_in_any_order__same_bytes(void **state)
     pg_buf a = {0};
     pg_buf b = {0};
     const pg_snapshot_file file = large_make(extents);
-    assert_int_equal(pg_snapshot_file_add(&a, &file), PG_OK);
+    file_add(&a, &file, extents);
     pg_catalogue_holder first = extents[0].holders[0];
     extents[0].holders[0] = extents[0].holders[2];
     extents[0].holders[2] = first;
     extents[0].holders[1].missed = 5;
     extents[0].id = 1;
     extents[0].local = 0;
-    assert_int_equal(pg_snapshot_file_add(&b, &file), PG_OK);
+    file_add(&b, &file, extents);
     assert_true(pg_bytes_equal(pg_buf_bytes(&a), pg_buf_bytes(&b)));
     pg_buf_deinit(&a);
     pg_buf_deinit(&b);
@@ -305,8 +453,8 @@ static void test_snapshot__out_of_order_or_twice__is_refused(void **state)
     for (size_t i = 0; i < PG_ARRAY_LEN(orders); i++) {
         pg_buf out = {0};
         assert_int_equal(pg_snapshot_begin(&out, false), PG_OK);
-        assert_int_equal(pg_snapshot_file_add(&out, orders[i][0]), PG_OK);
-        assert_int_equal(pg_snapshot_file_add(&out, orders[i][1]), PG_OK);
+        file_add(&out, orders[i][0], orders[i][0] == &small ? &extent : extents);
+        file_add(&out, orders[i][1], orders[i][1] == &small ? &extent : extents);
         assert_int_equal(pg_snapshot_end(&out), PG_OK);
         assert_int_equal(read_again(pg_buf_bytes(&out), &got), PG_ERR_MALFORMED);
         pg_buf_deinit(&out);
@@ -446,6 +594,9 @@ int main(int argc, char **argv)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_snapshot__read_and_written_again__is_the_same),
+        cmocka_unit_test(test_snapshot__in_parts_of_any_length__is_the_same),
+        cmocka_unit_test(test_snapshot__fault_in_each_record__those_before_it_are_heard),
+        cmocka_unit_test(test_snapshot__record_too_long__is_refused_in_bounded_memory),
         cmocka_unit_test(test_snapshot__pins__are_heard_as_they_were_told),
         cmocka_unit_test(test_snapshot__version_2_without_pins_or_1_with__is_refused),
         cmocka_unit_test(test_snapshot__hosts_in_any_order__same_bytes),
