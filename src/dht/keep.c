@@ -545,7 +545,7 @@ static pg_err all_load(pg_dht_keep *keep)
     }
     rows->realm = (int64_t) keep->dht->config.realm;
     rows->now_ms = pg_wall_ms();
-    pg_err err = pg_db_write(keep->db, job_expire, rows);
+    pg_err err = pg_db_write_freeing(keep->db, job_expire, rows);
     if (err == PG_ERR_FULL) {
         err = PG_OK; // the next start tries again
     }

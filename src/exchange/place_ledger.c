@@ -377,7 +377,8 @@ static pg_err job_commit(pg_db_conn *conn, void *arg)
 pg_err pg_ledger_commit_write(pg_db *db, pg_ledger_commit *commit, pg_ledger_change *change)
 {
     struct commit_job job = {commit, change};
-    return pg_db_write(db, job_commit, &job);
+    bool is_drop = commit->grant->expiry_s == 0;
+    return is_drop ? pg_db_write_freeing(db, job_commit, &job) : pg_db_write(db, job_commit, &job);
 }
 
 // ---- Release
@@ -428,7 +429,7 @@ pg_err pg_ledger_release_write(pg_db *db, const pg_lease_release *release, bool 
                                pg_ledger_change *change)
 {
     struct release_job job = {release, make_room, change};
-    return pg_db_write(db, job_release, &job);
+    return pg_db_write_freeing(db, job_release, &job);
 }
 
 // ---- Lost blocks
@@ -490,7 +491,7 @@ static pg_err job_lose(pg_db_conn *conn, void *arg)
 pg_err pg_ledger_lose(pg_db *db, const pg_held_name *name, pg_ledger_change *change)
 {
     struct lose_job job = {.name = name, .change = change};
-    pg_err err = pg_db_write(db, job_lose, &job);
+    pg_err err = pg_db_write_freeing(db, job_lose, &job);
     pg_buf_deinit(&job.claims);
     return err;
 }
@@ -540,7 +541,7 @@ pg_err pg_ledger_expire(pg_db *db, uint64_t before_s, uint64_t now_s, uint64_t t
 {
     struct expire_job job = {
         .before_s = (int64_t) before_s, .now_s = now_s, .tombs = tombs, .change = change};
-    pg_err err = pg_db_write(db, job_expire, &job);
+    pg_err err = pg_db_write_freeing(db, job_expire, &job);
     pg_buf_deinit(&job.leases);
     if (err == PG_OK) {
         *out_count = job.count;
@@ -568,7 +569,7 @@ static pg_err job_forget(pg_db_conn *conn, void *arg)
 pg_err pg_ledger_forget(pg_db *db, uint64_t now_s, uint64_t *out_count)
 {
     struct forget_job job = {.now_s = (int64_t) now_s};
-    PG_TRY(pg_db_write(db, job_forget, &job));
+    PG_TRY(pg_db_write_freeing(db, job_forget, &job));
     *out_count = job.count;
     return PG_OK;
 }

@@ -165,7 +165,7 @@ static pg_err remove_job(pg_db_conn *conn, void *arg)
 pg_err pg_catalogue_remove(pg_db *db, int64_t file)
 {
     file_job job = {.file = file, .removed_s = pg_wall_ms() / 1000};
-    return pg_db_write(db, remove_job, &job);
+    return pg_db_write_freeing(db, remove_job, &job);
 }
 
 static pg_err recover_job(pg_db_conn *conn, void *arg)
@@ -186,7 +186,7 @@ static pg_err recover_job(pg_db_conn *conn, void *arg)
 
 pg_err pg_catalogue_recover(pg_db *db)
 {
-    return pg_db_write(db, recover_job, NULL);
+    return pg_db_write_freeing(db, recover_job, NULL);
 }
 
 static pg_err find_job(pg_db_conn *conn, void *arg)
@@ -646,7 +646,8 @@ static pg_err extent_job_run(pg_db_conn *conn, void *arg)
 pg_err pg_catalogue_extent_write(pg_db *db, int64_t file, pg_catalogue_extent *extent)
 {
     extent_job job = {.file = file, .extent = extent};
-    PG_TRY(pg_db_write(db, extent_job_run, &job));
+    PG_TRY(file == 0 ? pg_db_write_freeing(db, extent_job_run, &job)
+                     : pg_db_write(db, extent_job_run, &job));
     extent->id = job.id;
     return PG_OK;
 }
@@ -664,7 +665,7 @@ static pg_err forget_job(pg_db_conn *conn, void *arg)
 
 pg_err pg_catalogue_extent_forget(pg_db *db, int64_t id)
 {
-    return pg_db_write(db, forget_job, &id);
+    return pg_db_write_freeing(db, forget_job, &id);
 }
 
 // ---- Pins

@@ -130,7 +130,7 @@ static pg_err versions_remove_job(pg_db_conn *conn, void *arg)
 pg_err pg_catalogue_versions_remove(pg_db *db, const pg_cid *but, uint64_t *out_count)
 {
     versions_job job = {.but = but};
-    PG_TRY(pg_db_write(db, versions_remove_job, &job));
+    PG_TRY(pg_db_write_freeing(db, versions_remove_job, &job));
     *out_count = job.count;
     return PG_OK;
 }

@@ -417,5 +417,5 @@ static pg_err job_forget(pg_db_conn *conn, void *arg)
 
 pg_err pg_guard_log_forget(pg_db *db, uint64_t before_s)
 {
-    return pg_db_write(db, job_forget, &before_s);
+    return pg_db_write_freeing(db, job_forget, &before_s);
 }

@@ -153,7 +153,7 @@ static pg_err remove_job(pg_db_conn *conn, void *arg)
 pg_err pg_pin_rows_remove(pg_db *db, int64_t number)
 {
     pin_job job = {.number = number, .now_ms = pg_wall_ms()};
-    return pg_db_write(db, remove_job, &job);
+    return pg_db_write_freeing(db, remove_job, &job);
 }
 
 // ---- Lists

@@ -176,7 +176,7 @@ static pg_err forget_job(pg_db_conn *conn, void *arg)
 
 pg_err pg_unfinished_forget(pg_db *db, int64_t file)
 {
-    return pg_db_write(db, forget_job, &file);
+    return pg_db_write_freeing(db, forget_job, &file);
 }
 
 /** Rows being listed. */
@@ -255,7 +255,7 @@ static pg_err expire_job(pg_db_conn *conn, void *arg)
 
 pg_err pg_unfinished_expire(pg_db *db, int64_t before_s)
 {
-    return pg_db_write(db, expire_job, &before_s);
+    return pg_db_write_freeing(db, expire_job, &before_s);
 }
 
 // ---- Puts that are finished
@@ -322,7 +322,7 @@ static pg_err finished_expire_job(pg_db_conn *conn, void *arg)
 
 pg_err pg_finished_expire(pg_db *db, int64_t before_s)
 {
-    return pg_db_write(db, finished_expire_job, &before_s);
+    return pg_db_write_freeing(db, finished_expire_job, &before_s);
 }
 
 // ---- Hosts: for each a length, a PeerId, four bytes of slots

@@ -12,6 +12,7 @@
 #include "health/watch.h"
 #include "net/peer_store.h"
 #include "node/data.h"
+#include "store/limits.h"
 
 #define BLOCKS_NAME "blocks"
 #define DATABASE_NAME "pangea.db"
@@ -74,7 +75,7 @@ static pg_err database_open(pg_storage *storage, const char *data, const pg_keys
             "database");
     }
     pg_buf_deinit(&path);
-    return err;
+    return err == PG_OK && !as_it_is ? pg_db_keep_room(storage->db, PG_DB_ROOM_BYTES) : err;
 }
 
 static pg_place_rules rules_make(const pg_config *config)

@@ -13,6 +13,7 @@ struct call {
     pg_db_fn fn;
     void *arg;
     const char *path;
+    uint64_t bytes;
 };
 
 // ---- Opening
@@ -206,6 +207,41 @@ static pg_err job_write(void *arg)
 {
     const struct call *call = arg;
     return transaction(&call->db->conn, "BEGIN IMMEDIATE", call);
+}
+
+static pg_err job_write_freeing(void *arg)
+{
+    const struct call *call = arg;
+    pg_db_conn *conn = &call->db->conn;
+    pg_reserve *reserve = &conn->vfs.reserve;
+    reserve->may_give = true;
+    reserve->has_given = false;
+    pg_err err = transaction(conn, "BEGIN IMMEDIATE", call);
+    reserve->may_give = false;
+    if (reserve->has_given) { // what the log took comes back with its end
+        (void) sqlite3_exec(conn->sqlite, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
+        conn->vfs.last_err = PG_OK;
+    }
+    pg_reserve_fill(reserve);
+    return err;
+}
+
+static pg_err job_keep_room(void *arg)
+{
+    const struct call *call = arg;
+    return pg_reserve_init(&call->db->conn.vfs.reserve, call->db->path, call->bytes);
+}
+
+pg_err pg_db_keep_room(pg_db *db, uint64_t bytes)
+{
+    struct call call = {.db = db, .bytes = bytes};
+    return pg_worker_call(db->worker, job_keep_room, &call);
+}
+
+pg_err pg_db_write_freeing(pg_db *db, pg_db_fn fn, void *arg)
+{
+    struct call call = {.db = db, .fn = fn, .arg = arg};
+    return pg_worker_call(db->worker, job_write_freeing, &call);
 }
 
 pg_err pg_db_read(pg_db *db, pg_db_fn fn, void *arg)

@@ -51,6 +51,13 @@ PG_NODISCARD pg_err pg_db_read(pg_db *db, pg_db_fn fn, void *arg);
  *  PG_ERR_NOMEM. After PG_ERR_IO the transaction may still be found done when the database is opened again. */
 PG_NODISCARD pg_err pg_db_write(pg_db *db, pg_db_fn fn, void *arg);
 
+/** Keep room for the database on its disk, as `path`.reserve, so that pg_db_write_freeing works where nothing else does; as much of it as there is room
+ *  for now, the rest later. Errors: PG_ERR_NOMEM. */
+PG_NODISCARD pg_err pg_db_keep_room(pg_db *db, uint64_t bytes);
+
+/** As pg_db_write, for what makes room in the end: where the disk is full it may use the room that was kept, which is then kept anew. */
+PG_NODISCARD pg_err pg_db_write_freeing(pg_db *db, pg_db_fn fn, void *arg);
+
 /** Read every page and every index, and compare. Errors: PG_ERR_CORRUPT with the first fault as detail, PG_ERR_IO. */
 PG_NODISCARD pg_err pg_db_check(pg_db *db);
 

@@ -46,7 +46,8 @@ pg_err pg_db_error(pg_db_conn *conn, int code)
     const char *text = conn->sqlite == NULL ? sqlite3_errstr(code) : sqlite3_errmsg(conn->sqlite);
     if (err == PG_ERR_FULL && !conn->vfs.has_failed) {
         return pg_fail(err,
-                       "database: its disk has no room left; free some room there and try again");
+                       "database: its disk has no room left; free some room there, or make some "
+                       "with `pangea rm` and `pangea unpin`, and try again");
     }
     return conn->vfs.has_failed
                ? pg_fail(err, "database: the disk failed to make a change durable; the database "

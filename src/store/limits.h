@@ -10,6 +10,9 @@
 /** The highest version that a copy's name may tell. */
 #define PG_DB_COPY_VERSION_MAX 9999U
 
+/** Room that a database keeps on its disk so that deleting works when that is full, bytes: for the log of removing a file of 1,000 extents, 1 TiB. */
+#define PG_DB_ROOM_BYTES (1U << 20)
+
 /** A block, bytes: what one message of a block exchange carries at most. */
 #define PG_BLOCK_BYTES_MAX (4U << 20)
 

@@ -44,6 +44,9 @@ int pg_vfs_write(pg_vfs_file *file, uint64_t offset, pg_bytes bytes)
         return pg_vfs_fail(file->vfs, PG_ERR_IO, SQLITE_IOERR_WRITE);
     }
     pg_err err = pg_file_write_at(file->file, offset, bytes);
+    if (err == PG_ERR_FULL && pg_reserve_give(&file->vfs->reserve)) {
+        err = pg_file_write_at(file->file, offset, bytes);
+    }
     if (err != PG_OK) {
         return pg_vfs_fail(file->vfs, err, SQLITE_IOERR_WRITE);
     }
@@ -384,5 +387,6 @@ void pg_vfs_deinit(pg_vfs *vfs)
     if (vfs->is_registered) {
         (void) sqlite3_vfs_unregister(&vfs->base);
     }
+    pg_reserve_deinit(&vfs->reserve);
     pg_wipe(vfs, sizeof(*vfs));
 }

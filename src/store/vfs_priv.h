@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "runtime/file.h"
+#include "store/reserve_priv.h"
 #include "store/seal.h"
 
 /** The VFS of one database. Own in place; must not move. */
@@ -21,7 +22,8 @@ typedef struct pg_vfs {
     const char *path; // of the database; borrowed
     pg_seal_keys keys;
     bool is_registered;
-    bool has_failed; // to sync: nothing is written any more
+    bool has_failed;    // to sync: nothing is written any more
+    pg_reserve reserve; // where the disk is full
     pg_err
         last_err; // of the last call that failed, which SQLite's codes tell too coarsely; PG_OK: none
 } pg_vfs;

@@ -12,6 +12,7 @@
 #include "sim_plug.h"
 #include "sim_test.h"
 #include "store/db.h"
+#include "store/limits.h"
 #include "store/stmt.h"
 
 #define PATH "/db"
@@ -165,6 +166,103 @@ static pg_err rounds_script(void *arg)
     return PG_OK;
 }
 
+// ---- A disk without a byte left
+
+static pg_err job_remove(pg_db_conn *conn, void *arg)
+{
+    (void) arg;
+    pg_stmt *stmt = NULL;
+    PG_TRY(pg_db_prepare(conn, "DELETE FROM item WHERE id = (SELECT max(id) FROM item)", &stmt));
+    PG_TRY(pg_stmt_run(stmt));
+    PG_TRY(pg_db_prepare(conn, "UPDATE total SET items = (SELECT count(*) FROM item)", &stmt));
+    return pg_stmt_run(stmt);
+}
+
+static pg_err disk_fill(void)
+{
+    static const uint8_t page[4096] = {1};
+    pg_file *file = NULL;
+    pg_file_info info;
+    pg_err err = pg_file_open("/filler", PG_FILE_MODE_WRITE | PG_FILE_MODE_CREATE, &file);
+    if (err == PG_OK) {
+        err = pg_file_stat(file, &info);
+    }
+    for (uint64_t at = info.size_bytes / sizeof(page); err == PG_OK; at++) {
+        err = pg_file_write_at(file, at * sizeof(page), PG_BYTES_OF(page));
+    }
+    pg_file_free(&file);
+    return err == PG_ERR_FULL ? PG_OK : err;
+}
+
+// Remove what is there, one after the other; the plug may be pulled. What was acknowledged stays removed.
+static pg_err room_main(void *arg)
+{
+    struct model *model = arg;
+    struct found found = {0};
+    pg_db *db = NULL;
+    PG_TRY(pg_db_open(PATH, &key, &schema, &db));
+    pg_err err = pg_db_keep_room(db, PG_DB_ROOM_BYTES);
+    if (err == PG_OK && model->transactions > 0) { // the first time
+        err = work(model, db);
+        model->transactions = 0;
+        model->begun = 0;
+    }
+    if (err == PG_OK) {
+        err = pg_db_read(db, job_look, &found);
+    }
+    if (err == PG_OK && model->begun > 0 && found.items != model->begun &&
+        found.items != model->begun - 1) {
+        err = pg_fail(PG_ERR_BUG, "%lld rows, not %lld", (long long) found.items,
+                      (long long) model->begun);
+    }
+    for (model->begun = found.items; err == PG_OK && model->begun > 0;) {
+        err = disk_fill();
+        if (err == PG_OK) {
+            model->failed += pg_db_write(db, job_remove, NULL) == PG_ERR_FULL;
+            err = pg_db_read(db, job_look, &found);
+            model->begun = found.items; // a short log may have had room
+        }
+        if (err == PG_OK && model->begun > 0) {
+            err = pg_db_write_freeing(db, job_remove, NULL);
+            model->begun -= err == PG_OK;
+        }
+    }
+    if (err == PG_OK) {
+        err = pg_db_check(db);
+    }
+    pg_db_close(&db);
+    return err;
+}
+
+static pg_err room_script(void *arg)
+{
+    struct model *model = arg;
+    pg_err err = PG_ERR_CANCELLED;
+    *model = (struct model){.transactions = 20, .calls_max = model->calls_max};
+    sim_plug_now = &model->plug;
+    PG_TRY(pg_sim_machine_new(&model->plug.machine));
+    pg_sim_machine_disk(model->plug.machine, &(pg_sim_disk_faults){.free_bytes = 3 << 20});
+    while (err == PG_ERR_CANCELLED) {
+        model->plug.calls_left =
+            model->transactions > 0 ? 0 : 1 + pg_sim_random_below(model->calls_max);
+        PG_TRY(pg_sim_machine_start(model->plug.machine, "test.program", room_main, model));
+        err = pg_sim_machine_join(model->plug.machine, PG_FOREVER);
+    }
+    sim_plug_now = NULL;
+    PG_TRY(err);
+    SIM_CHECK(model->begun == 0 && model->failed > 10);
+    return PG_OK;
+}
+
+static void test_store_db__no_byte_left__removes_all_the_same(void **state)
+{
+    (void) state;
+    struct model model = {.calls_max = 3000};
+    sim_seeds(&(pg_sim_config){0}, 5, room_script, &model);
+}
+
+// ---- The tests
+
 static void test_store_db__power_fails_in_a_job__keeps_what_was_committed(void **state)
 {
     (void) state;
@@ -218,6 +316,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_store_db__power_fails_in_a_checkpoint__keeps_what_was_committed),
         cmocka_unit_test(test_store_db__errors_of_the_disk__keep_what_was_committed),
         cmocka_unit_test(test_store_db__full_disk__keeps_what_was_committed),
+        cmocka_unit_test(test_store_db__no_byte_left__removes_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
