@@ -322,6 +322,12 @@ static const figure table[] = {
      "Spans that the collector of traces took.", 0},
     {API_SUM(traces.dropped), NULL, "pangea_trace_spans_dropped_total", NULL,
      "Spans that the collector of traces did not get.", 0},
+    {PG_FIGURE_PART_API, FIGURE_KIND_FLAG, AT(pg_figures_api, telemetry.is_on), NULL,
+     "pangea_telemetry_on", NULL, "1: documents of telemetry are sent, since the owner agreed.", 0},
+    {API_SUM(telemetry.taken_total), NULL, "pangea_telemetry_documents_total", "result=\"taken\"",
+     "Documents of telemetry, by what their collector did with them.", 0},
+    {API_SUM(telemetry.not_taken_total), NULL, "pangea_telemetry_documents_total",
+     "result=\"not_taken\"", NULL, 0},
 
     {PROCESS_SUM(machine.cpu_us), NULL, "process_cpu_seconds_total", NULL,
      "Time of processors that the process took, user and system.", 1000000},

@@ -9,6 +9,7 @@
 #include <json-c/json_object.h>
 
 #include "api/server.h"
+#include "api/telemetry.h"
 #include "api/trace_export.h"
 #include "base/attr.h"
 #include "base/bytes.h"
@@ -56,6 +57,7 @@ typedef struct pg_figures_finding {
 typedef struct pg_figures_api {
     pg_api_stats server;
     pg_trace_stats traces;
+    pg_telemetry_status telemetry;
     uint64_t listeners; // to events
     uint64_t transfers; // named ones that run
 } pg_figures_api;

@@ -82,6 +82,19 @@
 #define PG_API_TRACE_INTERVAL_MS 2000
 #define PG_API_TRACE_TIMEOUT_MS 5000
 
+// ---- Telemetry
+
+/** A document, bytes: 25 fields, each a number or a word; and the URL it goes to. */
+#define PG_API_TELEMETRY_BYTES_MAX 2048
+#define PG_API_TELEMETRY_URL_BYTES_MAX 512
+
+/** A collector has so long to take a document, which is sent so often at most before it is dropped. */
+#define PG_API_TELEMETRY_TIMEOUT_MS 10000
+#define PG_API_TELEMETRY_TRIES_MAX 3U
+
+/** Documents that were sent are kept to be shown, the newest: two weeks of days. */
+#define PG_API_TELEMETRY_KEPT_MAX 16
+
 // ---- The TCP door
 
 /** A token, bytes, and as base64url. */

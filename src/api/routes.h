@@ -20,6 +20,7 @@
 //      routes_stat.c     GET  /api/v1/stat             what the parts of the node hold and did; GET /metrics: for Prometheus
 //      doctor.c          GET  /api/v1/doctor           facts of the node's health
 //      routes_health.c   GET  /api/v1/health, health/{peer}  how fit hosts are
+//      routes_telemetry.c  /api/v1/telemetry, telemetry/send  what is told of this node to a collector, if its owner agreed
 //      routes_dht.c      /api/v1/dht, /api/v1/dht/...  peers, records and providers of the DHTs
 //      routes_invite.c   POST /api/v1/invite, join     invite others to the network of the node; come to a node that invites
 //
@@ -32,6 +33,7 @@
 
 #include "api/events.h"
 #include "api/server.h"
+#include "api/telemetry.h"
 #include "api/trace_export.h"
 #include "api/transfers.h"
 #include "base/bytes.h"
@@ -91,6 +93,8 @@ typedef struct pg_api_context {
     const void *finder;
 
     const pg_trace_export *traces;
+    pg_telemetry
+        *telemetry; // made after the context, with pg_api_telemetry_look; NULL where there is none
 
     // Rereads the settings; may park. NULL in a node that has no file of them.
     pg_err (*reload)(void *reloader, pg_api_setting_fn each, void *user);
@@ -125,9 +129,13 @@ extern const pg_api_route pg_api_doctor_routes[];
 extern const pg_api_route pg_api_health_routes[];
 extern const pg_api_route pg_api_backup_routes[];
 extern const pg_api_route pg_api_repair_routes[];
+extern const pg_api_route pg_api_telemetry_routes[];
 
 /** Give the files of the node that a request is to. Errors: PG_ERR_UNSUPPORTED (it keeps none). */
 PG_NODISCARD pg_err pg_api_files_of(const pg_api_request *request, pg_files **out_files);
+
+/** Look for pg_telemetry_config what the parts of a node did; `context` is a pg_api_context. Parks: no. */
+void pg_api_telemetry_look(pg_telemetry_facts *facts, void *context);
 
 /** Tell of a transfer: an event with the document that GET /api/v1/transfers/{id} gives. Parks: no. */
 void pg_api_transfer_tell(pg_api_context *context, const pg_transfer *transfer);

@@ -30,12 +30,25 @@ typedef struct transfer_job {
     pg_api_context *context;
     pg_api_call *call;
     pg_transfer *transfer; // NULL = it was given no id
-    uint64_t start;        // of a get
+    pg_usage_kind *usage;  // where its end is noted; NULL = nowhere
+    pg_time began_at;
+    uint64_t bytes; // so far
+    uint64_t start; // of a get
 } transfer_job;
+
+static pg_usage_kind *usage_of(const pg_api_context *context, pg_transfer_kind kind)
+{
+    pg_usage *usage = pg_telemetry_usage(context->telemetry);
+    return usage == NULL                  ? NULL
+           : kind == PG_TRANSFER_KIND_PUT ? &usage->put
+           : kind == PG_TRANSFER_KIND_GET ? &usage->get
+                                          : NULL;
+}
 
 static pg_err job_begin(transfer_job *job, const pg_api_request *request, pg_transfer_kind kind)
 {
-    *job = (transfer_job){.context = request->user, .call = request->call};
+    *job = (transfer_job){.context = request->user, .call = request->call, .began_at = pg_now()};
+    job->usage = usage_of(job->context, kind);
     const char *id = pg_api_header(request->call, "Pangea-Transfer");
     if (id == NULL) {
         return PG_OK;
@@ -53,9 +66,17 @@ static void job_end(const transfer_job *job, pg_err err, const pg_get_report *re
     }
 }
 
+static void job_note(const transfer_job *job, pg_err err)
+{
+    if (job->usage != NULL) {
+        pg_usage_note(job->usage, err, job->bytes, pg_now() - job->began_at);
+    }
+}
+
 static void on_files_progress(const pg_transfer_progress *progress, void *user)
 {
-    const transfer_job *job = user;
+    transfer_job *job = user;
+    job->bytes = progress->bytes;
     if (job->transfer != NULL && pg_transfer_go_on(job->transfer, progress, pg_now()) &&
         pg_events_has_listeners(job->context->events)) {
         pg_api_transfer_tell(job->context, job->transfer);
@@ -163,6 +184,7 @@ static pg_err files_post(const pg_api_request *request, json_object **out_body)
     }
     options.user = &job;
     err = pg_files_put(files, &options, &(pg_files_source){on_put_read, &job}, entry);
+    job_note(&job, err == PG_OK && entry->state == PG_FILE_STATE_PENDING ? PG_ERR_PENDING : err);
     job_end(&job, err, NULL);
     if (err == PG_OK) {
         *out_body = pg_file_document(entry, true);
@@ -250,6 +272,7 @@ static pg_err files_get_post(const pg_api_request *request, json_object **out_bo
         const pg_files_output output = {on_get_begin, on_get_write, &job};
         job.start = options.start;
         err = pg_files_get(files, &link, &options, &output, &report);
+        job_note(&job, err);
         job_end(&job, err, &report);
     }
     pg_link_wipe(&link);

@@ -178,6 +178,7 @@ static void own_collect(figure_store *self, const pg_api_request *request)
         .listeners = pg_events_listeners(context->events),
         .transfers = pg_transfers_running(&context->transfers),
         .traces = pg_trace_export_stats(context->traces),
+        .telemetry = pg_telemetry_get_status(context->telemetry),
     };
     self->figures.parts[PG_FIGURE_PART_API] = &self->api;
     pg_machine_process_look(&self->process.machine);

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/command.h"
+#include "cli/config_file_edit.h"
 #include "cli/data_folder.h"
 #include "cli/invocation.h"
 #include "node/config_file.h"
@@ -187,23 +188,44 @@ static void change_tell(const pg_invocation *invocation, const config_file *file
     pg_output_object(&invocation->output, object);
 }
 
-static pg_err file_change(const pg_invocation *invocation, config_file *file, const pg_str *values,
-                          size_t count)
+static pg_err file_edit(const config_file *file, const pg_config_key *key, const pg_str *values,
+                        size_t count, bool *out_changed)
 {
-    const pg_config_key *key = NULL;
     pg_buf text = {0};
-    PG_TRY(pg_config_find(pg_str_make(invocation->arguments[0]), &key));
     const char *path = (const char *) file->path.ptr;
     pg_err err = pg_config_edit(pg_buf_bytes(&file->text), key, values, count, &text);
-    bool changed = !pg_bytes_equal(pg_buf_bytes(&text), pg_buf_bytes(&file->text));
-    if (err == PG_OK && changed) {
+    *out_changed = !pg_bytes_equal(pg_buf_bytes(&text), pg_buf_bytes(&file->text));
+    if (err == PG_OK && *out_changed) {
         err = pg_error_wrap(pg_file_replace(path, pg_buf_bytes(&text), file->permissions), "%s",
                             path);
     }
-    if (err == PG_OK) {
-        change_tell(invocation, file, key, changed);
-    }
     pg_buf_deinit(&text);
+    return err;
+}
+
+static pg_err file_change(const pg_invocation *invocation, const config_file *file,
+                          const pg_str *values, size_t count)
+{
+    const pg_config_key *key = NULL;
+    bool changed = false;
+    PG_TRY(pg_config_find(pg_str_make(invocation->arguments[0]), &key));
+    PG_TRY(file_edit(file, key, values, count, &changed));
+    change_tell(invocation, file, key, changed);
+    return PG_OK;
+}
+
+pg_err pg_config_file_set(const pg_invocation *invocation, const char *key, const char *value,
+                          bool *out_changed)
+{
+    config_file file = {0};
+    const pg_config_key *found = NULL;
+    const pg_str text = pg_str_make(value);
+    PG_TRY(pg_config_find(pg_str_make(key), &found));
+    pg_err err = file_read(invocation, pg_invocation_option(invocation, "config"), &file);
+    if (err == PG_OK) {
+        err = file_edit(&file, found, &text, 1, out_changed);
+    }
+    file_deinit(&file);
     return err;
 }
 

@@ -234,6 +234,7 @@ static pg_err setting_append(bundle *self, const pg_config_key *key, pg_buf *out
     case PG_CONFIG_TYPE_TEXT: // a path or an address
     case PG_CONFIG_TYPE_DOOR:
     case PG_CONFIG_TYPE_URL:
+    case PG_CONFIG_TYPE_COLLECTOR:
         return pg_buf_printf(out, " %s\n",
                              **(const char *const *) (const void *) at == '\0' ? "" : "(set)");
     case PG_CONFIG_TYPE_ADDRS:

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/door.h"
+#include "api/telemetry_send.h"
 #include "base/mem.h"
 #include "codec/multiaddr.h"
 #include "crypto/peer_id.h"
@@ -22,7 +23,8 @@ bool pg_config_is_list(const pg_config_key *key)
 static bool is_text(const pg_config_key *key)
 {
     return key->type == PG_CONFIG_TYPE_TEXT || key->type == PG_CONFIG_TYPE_DOOR ||
-           key->type == PG_CONFIG_TYPE_URL || key->type == PG_CONFIG_TYPE_CHOICE;
+           key->type == PG_CONFIG_TYPE_URL || key->type == PG_CONFIG_TYPE_COLLECTOR ||
+           key->type == PG_CONFIG_TYPE_CHOICE;
 }
 
 static void list_clear(pg_config_list *list)
@@ -148,6 +150,9 @@ static pg_err text_check(const pg_config_key *key, pg_str text)
     if (key->type == PG_CONFIG_TYPE_DOOR && text.len > 0) {
         return pg_error_wrap(pg_door_endpoint(text, &door), "%s", key->name);
     }
+    if (key->type == PG_CONFIG_TYPE_COLLECTOR && text.len > 0) {
+        return pg_error_wrap(pg_telemetry_url_check(text), "%s", key->name);
+    }
     if (key->type == PG_CONFIG_TYPE_URL && text.len > 0 &&
         !pg_str_starts_with(text, PG_STR("http://")) &&
         !pg_str_starts_with(text, PG_STR("https://"))) {
@@ -224,6 +229,7 @@ static pg_err value_set(pg_config *config, const pg_config_key *key, pg_str text
     case PG_CONFIG_TYPE_TEXT:
     case PG_CONFIG_TYPE_DOOR:
     case PG_CONFIG_TYPE_URL:
+    case PG_CONFIG_TYPE_COLLECTOR:
     case PG_CONFIG_TYPE_CHOICE:
         return set_text(value, key, text);
     case PG_CONFIG_TYPE_ADDRS:
@@ -339,6 +345,7 @@ pg_err pg_config_format(const pg_config *config, const pg_config_key *key, pg_bu
     case PG_CONFIG_TYPE_TEXT:
     case PG_CONFIG_TYPE_DOOR:
     case PG_CONFIG_TYPE_URL:
+    case PG_CONFIG_TYPE_COLLECTOR:
     case PG_CONFIG_TYPE_CHOICE:
         return pg_buf_printf(out, "%s", *(char *const *) value);
     case PG_CONFIG_TYPE_ADDRS:
@@ -370,6 +377,7 @@ static bool value_equal(pg_config *a, pg_config *b, const pg_config_key *key)
     case PG_CONFIG_TYPE_TEXT:
     case PG_CONFIG_TYPE_DOOR:
     case PG_CONFIG_TYPE_URL:
+    case PG_CONFIG_TYPE_COLLECTOR:
     case PG_CONFIG_TYPE_CHOICE:
         return strcmp(*(char *const *) left, *(char *const *) right) == 0;
     case PG_CONFIG_TYPE_ADDRS:
@@ -397,6 +405,7 @@ static void value_swap(pg_config *a, pg_config *b, const pg_config_key *key)
         [PG_CONFIG_TYPE_TEXT] = sizeof(char *),
         [PG_CONFIG_TYPE_DOOR] = sizeof(char *),
         [PG_CONFIG_TYPE_URL] = sizeof(char *),
+        [PG_CONFIG_TYPE_COLLECTOR] = sizeof(char *),
         [PG_CONFIG_TYPE_CHOICE] = sizeof(char *),
         [PG_CONFIG_TYPE_ADDRS] = sizeof(pg_config_list),
         [PG_CONFIG_TYPE_PEERS] = sizeof(pg_config_list),

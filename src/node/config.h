@@ -32,11 +32,12 @@ typedef enum pg_config_type {
     PG_CONFIG_TYPE_BYTES,    // digits and KiB, MiB, GiB or nothing
     PG_CONFIG_TYPE_DURATION, // digits and ms, s, m or h; kept in milliseconds
     PG_CONFIG_TYPE_TEXT,
-    PG_CONFIG_TYPE_DOOR,   // IP address of this machine and port, or empty; kept as text
-    PG_CONFIG_TYPE_URL,    // of http or https, or empty; kept as text
-    PG_CONFIG_TYPE_CHOICE, // one of the words in `choices`; kept as text
-    PG_CONFIG_TYPE_ADDRS,  // multiaddrs, one a line of the file; kept as texts
-    PG_CONFIG_TYPE_PEERS,  // the same, each with /p2p/ID at its end
+    PG_CONFIG_TYPE_DOOR,      // IP address of this machine and port, or empty; kept as text
+    PG_CONFIG_TYPE_URL,       // of http or https, or empty; kept as text
+    PG_CONFIG_TYPE_COLLECTOR, // URL that pg_telemetry_url_check takes, or empty; kept as text
+    PG_CONFIG_TYPE_CHOICE,    // one of the words in `choices`; kept as text
+    PG_CONFIG_TYPE_ADDRS,     // multiaddrs, one a line of the file; kept as texts
+    PG_CONFIG_TYPE_PEERS,     // the same, each with /p2p/ID at its end
 } pg_config_type;
 
 /** Several texts, each NUL-terminated. */
@@ -94,6 +95,9 @@ typedef struct pg_config {
     uint64_t log_file_bytes;
     uint64_t log_file_count;
     char *log_format;
+    bool telemetry_enabled;
+    uint64_t telemetry_interval_ms;
+    char *telemetry_url;
     char *trace_endpoint;
     uint8_t layers[96]; // [key of the table]: the pg_config_layer that last set it
 } pg_config;

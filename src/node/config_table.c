@@ -157,6 +157,15 @@ static const pg_config_key keys[] = {
         "how long hosts are asked to keep a file before its lease is renewed; 60 days at most"),
     BYTES("storage.uploader_max", storage_uploader_bytes_max, "0", 0, 1024 * TIB, true,
           "most bytes kept for one uploader; 0 is no limit but the quota"),
+    BOOL("telemetry.enabled", telemetry_enabled, "false", true,
+         "send documents of telemetry to telemetry.url, once somebody agreed: `pangea telemetry "
+         "on`"),
+    DURATION("telemetry.interval", telemetry_interval_ms, "24h", 3600000, UINT64_C(2592000000),
+             true, "from one document of telemetry to the next, an eighth more or less"),
+    CHECKED(
+        "telemetry.url", COLLECTOR, telemetry_url, "", true,
+        "collector of telemetry, https (or http on this machine); empty: none, the project runs "
+        "none"),
     CHECKED(
         "trace.endpoint", URL, trace_endpoint, "", false,
         "collector of traces, OTLP over HTTP (http://127.0.0.1:4318/v1/traces, say); empty: none "

@@ -5,6 +5,7 @@
 
 #include "api/door.h"
 #include "api/routes.h"
+#include "api/telemetry.h"
 #include "api/trace_export.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -41,6 +42,7 @@ typedef struct node {
     pg_buf socket_path;
     char api_token[PG_API_TOKEN_CHARS + 1]; // of the TCP door
     pg_trace_export *traces;
+    pg_telemetry *telemetry;
     pg_api *api;
     pg_supervision supervision;
     bool is_reloading;
@@ -223,6 +225,29 @@ static pg_err on_copy_database(void *keeper, pg_buf *out_path)
     return pg_storage_copy_database(&self->storage, self->options->data, &self->identity, out_path);
 }
 
+static pg_telemetry_rules telemetry_rules_make(const pg_config *config)
+{
+    return (pg_telemetry_rules){
+        .is_enabled = config->telemetry_enabled,
+        .url = config->telemetry_url,
+        .interval_s = config->telemetry_interval_ms / 1000,
+    };
+}
+
+static pg_err telemetry_start(node *self)
+{
+    const pg_telemetry_config config = {
+        .db = self->storage.db,
+        .version = self->options->version,
+        .look = pg_api_telemetry_look,
+        .user = &self->context,
+        .rules = telemetry_rules_make(&self->config),
+    };
+    PG_TRY(pg_telemetry_new(&config, &self->telemetry));
+    self->context.telemetry = self->telemetry;
+    return PG_OK;
+}
+
 static pg_err api_start(node *self)
 {
     PG_TRY(pg_data_name(self->options->data, SOCKET_NAME, &self->socket_path));
@@ -256,6 +281,7 @@ static pg_err api_start(node *self)
         self->context.traces = self->traces;
     }
     PG_TRY(pg_api_context_open(&self->context));
+    PG_TRY(telemetry_start(self));
     const char *path = (const char *) self->socket_path.ptr;
     pg_endpoint tcp;
     pg_api_config config = {.socket_path = path, .tables = pg_api_tables, .user = &self->context};
@@ -346,7 +372,8 @@ static pg_err config_take(node *self, pg_config *fresh, change_list *list)
     const pg_host_config config = host_config_make(self);
     pg_host_set_limits(self->host, &config);
     pg_storage_reload(&self->storage, &self->config);
-    return PG_OK;
+    const pg_telemetry_rules rules = telemetry_rules_make(&self->config);
+    return pg_telemetry_set_rules(self->telemetry, &rules);
 }
 
 static pg_err config_reread(node *self, change_list *list)
@@ -463,6 +490,7 @@ static void node_stop(node *self)
         until_impatient(self, drain_run);
     }
     pg_api_free(&self->api);
+    pg_telemetry_free(&self->telemetry);
     pg_api_context_close(&self->context);
     pg_wipe(self->api_token, sizeof(self->api_token));
     pg_trace_export_free(&self->traces);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "api/telemetry.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "crypto/kdf.h"
@@ -46,10 +47,10 @@ static pg_err blocks_open(pg_storage *storage, const char *data, const pg_keysto
 
 // The steps of all rooms, in the order in which they were released. A step is never moved; new ones are appended.
 static const char *const *const schema_steps[] = {
-    &pg_place_schema_1,    &pg_files_schema_1, &pg_peer_store_schema_1, &pg_files_schema_2,
-    &pg_dht_keep_schema_1, &pg_files_schema_3, &pg_files_schema_4,      &pg_files_schema_5,
-    &pg_health_schema_1,   &pg_files_schema_6, &pg_files_schema_7,      &pg_place_schema_2,
-    &pg_guard_schema_1,
+    &pg_place_schema_1,    &pg_files_schema_1,     &pg_peer_store_schema_1, &pg_files_schema_2,
+    &pg_dht_keep_schema_1, &pg_files_schema_3,     &pg_files_schema_4,      &pg_files_schema_5,
+    &pg_health_schema_1,   &pg_files_schema_6,     &pg_files_schema_7,      &pg_place_schema_2,
+    &pg_guard_schema_1,    &pg_telemetry_schema_1,
 };
 
 uint32_t pg_storage_schema_version(void)

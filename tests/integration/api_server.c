@@ -42,6 +42,7 @@ typedef struct fixture {
     pg_block_store *blocks;
     pg_db *db;
     pg_health *health;
+    pg_telemetry *telemetry;
     pg_dht_validators validators;
     pg_dht_pair dhts[2]; // of each host: a local one
     pg_api_context context;
@@ -181,8 +182,8 @@ static pg_err blocks_open(void)
 static pg_err database_open(void)
 {
     static const pg_key key;
-    const char *const steps[] = {pg_health_schema_1};
-    const pg_db_schema schema = {steps, 1};
+    const char *const steps[] = {pg_health_schema_1, pg_telemetry_schema_1};
+    const pg_db_schema schema = {steps, 2};
     pg_buf path = {0};
     PG_TRY(pg_buf_printf(&path, "%s/db", self.folder));
     pg_err err = pg_db_open((const char *) path.ptr, &key, &schema, &self.db);
@@ -199,6 +200,29 @@ static pg_err health_open(void)
                                         .kind = PG_HEALTH_AUDIT_FAILED,
                                         .evidence = PG_BYTES_LIT("signed")};
     pg_health_note(self.health, &seen);
+    return PG_OK;
+}
+
+static pg_err on_telemetry_send(const char *url, pg_bytes document, void *user)
+{
+    (void) url;
+    (void) document;
+    (void) user;
+    return PG_OK;
+}
+
+static pg_err telemetry_start(void)
+{
+    const pg_telemetry_config config = {
+        .db = self.db,
+        .version = "1.2.3",
+        .look = pg_api_telemetry_look,
+        .user = &self.context,
+        .send = on_telemetry_send,
+        .rules = {true, "https://collector.example/", 24 * 3600},
+    };
+    PG_TRY(pg_telemetry_new(&config, &self.telemetry));
+    self.context.telemetry = self.telemetry;
     return PG_OK;
 }
 
@@ -252,6 +276,9 @@ static pg_err api_start(void)
         self.context.reloader = &has_reloaded;
     }
     PG_TRY(pg_api_context_open(&self.context));
+    if (!self.is_bare) {
+        PG_TRY(telemetry_start());
+    }
     PG_TRY(pg_buf_printf(&self.socket_path, "%s/api.sock", self.folder));
     const pg_api_config config = {
         .socket_path = (const char *) self.socket_path.ptr,
@@ -330,6 +357,7 @@ static pg_err run(void *arg)
     (void) arg;
     pg_err err = serve();
     pg_api_free(&self.api);
+    pg_telemetry_free(&self.telemetry);
     pg_api_context_close(&self.context);
     if (self.context.files != NULL) {
         fake_files_free(&self.context.files);

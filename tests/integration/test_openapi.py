@@ -281,7 +281,7 @@ class Answers(unittest.TestCase):
         stat = self.ask("GET", "/api/v1/stat", 200)
         self.assertNotIn(None, stat.values())
         self.ask("GET", "/api/v1/stat", 400, path="/api/v1/stat?x")
-        self.assertEqual(self.ask("POST", "/api/v1/backup", 200), {"path": "/copy", "version": 1})
+        self.assertEqual(self.ask("POST", "/api/v1/backup", 200), {"path": "/copy", "version": 2})
         self.ask("POST", "/api/v1/backup", 400, path="/api/v1/backup?x")
         self.assertIn(b"pangea_store_blocks", self.ask("GET", "/metrics", 200))
         self.ask("GET", "/metrics", 400, path="/metrics?x")
@@ -375,12 +375,27 @@ class Answers(unittest.TestCase):
         self.ask("POST", "/api/v1/storage/leave", 200, body={"keep_bytes": 5})
         self.ask("POST", "/api/v1/storage/leave", 400, body={"keep_bytes": -1})
 
+    def telemetry(self):
+        shown = self.ask("GET", "/api/v1/telemetry", 200)
+        self.assertEqual((shown["is_on"], shown["is_enabled"], shown["sent"]), (False, True, []))
+        self.assertEqual([field["name"] for field in shown["fields"]], list(json.loads(shown["document"])))
+        self.ask("GET", "/api/v1/telemetry", 400, path="/api/v1/telemetry?x=1")
+        self.ask("POST", "/api/v1/telemetry/send", 400)  # nobody agreed
+        self.ask("POST", "/api/v1/telemetry", 409, body={"list_id": "of another list"})
+        agreed = self.ask("POST", "/api/v1/telemetry", 200, body={"list_id": shown["list_id"]})
+        self.assertTrue(agreed["is_on"])
+        (sent,) = self.ask("POST", "/api/v1/telemetry/send", 200)["sent"]
+        self.assertEqual((sent["result"], sent["tries"], sent["document"]), ("taken", 1, agreed["document"]))
+        self.assertFalse(self.ask("DELETE", "/api/v1/telemetry", 200)["is_on"])
+        self.ask("DELETE", "/api/v1/telemetry", 400, path="/api/v1/telemetry?x=1")
+
     def test_all(self):
         self.nodes_and_peers()
         self.invitations()
         self.files()
         self.health()
         self.repair()
+        self.telemetry()
         self.blocks_and_stat()
         self.service()
         self.dhts()
