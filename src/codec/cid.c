@@ -71,7 +71,12 @@ pg_err pg_cid_parse(pg_str text, pg_cid *out_cid)
         return pg_cid_decode(pg_bytes_make(bytes, len), out_cid);
     }
     pg_base base = PG_BASE_32;
-    PG_TRY(pg_error_wrap(pg_multibase_decode(text, PG_MUT_BYTES_OF(bytes), &base, &len), "CID"));
+    pg_err err = pg_multibase_decode(text, PG_MUT_BYTES_OF(bytes), &base, &len);
+    if (err ==
+        PG_ERR_UNSUPPORTED) { // a word that begins with any letter: no CID, not one of a newer kind
+        return pg_fail(PG_ERR_MALFORMED, "CID: %s", pg_error_detail(err));
+    }
+    PG_TRY(pg_error_wrap(err, "CID"));
     if (has_v0_prefix(pg_bytes_make(bytes, len))) {
         return pg_fail(PG_ERR_MALFORMED, "CID of version 0 behind a multibase prefix");
     }

@@ -42,7 +42,8 @@ PG_NODISCARD pg_err pg_cid_make_v0(const pg_multihash *hash, pg_cid *out_cid);
  *  (version, codec or hash function). */
 PG_NODISCARD pg_err pg_cid_decode(pg_bytes in, pg_cid *out_cid);
 
-/** Read a CID from text: `Qm...`, or any base of multibase.h. Errors as pg_cid_decode and pg_multibase_decode. */
+/** Read a CID from text: `Qm...`, or any base of multibase.h. Errors as pg_cid_decode; PG_ERR_MALFORMED too when it begins with
+ *  the letter of no base. */
 PG_NODISCARD pg_err pg_cid_parse(pg_str text, pg_cid *out_cid);
 
 /** Write the usual text and a NUL: base58 without a prefix for version 0, base32 for version 1. */

@@ -309,7 +309,9 @@ class Trouble(ApiTest):
             self.fails(self.ask(method, path, b"body" if method == "POST" else None), 400, "invalid")
         for method, path, code in (
             ("GET", "/api/v1/files/bafk", "malformed"),
-            ("DELETE", "/api/v1/files/x", "unsupported"),
+            ("GET", "/api/v1/files/no-cid", "malformed"),
+            ("DELETE", "/api/v1/files/x", "malformed"),
+            ("GET", "/api/v1/blocks/x", "malformed"),
             ("GET", "/api/v1/blocks/" + root[:-1] + "!", "malformed"),
         ):
             self.fails(self.ask(method, path), 400, code)

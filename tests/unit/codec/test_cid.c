@@ -152,6 +152,7 @@ static void test_cid__faulty__is_refused(void **state)
     assert_int_equal(pg_cid_decode(PG_BYTES_LIT("\x12\x20" EMPTY_SHA "\x00"), &cid),
                      PG_ERR_MALFORMED);
     assert_int_equal(pg_cid_parse(PG_STR(""), &cid), PG_ERR_MALFORMED);
+    assert_int_equal(pg_cid_parse(PG_STR("no-cid"), &cid), PG_ERR_MALFORMED);
     // Version 0 may not hide behind a prefix: "z" and the text of version 0.
     assert_int_equal(pg_cid_parse(PG_STR("zQmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n"), &cid),
                      PG_ERR_MALFORMED);
