@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "cli/answer.h"
 #include "cli/doctor.h"
+#include "cli/reach.h"
 #include "cli/span.h"
 #include "crypto/hash.h"
 #include "node/storage.h"
@@ -388,12 +389,28 @@ static void reach_judge(pg_doctor *doctor)
 {
     const view seen = view_make(doctor);
     const char *fix = "let the router pass the port on, and set net.announce to its address";
-    if (seen.inbound + seen.outbound == 0) {
+    size_t addrs = 0;
+    pg_ip_scope widest = pg_reach_scope(pg_answer_object(doctor->node, "addrs"), &addrs);
+    switch (pg_reach_judge(widest, seen.inbound, seen.outbound)) {
+    case PG_REACH_UNKNOWN:
         say(doctor, PG_VERDICT_WARN, "reachable", "see peers", "not known without peers");
-    } else if (seen.inbound > 0) {
+        return;
+    case PG_REACH_CLOSED:
+        say(doctor, PG_VERDICT_WARN, "reachable", PG_REACH_CLOSED_FIX, PG_REACH_CLOSED_TEXT);
+        return;
+    case PG_REACH_MACHINE:
+        say(doctor, PG_VERDICT_OK, "reachable", NULL,
+            "by this machine only; %zu of %zu connections came from others", seen.inbound,
+            seen.inbound + seen.outbound);
+        return;
+    case PG_REACH_OTHERS:
         say(doctor, PG_VERDICT_OK, "reachable", NULL, "%zu of %zu connections came from others",
             seen.inbound, seen.inbound + seen.outbound);
-    } else if (seen.observed != NULL) {
+        return;
+    case PG_REACH_UNPROVEN:
+        break;
+    }
+    if (seen.observed != NULL) {
         say(doctor, PG_VERDICT_WARN, "reachable", fix, "behind a router; peers see %s",
             seen.observed);
     } else {

@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "cli/answer.h"
 #include "cli/output.h"
+#include "cli/reach.h"
 #include "cli/span.h"
 #include "codec/multiaddr.h"
 
@@ -89,24 +90,15 @@ static const char *plural(uint64_t count)
 
 // ---- From where the node can be reached
 
-static pg_ip_scope widest_scope(json_object *status, size_t *out_count)
+static json_object *addrs_of(json_object *status)
 {
-    json_object *addrs = pg_answer_object(pg_answer_object(status, "node"), "addrs");
-    pg_ip_scope widest = PG_IP_SCOPE_NONE;
-    *out_count = pg_answer_count(addrs);
-    for (size_t i = 0; i < *out_count; i++) {
-        pg_multiaddr addr;
-        const char *text = json_object_get_string(json_object_array_get_idx(addrs, i));
-        if (pg_multiaddr_parse(pg_str_make(text), &addr) != PG_OK) {
-            continue;
-        }
-        pg_ip_scope scope = pg_multiaddr_scope(&addr);
-        scope = scope == PG_IP_SCOPE_NONE ? PG_IP_SCOPE_PUBLIC : scope; // announced by a name
-        if (scope != PG_IP_SCOPE_UNUSABLE && scope > widest) {
-            widest = scope;
-        }
-    }
-    return widest;
+    return pg_answer_object(pg_answer_object(status, "node"), "addrs");
+}
+
+static uint64_t accepted_of(json_object *status)
+{
+    return pg_answer_u64(pg_answer_object(pg_answer_object(status, "node"), "stats"),
+                         "accepted_total");
 }
 
 static const char *scope_text(pg_ip_scope scope)
@@ -146,10 +138,9 @@ static void warn_of_peers(json_object *warnings, json_object *status)
 {
     size_t addrs = 0;
     uint64_t peers = pg_answer_u64(status, "peers");
-    if (widest_scope(status, &addrs) < PG_IP_SCOPE_LINK_LOCAL) {
-        warn(warnings,
-             "let net.listen have /ip4/0.0.0.0/tcp/4417 and /ip4/0.0.0.0/udp/4417/quic-v1",
-             "other machines cannot reach this node");
+    pg_ip_scope scope = pg_reach_scope(addrs_of(status), &addrs);
+    if (pg_reach_judge(scope, accepted_of(status), peers) == PG_REACH_CLOSED) {
+        warn(warnings, PG_REACH_CLOSED_FIX, PG_REACH_CLOSED_TEXT);
     }
     if (peers == 0) {
         warn(warnings, "`pangea join INVITATION`, or name peers in net.bootstrap",
@@ -245,7 +236,7 @@ static void draw_node(screen *self)
     json_object *node = pg_answer_object(self->status, "node");
     char uptime[PG_SPAN_TEXT_BYTES];
     size_t addrs = 0;
-    pg_ip_scope scope = widest_scope(self->status, &addrs);
+    pg_ip_scope scope = pg_reach_scope(addrs_of(self->status), &addrs);
     pg_span_format((int64_t) pg_answer_u64(self->status, "uptime_ms") / 1000, uptime);
     put(self, "%spangea %s%s, up for %s, in %s\n", style(self, PG_STYLE_BOLD),
         pg_answer_text(node, "version"), style(self, PG_STYLE_PLAIN), uptime, self->look->folder);
@@ -259,8 +250,7 @@ static void draw_node(screen *self)
     }
     put_name(self, "reachable");
     put(self, "%s (%zu address%s, %llu connections came in)\n", scope_text(scope), addrs,
-        addrs == 1 ? "" : "es",
-        (unsigned long long) pg_answer_u64(pg_answer_object(node, "stats"), "accepted_total"));
+        addrs == 1 ? "" : "es", (unsigned long long) accepted_of(self->status));
 }
 
 static void draw_peers(screen *self)
@@ -319,9 +309,12 @@ static void draw_catalogue(screen *self)
         char age[PG_SPAN_TEXT_BYTES];
         uint64_t peers = pg_answer_u64(catalogue, "peers");
         pg_span_format(self->look->now_s - (int64_t) pg_answer_u64(catalogue, "published_s"), age);
-        put(self, "version %llu kept among the hosts, %s ago, told to %llu peer%s\n",
-            (unsigned long long) pg_answer_u64(catalogue, "sequence"), age,
-            (unsigned long long) peers, plural(peers));
+        put(self, "version %llu kept among the hosts, %s ago",
+            (unsigned long long) pg_answer_u64(catalogue, "sequence"), age);
+        if (peers > 0) { // else it was not told from here
+            put(self, ", told to %llu peer%s", (unsigned long long) peers, plural(peers));
+        }
+        put(self, "\n");
     } else if (strcmp(state, "behind") == 0) {
         put_styled(self, PG_STYLE_CARE, "newer here than among the hosts");
         put(self, "; %s\n", reason[0] == '\0' ? "soon told" : reason);

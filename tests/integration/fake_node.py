@@ -245,7 +245,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 "peer_id": PEERS[0],
                 "person_id": PEERS[1],
                 "addrs": self.node.addrs,
-                "stats": {"accepted_total": 5},
+                "stats": {"accepted_total": self.node.accepted},
             }
         )
 
@@ -306,6 +306,7 @@ class FakeNode:
         self.block_cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
         self.gone = False
         self.stat, self.addrs, self.events = {}, ["/ip4/8.8.4.4/tcp/4417"], queue.Queue()
+        self.accepted = 5
         self.put_state = "complete"
         self.put_problem, self.put_fails_at, self.put_gate, self.put_answer = None, 0, None, None
         self.put_delay = 0

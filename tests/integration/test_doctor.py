@@ -334,11 +334,16 @@ class Judgements(Doctor):
 
     def test_reach(self):
         peers = self.answers["/api/v1/peers"]["peers"]
-        self.judged("reachable", "ok", "1 of 1")
+        self.judged("reachable", "ok", "by this machine only; 1 of 1")  # as status says
         peers[0] = {"direction": "outbound", "observed_addr": "/ip4/203.0.113.7/tcp/52110"}
+        self.judged("reachable", "warn", "other machines cannot reach this node")
+        addrs = self.answers["/api/v1/node"]["addrs"]
+        addrs.append(f"/ip4/8.8.4.4/tcp/{addrs[0].split('/')[4]}")
         self.judged("reachable", "warn", "behind a router; peers see /ip4/203.0.113.7/tcp/52110")
-        peers[0]["observed_addr"] = "/ip4/127.0.0.1/tcp/5"
+        peers[0]["observed_addr"] = "/ip4/8.8.4.4/tcp/5"
         self.judged("reachable", "warn", "nobody of 1 peers")
+        peers[0]["direction"] = "inbound"
+        self.judged("reachable", "ok", "1 of 1 connections")
         self.answers["/api/v1/stat"]["peers"] = 0
         self.judged("peers", "warn", "0 connected")
         self.answers["/api/v1/stat"]["finding"] = {"bootstrap_peers": 2, "bootstrap_good": 0, "remembered": 0}

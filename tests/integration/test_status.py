@@ -88,8 +88,14 @@ class Screen(Case):
         self.assertIn("\nget        3.0 MiB so far\n", text)
         self.assertNotIn("\npin", text)
 
-    def test_what_is_wrong__is_told_with_what_to_do(self):
+    def test_network_on_one_machine__is_as_it_should_be(self):
         self.node.addrs = ["/ip4/127.0.0.1/tcp/1"]
+        text = self.run_here("status").stdout
+        self.assertIn("reachable  by this machine only (1 address, 5 connections came in)", text)
+        self.assertNotIn("!", text)
+
+    def test_what_is_wrong__is_told_with_what_to_do(self):
+        self.node.addrs, self.node.accepted = ["/ip4/127.0.0.1/tcp/1"], 0
         self.node.stat = {
             "peers": 3,
             "store": {"used_bytes": 99, "quota_bytes": 100, "lost_total": 2, "has_failed": True},
