@@ -241,6 +241,9 @@
 /** Grants that wait to be put into the DHTs; beyond, the oldest are left to their hosts. */
 #define PG_GRANTS_WAITING_MAX 4096
 
+/** How often in a row a drop is signed anew, above what hosts say they know; then not before the next look at what is to be dropped. */
+#define PG_DROP_ROUNDS_MAX 3U
+
 /** Between two checks of what hosts hold, minutes, and how long after the start the first is. */
 #define PG_TEND_MINUTES 60
 #define PG_TEND_FIRST_MINUTES 3

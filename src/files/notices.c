@@ -66,8 +66,12 @@ static pg_err notice_send(pg_notice *self)
                            (uint64_t) pg_wall_ms() / 1000);
     }
     pg_place_session_free(&session);
-    // What a host does not have, or was told by a later grant, is as good as done.
-    self->is_done = err == PG_OK || err == PG_ERR_NOT_FOUND || err == PG_ERR_CHANGED;
+    // A grant that is no later than what the host knows did nothing, unless it is that grant. A release may be older: its slots went before.
+    bool is_older =
+        err == PG_ERR_CHANGED && self->release.len == 0 && known > self->extent->sequence;
+    self->known = is_older ? known : 0;
+    // What a host does not have is as good as done.
+    self->is_done = err == PG_OK || err == PG_ERR_NOT_FOUND || (err == PG_ERR_CHANGED && !is_older);
     return err;
 }
 

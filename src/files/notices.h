@@ -21,6 +21,7 @@ typedef struct pg_notice {
     pg_bytes grant; // encoded: this is sent, or
     pg_buf release; // encoded: this
     bool is_done;   // the host heard it, or it makes no difference to it any more
+    uint64_t known; // sequence of the later grant that it keeps to instead; 0 = none
 } pg_notice;
 
 /** Tell all at once. That one is not reached is no error: see is_done. Parks: yes. Errors: PG_ERR_CANCELLED, PG_ERR_NOMEM. */

@@ -26,8 +26,9 @@ static void holders_forget(pg_catalogue_extent *extent, const pg_notice *notices
     extent->holder_count = left;
 }
 
+/** Tell the hosts of an extent to drop it. *out_known is the highest sequence of a later grant that one of them keeps to; 0 = none. */
 static pg_err drop_tell(pg_files *files, pg_catalogue_extent *extent, pg_bytes grant,
-                        uint32_t *out_dropped)
+                        uint64_t *out_known)
 {
     pg_notice notices[PG_PLACE_SLOTS_MAX] = {{.files = NULL}};
     size_t count = extent->holder_count;
@@ -38,8 +39,11 @@ static pg_err drop_tell(pg_files *files, pg_catalogue_extent *extent, pg_bytes g
         notices[i].grant = grant;
     }
     PG_TRY(pg_notices_send(notices, count));
+    *out_known = 0;
+    for (size_t i = 0; i < count; i++) {
+        *out_known = notices[i].known > *out_known ? notices[i].known : *out_known;
+    }
     holders_forget(extent, notices, count);
-    *out_dropped = (uint32_t) (count - extent->holder_count);
     return PG_OK;
 }
 
@@ -54,16 +58,34 @@ static pg_err drop_sign(pg_files *files, pg_catalogue_extent *extent, pg_buf *ou
     return pg_catalogue_extent_write(files->config.db, 0, extent);
 }
 
+// A catalogue can be older than what its hosts were told, and the clock behind, when it was restored: then it is signed again, above what they
+// know. One who makes that up gains a few rounds; the lease ends by itself.
+static pg_err drop_rounds(pg_files *files, pg_catalogue_extent *extent)
+{
+    uint64_t known = 1;
+    for (unsigned round = 0; round < PG_DROP_ROUNDS_MAX && known != 0; round++) {
+        pg_buf grant PG_CLEANUP(pg_buf_deinit) = {0};
+        PG_TRY(drop_sign(files, extent, &grant));
+        PG_TRY(drop_tell(files, extent, pg_buf_bytes(&grant), &known));
+        if (known != 0) {
+            extent->sequence = known;
+            extent->is_dropped = false;
+        }
+    }
+    return PG_OK;
+}
+
 static pg_err drop_try(pg_files *files, pg_catalogue_extent *extent, uint32_t *out_dropped)
 {
-    pg_buf grant PG_CLEANUP(pg_buf_deinit) = {0};
+    size_t hosts = extent->holder_count;
     *out_dropped = 0;
-    if (extent->is_dropped && extent->holder_count == 0) {
+    if (extent->is_dropped && hosts == 0) {
         return PG_OK; // whoever may still have it finds the grant in the DHTs
     }
-    PG_TRY(drop_sign(files, extent, &grant));
-    PG_TRY(drop_tell(files, extent, pg_buf_bytes(&grant), out_dropped));
-    return *out_dropped == 0 ? PG_OK : pg_catalogue_extent_write(files->config.db, 0, extent);
+    PG_TRY(drop_rounds(files, extent));
+    *out_dropped = (uint32_t) (hosts - extent->holder_count);
+    bool is_written = *out_dropped == 0 && extent->is_dropped;
+    return is_written ? PG_OK : pg_catalogue_extent_write(files->config.db, 0, extent);
 }
 
 pg_err pg_files_drop_extent(pg_files *files, pg_catalogue_extent *extent, uint32_t *out_dropped)

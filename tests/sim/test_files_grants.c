@@ -148,6 +148,47 @@ static pg_err stray_script(void *arg)
     return PG_OK;
 }
 
+/** Make the catalogue as old as one that was restored: it knows of no grant but the first ever. */
+static pg_err age_task(sim_node *self)
+{
+    pg_catalogue_extent *extents = NULL;
+    size_t count = 0;
+    int64_t file = 0;
+    PG_TRY(pg_catalogue_find(self->storage->db, &self->file->link.root, &file));
+    PG_TRY(pg_catalogue_extents(self->storage->db, file, &extents, &count));
+    pg_err err = PG_OK;
+    for (size_t i = 0; i < count && err == PG_OK; i++) {
+        extents[i].sequence = 1;
+        err = pg_catalogue_extent_write(self->storage->db, file, &extents[i]);
+    }
+    pg_mfree(extents);
+    return err;
+}
+
+// The owner's catalogue is older than what its hosts were told, and its clock is ten days behind: hosts know later grants than what it signs by
+// its clock. What it removes is dropped all the same, at once, and the drop is the last word.
+static pg_err behind_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_node *owner = &world->nodes[0];
+    sim_file files[] = {{.content = 48, .size = 300000}, {.content = 49, .size = 100}};
+    sim_nodes_make_with(world, NODES, (uint64_t) 40 * 3600 * 1000);
+    sim_nodes_meet(world);
+    for (size_t i = 0; i < PG_ARRAY_LEN(files); i++) {
+        sim_run(owner, sim_put, &files[i]);
+        sim_run(owner, age_task, &files[i]);
+    }
+    CHECK(sim_leases(world) > 0);
+    pg_sim_machine_clock_jump(owner->machine, INT64_C(-10) * 24 * 3600 * 1000);
+    for (size_t i = 0; i < PG_ARRAY_LEN(files); i++) {
+        sim_run(owner, sim_remove, &files[i]);
+    }
+    CHECK(sim_leases(world) == 0);
+    drops_await(owner, 0, PG_MINUTES(5));
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
 static uint64_t test_promised; // hosts whose promise nobody heard
 
 static void on_coded_lease(const pg_place_lease *lease, void *user)
@@ -308,6 +349,12 @@ static void test_files_grants__owner_crashes_while_it_removes__drops_everywhere(
     sim_files_seeds(crash_script, 6);
 }
 
+static void test_grants__catalogue_and_clock_behind__removed_file_is_dropped(void **state)
+{
+    (void) state;
+    sim_files_seeds(behind_script, 3);
+}
+
 static void test_files_grants__host_missed_them__found_in_the_dht(void **state)
 {
     (void) state;
@@ -318,6 +365,7 @@ int main(int argc, char **argv)
 {
     sim_arguments(argc, argv);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_grants__catalogue_and_clock_behind__removed_file_is_dropped),
         cmocka_unit_test(test_files_grants__host_missed_them__found_in_the_dht),
         cmocka_unit_test(test_files_grants__host_counted_out__learns_of_the_drop_from_the_dht),
         cmocka_unit_test(test_files_grants__host_lost_while_it_promises__drops_when_it_is_back),
