@@ -226,6 +226,8 @@ static pg_err foreign_take(pg_files *files, const pg_feed_record *record)
     if (err == PG_OK) {
         memcpy(self->seen, payload, sizeof(payload));
         self->seen_at = pg_now();
+        self->seen_sequence = record->sequence;
+        self->seen_published_s = record->published_s;
         self->unread_since = 0;
         return found_note(files);
     }
@@ -578,11 +580,13 @@ void pg_files_flush(pg_files *files, pg_time deadline)
 pg_catalogue_status pg_files_catalogue_status(const pg_files *files)
 {
     const pg_publisher *self = &files->publisher;
+    // What was taken in may be newer than what was published from here: of another device, or of this one before it was restored.
+    bool is_seen = self->seen_sequence > self->own.sequence;
     pg_catalogue_status status = {
         .phase = PG_CATALOGUE_PHASE_PUBLISHED,
-        .sequence = self->own.sequence,
-        .published_s = self->own.published_s,
-        .peers = self->stored,
+        .sequence = is_seen ? self->seen_sequence : self->own.sequence,
+        .published_s = is_seen ? self->seen_published_s : self->own.published_s,
+        .peers = is_seen ? 0 : self->stored,
         .looks = self->looks,
         .snapshots = self->snapshots,
     };

@@ -38,9 +38,11 @@ typedef struct pg_publisher {
         [PG_HASH_BYTES]; // what was signed of the record of another device that was taken in last
     uint8_t seen_digest[PG_HASH_BYTES]; // of the snapshot behind it
     pg_time seen_at;                    // 0 = none
-    pg_time unread_since;               // a newer one of another device cannot be read; 0 = no
-    uint64_t newest;                    // the highest sequence met with
-    uint64_t stored;                    // peers that took our record
+    uint64_t seen_sequence;             // of that record
+    uint64_t seen_published_s;
+    pg_time unread_since; // a newer one of another device cannot be read; 0 = no
+    uint64_t newest;      // the highest sequence met with
+    uint64_t stored;      // peers that took our record
     uint64_t looks;
     uint64_t snapshots;                   // that were read for their digest since the start
     uint64_t bytes_max;                   // of one

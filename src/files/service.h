@@ -348,9 +348,10 @@ typedef enum pg_catalogue_phase {
 /** The copy. */
 typedef struct pg_catalogue_status {
     pg_catalogue_phase phase;
-    uint64_t sequence;    // of the record that was published last from here; 0 = none
+    uint64_t
+        sequence; // of the record that was published last, from here or, when that is newer, was taken in; 0 = none
     uint64_t published_s; // wall clock
-    uint64_t peers;       // that took it
+    uint64_t peers;       // that took it; 0 when it is not from here, or not since the start
     uint64_t looks;       // how often it was looked for since the start
     uint64_t snapshots;   // how often the catalogue was written down for it since the start
     const char *reason;   // why it is behind, or too large; NULL where there is none; borrowed

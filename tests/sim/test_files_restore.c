@@ -294,6 +294,52 @@ static void test_restore__catalogue_too_large__owner_is_told_and_it_goes_on(void
     sim_files_seeds(large_script, 1);
 }
 
+static pg_feed_own backed_up;
+
+static pg_err back_up_task(sim_node *self)
+{
+    return pg_feed_own_load(self->storage->db, &backed_up);
+}
+
+static pg_err go_back_task(sim_node *self)
+{
+    return pg_feed_own_save(self->storage->db, &backed_up);
+}
+
+// A node that goes on from a backup finds a record of its own that is newer than the backup: that is what it tells of.
+static pg_err backup_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_node *owner = &world->nodes[OWNER];
+    sim_file files[] = {{.content = 1, .size = 40000}, {.content = 2, .size = 40000}};
+    sim_nodes_make_of(world, NODES - 1, &(sim_world){.has_dht = true});
+    sim_nodes_meet(world);
+    sim_run(owner, sim_put, &files[0]);
+    wait_for_phase(owner, PG_CATALOGUE_PHASE_PUBLISHED, PG_MINUTES(10));
+    sim_run(owner, back_up_task, NULL);
+    sim_run(owner, sim_put, &files[1]);
+    wait_for_phase(owner, PG_CATALOGUE_PHASE_PUBLISHED, PG_MINUTES(10));
+    const pg_catalogue_status newest = status_of(owner);
+    CHECK(newest.sequence > backed_up.sequence);
+    sim_run(owner, go_back_task, NULL);
+    sim_node_crash(owner);
+    sim_node_start(owner);
+    wait_for_phase(owner, PG_CATALOGUE_PHASE_PUBLISHED, PG_MINUTES(10));
+    CHECK(status_of(owner).sequence == newest.sequence);
+    CHECK(status_of(owner).published_s == newest.published_s);
+    sim_run(owner, sim_remove, &files[0]);
+    wait_for_phase(owner, PG_CATALOGUE_PHASE_PUBLISHED, PG_MINUTES(10));
+    CHECK(status_of(owner).sequence == newest.sequence + 1 && status_of(owner).peers > 0);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
+static void test_restore__backup_older_than_what_was_published__newer_is_told_of(void **state)
+{
+    (void) state;
+    sim_files_seeds(backup_script, 1);
+}
+
 // Nobody has anything: it goes on asking, and what is put meanwhile stays.
 static pg_err nothing_script(void *arg)
 {
@@ -328,6 +374,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_restore__owner_dies_at_any_moment__what_is_found_is_there),
         cmocka_unit_test(test_restore__nothing_changes_for_hours__nothing_is_written_nor_put),
         cmocka_unit_test(test_restore__catalogue_too_large__owner_is_told_and_it_goes_on),
+        cmocka_unit_test(test_restore__backup_older_than_what_was_published__newer_is_told_of),
         cmocka_unit_test(test_restore__nothing_to_be_found__asks_again_and_works),
     };
     if (getenv("PG_TEST_ONLY") != NULL) {
