@@ -432,20 +432,23 @@ static pg_err extent_read(pg_stmt *stmt, pg_catalogue_extent *extent)
     return PG_OK;
 }
 
+// Who moves slots takes each as one host's. Of two hosts who are said to have one the first has it: another device may have said anything.
 static pg_err holders_read(pg_db_conn *conn, pg_catalogue_extent *extent)
 {
     pg_stmt *stmt = NULL;
     pg_err err = PG_OK;
+    pg_slot_set taken = 0;
     PG_TRY(pg_db_prepare(
         conn, "SELECT peer, slots, bytes, missed FROM file_holder WHERE extent = ?1", &stmt));
     pg_stmt_bind_i64(stmt, 1, extent->id);
     while (extent->holder_count < PG_PLACE_SLOTS_MAX && pg_stmt_next(stmt, &err)) {
         pg_catalogue_holder *holder = &extent->holders[extent->holder_count];
         PG_TRY(pg_peer_id_decode(pg_stmt_blob(stmt, 0), &holder->peer));
-        holder->slots = (pg_slot_set) pg_stmt_i64(stmt, 1);
+        holder->slots = (pg_slot_set) pg_stmt_i64(stmt, 1) & ~taken;
         holder->bytes = u64_read(stmt, 2);
         holder->missed = (uint32_t) pg_stmt_i64(stmt, 3);
-        extent->holder_count++;
+        taken |= extent->is_whole ? 0 : holder->slots;
+        extent->holder_count += holder->slots != 0 ? 1 : 0;
     }
     return err;
 }

@@ -43,7 +43,7 @@ typedef struct pg_catalogue_extent {
     bool has_strays;   // a host that is no holder any more may still keep some of it
     bool is_dropped;   // its hosts are to drop it, by a grant of `sequence`
     size_t holder_count;
-    pg_catalogue_holder holders[PG_PLACE_SLOTS_MAX];
+    pg_catalogue_holder holders[PG_PLACE_SLOTS_MAX]; // unless is_whole each slot is one's
 } pg_catalogue_extent;
 
 /** Begin a file: *out_file is its number. It shows in no list until pg_catalogue_finish. Errors of the database. */

@@ -290,8 +290,11 @@ static void held_take(pg_upload *upload, const pg_catalogue_extent *extent)
     for (size_t i = 0; i < pg_upload_slots(upload); i++) {
         upload->slot_bytes[i] = extent->slot_bytes;
     }
+    pg_slot_set taken = 0;
     for (size_t i = 0; i < extent->holder_count; i++) {
         const pg_catalogue_holder *holder = &extent->holders[i];
+        pg_assert(extent->is_whole || (holder->slots & taken) == 0); // else one is moved by half
+        taken |= holder->slots;
         pg_upload_host_add(upload, &(upload_host){
                                        .peer = holder->peer,
                                        .slots = holder->slots,

@@ -507,6 +507,35 @@ static pg_err import_run(void *arg)
     return PG_OK;
 }
 
+// A device says that two hosts have one slot, and that a third has what both have: each is read as one host's.
+static pg_err twice_run(void *arg)
+{
+    (void) arg;
+    int64_t file = 0;
+    size_t count = 0;
+    pg_slot_set all = 0;
+    pg_catalogue_extent extent;
+    pg_catalogue_extent *extents = NULL;
+    pg_db *db = db_open();
+    const pg_snapshot_file foreign = foreign_make("twice", &extent);
+    extent.holder_count = 3;
+    extent.holders[0].slots = 0x0ff;
+    extent.holders[1].slots = 0x3f0;
+    extent.holders[2].slots = 0x011;
+    CHECK(take(db, &foreign, &extent, NULL));
+    CHECK_OK(pg_catalogue_find(db, &foreign.link.root, &file));
+    CHECK_OK(pg_catalogue_extents(db, file, &extents, &count));
+    CHECK(count == 1 && extents[0].holder_count == 2);
+    for (size_t i = 0; i < extents[0].holder_count; i++) {
+        CHECK((all & extents[0].holders[i].slots) == 0);
+        all |= extents[0].holders[i].slots;
+    }
+    CHECK(all == 0x3ff && pg_catalogue_missing(&extents[0]) == 0);
+    pg_mfree(extents);
+    pg_db_close(&db);
+    return PG_OK;
+}
+
 static pg_err import_removed_run(void *arg)
 {
     (void) arg;
@@ -649,6 +678,12 @@ static void test_catalogue__file_of_another_device__newer_wins_and_removed_stays
     in_fiber(import_run, NULL);
 }
 
+static void test_catalogue__slot_of_two_hosts__is_read_as_one_hosts(void **state)
+{
+    (void) state;
+    in_fiber(twice_run, NULL);
+}
+
 static void test_catalogue__removed_by_another_device__goes_here_too(void **state)
 {
     (void) state;
@@ -670,6 +705,7 @@ int main(void)
         TEST(test_catalogue__versions_of_it__are_in_no_list_and_only_one_stays),
         TEST(test_catalogue__own_record__read_back_after_reopening),
         TEST(test_catalogue__file_of_another_device__newer_wins_and_removed_stays_removed),
+        TEST(test_catalogue__slot_of_two_hosts__is_read_as_one_hosts),
         TEST(test_catalogue__removed_by_another_device__goes_here_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
