@@ -61,18 +61,6 @@ static size_t ip_len(pg_str word, pg_multiaddr *out_addr, pg_bytes *out_ip)
     return 0;
 }
 
-static bool is_name_behind(pg_str before)
-{
-    static const char *const codes[] = {"/dns/", "/dns4/", "/dns6/", "/dnsaddr/"};
-    for (size_t i = 0; i < PG_ARRAY_LEN(codes); i++) {
-        size_t len = strlen(codes[i]);
-        if (before.len >= len && memcmp(before.ptr + before.len - len, codes[i], len) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 // The name without what ends a sentence.
 static size_t name_len(pg_str word)
 {
@@ -81,6 +69,29 @@ static size_t name_len(pg_str word)
         len--;
     }
     return len;
+}
+
+static bool ends_with(pg_str before, const char *end)
+{
+    size_t len = strlen(end);
+    return before.len >= len && memcmp(before.ptr + before.len - len, end, len) == 0;
+}
+
+static bool is_name_behind(pg_str before)
+{
+    static const char *const codes[] = {"/dns/", "/dns4/", "/dns6/", "/dnsaddr/"};
+    bool is = false;
+    for (size_t i = 0; i < PG_ARRAY_LEN(codes); i++) {
+        is = is || ends_with(before, codes[i]);
+    }
+    return is;
+}
+
+// The host of a URL: what a setting of the archive or of traces names.
+static size_t url_host_len(pg_str word)
+{
+    const char *port = memchr(word.ptr, ':', word.len);
+    return port == NULL ? name_len(word) : (size_t) (port - word.ptr);
 }
 
 static bool may_be_ip(pg_str word)
@@ -105,6 +116,10 @@ static pg_err word_put(pg_pseudonyms *pseudonyms, pg_str before, pg_str word, pg
     }
     if (may_be_ip(word)) {
         hidden = ip_len(word, &addr, &ip);
+    }
+    if (hidden == 0 && ends_with(before, "://")) {
+        hidden = url_host_len(word);
+        ip = pg_bytes_make(word.ptr, hidden);
     }
     if (hidden > 0) {
         PG_TRY(pseudonym_put(pseudonyms, ip, out));

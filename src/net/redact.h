@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text for the log without addresses and peers: whatever looks like an IP address, a name in a multiaddr or a PeerId is replaced by
+// Text for the log without addresses and peers: whatever looks like an IP address, a name in a multiaddr or a URL, or a PeerId is replaced by
 // its pseudonym, the same that a log line names it by on purpose. The details of errors are written for the person who typed an
 // address, and so may quote it; a log is kept and given on.
 //

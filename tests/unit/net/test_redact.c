@@ -68,6 +68,9 @@ static void test_redact__peers_and_names__are_named(void **state)
                     PG_BYTES_LIT("home.example"));
     assert_redacted("/dns4/home.example/tcp/1", "/dns4/~/tcp/1", PG_BYTES_LIT("home.example"));
     assert_redacted("/dnsaddr/home.example", "/dnsaddr/~", PG_BYTES_LIT("home.example"));
+    assert_redacted("nothing at https://home.example:4318/v1/traces",
+                    "nothing at https://~:4318/v1/traces", PG_BYTES_LIT("home.example"));
+    assert_redacted("http://home.example.", "http://~.", PG_BYTES_LIT("home.example"));
 }
 
 static void test_redact__all_else__stays(void **state)
