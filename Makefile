@@ -5,7 +5,7 @@ SECONDS ?= 60
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-asan test-tsan bench cluster nightly nightly-dht fuzz coverage lint lint-quick analyze format install dist deb test-deb reproducible clean
+.PHONY: help run build test test-asan test-tsan bench cluster nightly nightly-dht nightly-month fuzz coverage lint lint-quick analyze format install dist deb test-deb reproducible clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -55,6 +55,12 @@ nightly-dht: ## the DHT in networks of up to 1,000 nodes, and under attack: prin
 	@nice -n 19 build/bench/bench_dht scale 50 100 200 400 1000
 	@nice -n 19 build/tests/sim/test_sim_dht_attacks
 	@PG_SIM_NODES=200 nice -n 19 build/tests/sim/test_sim_dht_walk
+
+nightly-month: SECONDS = 3600
+nightly-month: ## a month of churn among 1,000 nodes, seed after seed: make nightly-month SECONDS=3600
+	@scripts/setup test
+	@scripts/build release bench/bench_month
+	@scripts/nightly_month $(SECONDS)
 
 fuzz: ## fuzz each decoder a while: make fuzz TARGET=codec_varint SECONDS=60
 	@scripts/setup fuzz

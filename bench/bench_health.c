@@ -6,9 +6,7 @@
 //
 // A world is 400 hosts over 60 days, seen by one node that pings them every five minutes. Of hosts that leave for good another takes the
 // place. The first 30 days are what is learned from; then hosts are chosen at random moments, and what becomes of them is counted.
-// Lengths of sessions follow Weibull distributions with the shapes that Stutzbach and Rejaie measured for swarms of BitTorrent
-// (Understanding Churn in Peer-to-Peer Networks, 2006: 0.34, 0.38, 0.59), stretched to what keeps a storage host; absences are
-// lognormal; a third of the hosts follow the hours of their owner's day.
+// How hosts come and go stands in tests/sim/churn.h.
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,6 +15,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "churn.h"
 #include "health/forecast.h"
 #include "health/score.h"
 
@@ -25,9 +24,7 @@
 #define LEARN_HOURS 720U
 #define PLACE_HOURS 720U
 #define HOURS (DAYS * 24U)
-#define TICKS_PER_HOUR 12U
-#define TICKS (HOURS * TICKS_PER_HOUR)
-#define START_HOUR UINT64_C(480000)
+#define TICKS (HOURS * CHURN_TICKS_PER_HOUR)
 #define PLACEMENTS 400U
 #define CANDIDATES 60U
 #define DATA 8U
@@ -35,30 +32,10 @@
 #define BINS 10U
 #define LOSS_OF_PINGS 0.01
 
-typedef enum kind { SERVER, HOME, DIURNAL, TRANSIENT, KIND_COUNT } kind;
-
-/** How hosts of a kind behave; times in hours. */
-typedef struct habit {
-    double share;
-    double shape; // of sessions
-    double mean;
-    double off_median;
-    double off_sigma;
-    double leave; // probability a day
-} habit;
-
-static const habit habits[KIND_COUNT] = {
-    [SERVER] = {0.25, 0.59, 480, 1, 1.0, 0.002},
-    [HOME] = {0.30, 0.59, 60, 1.5, 1.2, 0.005},
-    [DIURNAL] = {0.30, 1, 8, 0, 0.4, 0.01},
-    [TRANSIENT] = {0.15, 0.38, 4, 8, 1.2, 0.04},
-};
-
-/** One life of a host: bits of when it was up. */
+/** One life of a host, and what was seen of it. */
 typedef struct life {
     uint8_t up[TICKS];
-    uint32_t born;
-    uint32_t gone; // tick from which on it never comes back
+    churn_life churn; // points to `up`
     pg_health_history history;
 } life;
 
@@ -85,104 +62,37 @@ typedef struct world {
     life *lives; // [life_count]
     size_t life_count;
     size_t now_at[HOSTS]; // the life that is on at a place
-    kind kinds[HOSTS];
+    churn_kind kinds[HOSTS];
     pg_forecast_model model;
     fate fates[METHOD_COUNT];
     bin bins[BINS];
     double brier;       // of the hours
     double brier_month; // of the mean of the month instead
     double brier_count;
-    uint64_t random;
+    churn_random random;
 } world;
-
-// ---- Chance
 
 static double uniform(world *self)
 {
-    self->random += UINT64_C(0x9e3779b97f4a7c15); // SplitMix64
-    uint64_t z = self->random;
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return ((double) ((z ^ (z >> 31)) >> 11) + 0.5) / 9007199254740992.0;
-}
-
-static double normal(world *self)
-{
-    return sqrt(-2 * log(uniform(self))) * cos(6.283185307179586 * uniform(self));
-}
-
-static double weibull(world *self, double shape, double mean)
-{
-    return mean / tgamma(1 + 1 / shape) * pow(-log(uniform(self)), 1 / shape);
-}
-
-static double lognormal(world *self, double median, double sigma)
-{
-    return median * exp(sigma * normal(self));
+    return churn_uniform(&self->random);
 }
 
 // ---- Lives
 
-static void fill(life *one, double from_h, double until_h)
+static void life_begin(world *self, size_t place, uint32_t born)
 {
-    double from = fmax(from_h * TICKS_PER_HOUR, one->born);
-    double until = fmin(until_h * TICKS_PER_HOUR, one->gone);
-    for (double tick = floor(from); tick < until; tick++) {
-        one->up[(size_t) tick] = 1;
-    }
-}
-
-static void sessions_make(world *self, life *one, const habit *as)
-{
-    double at = (double) one->born / TICKS_PER_HOUR;
-    while (at < HOURS) {
-        double end = at + weibull(self, as->shape, as->mean);
-        fill(one, at, end);
-        at = end + lognormal(self, as->off_median, as->off_sigma);
-    }
-}
-
-/** Mornings or evenings, by habit; half the days at the weekend. */
-static void days_make(world *self, life *one, const habit *as)
-{
-    double habit_h = uniform(self) < 0.5 ? 8 + normal(self) : 17 + 1.5 * normal(self);
-    double length = lognormal(self, as->mean, as->off_sigma);
-    for (unsigned day = 0; day < DAYS; day++) {
-        bool is_weekend = (START_HOUR / 24 + day + 4) % 7 >= 5;
-        if (uniform(self) < (is_weekend ? 0.5 : 0.93)) {
-            double from = day * 24 + habit_h + normal(self) + (is_weekend ? 2 : 0);
-            fill(one, from, from + lognormal(self, length, 0.25));
-        }
-    }
-}
-
-static life *life_begin(world *self, size_t place, uint32_t born)
-{
-    const habit *as = &habits[self->kinds[place]];
     life *one = &self->lives[self->life_count];
     memset(one, 0, sizeof(*one));
-    one->born = born;
-    double days = -log(uniform(self)) / as->leave;
-    one->gone = (uint32_t) fmin(born + days * 24 * TICKS_PER_HOUR, TICKS);
+    one->churn = (churn_life){.up = one->up, .ticks = TICKS, .born = born};
+    churn_life_draw(&self->random, self->kinds[place], &one->churn);
     self->now_at[place] = self->life_count++;
-    if (self->kinds[place] == DIURNAL) {
-        days_make(self, one, as);
-    } else {
-        sessions_make(self, one, as);
-    }
-    return one;
 }
 
 static void world_populate(world *self)
 {
     for (size_t place = 0; place < HOSTS; place++) {
-        double at = uniform(self);
-        unsigned k = 0;
-        while (k + 1 < KIND_COUNT && at > habits[k].share) {
-            at -= habits[k++].share;
-        }
-        self->kinds[place] = (kind) k;
-        (void) life_begin(self, place, 0);
+        self->kinds[place] = churn_kind_draw(&self->random, &churn_mixed);
+        life_begin(self, place, 0);
     }
 }
 
@@ -190,12 +100,12 @@ static void world_populate(world *self)
 
 static void life_watch(world *self, life *one, uint32_t tick)
 {
-    if (one->born > tick || (!one->up[tick] && one->history.seen_s == 0)) {
+    if (one->churn.born > tick || (!one->up[tick] && one->history.seen_s == 0)) {
         return; // it was never met
     }
     bool answers = one->up[tick] && uniform(self) > LOSS_OF_PINGS * LOSS_OF_PINGS;
     pg_health_history_add(&one->history, answers ? PG_HEALTH_PING_OK : PG_HEALTH_PING_FAILED,
-                          30000000, START_HOUR * 3600 + (uint64_t) tick * 300);
+                          30000000, CHURN_START_HOUR * 3600 + (uint64_t) tick * 300);
 }
 
 /** Those that are gone for good are pinged on: nobody knows it of them. */
@@ -203,8 +113,8 @@ static void tick_watch(world *self, uint32_t tick)
 {
     for (size_t place = 0; place < HOSTS; place++) {
         const life *one = &self->lives[self->now_at[place]];
-        if (tick >= one->gone && self->life_count < 4 * (size_t) HOSTS) {
-            (void) life_begin(self, place, tick);
+        if (tick >= one->churn.gone && self->life_count < 4 * (size_t) HOSTS) {
+            life_begin(self, place, tick);
         }
     }
     for (size_t i = 0; i < self->life_count; i++) {
@@ -258,9 +168,9 @@ static double weight_of(const world *self, const life *one, method how, uint64_t
 static bool is_lost(const life *one, uint32_t tick)
 {
     unsigned silent = 0;
-    for (uint32_t t = tick; t < tick + 168 * TICKS_PER_HOUR; t++) {
+    for (uint32_t t = tick; t < tick + 168 * CHURN_TICKS_PER_HOUR; t++) {
         silent = one->up[t] ? 0 : silent + 1;
-        if (silent >= 24 * TICKS_PER_HOUR) {
+        if (silent >= 24 * CHURN_TICKS_PER_HOUR) {
             return true;
         }
     }
@@ -273,7 +183,7 @@ static void fate_count(world *self, method how, life *const chosen[SLOTS], uint3
     for (unsigned h = 0; h < 24; h++) {
         unsigned up = 0;
         for (size_t i = 0; i < SLOTS; i++) {
-            up += chosen[i]->up[tick + h * TICKS_PER_HOUR];
+            up += chosen[i]->up[tick + h * CHURN_TICKS_PER_HOUR];
         }
         to->shard_hours += SLOTS;
         to->absent_hours += SLOTS - up;
@@ -283,7 +193,7 @@ static void fate_count(world *self, method how, life *const chosen[SLOTS], uint3
     for (size_t i = 0; i < SLOTS; i++) {
         to->shards += 1;
         to->lost += is_lost(chosen[i], tick) ? 1 : 0;
-        to->departed += chosen[i]->gone < tick + 168 * TICKS_PER_HOUR ? 1 : 0;
+        to->departed += chosen[i]->churn.gone < tick + 168 * CHURN_TICKS_PER_HOUR ? 1 : 0;
     }
 }
 
@@ -293,7 +203,7 @@ static void place_by(world *self, method how, life *const *candidates, size_t co
     life *chosen[SLOTS];
     double ranks[SLOTS];
     size_t filled = 0;
-    uint64_t hour = START_HOUR + tick / TICKS_PER_HOUR;
+    uint64_t hour = CHURN_START_HOUR + tick / CHURN_TICKS_PER_HOUR;
     for (size_t i = 0; i < count; i++) {
         double weight = weight_of(self, candidates[i], how, hour);
         double rank = weight > 0 ? pow(uniform(self), 1 / weight) : -1 + uniform(self);
@@ -334,7 +244,7 @@ static size_t candidates_find(world *self, uint32_t tick, life *out[CANDIDATES])
 
 static void forecasts_check(world *self, uint32_t tick)
 {
-    uint64_t hour = START_HOUR + tick / TICKS_PER_HOUR;
+    uint64_t hour = CHURN_START_HOUR + tick / CHURN_TICKS_PER_HOUR;
     for (size_t i = 0; i < self->life_count; i++) {
         const life *one = &self->lives[i];
         pg_forecast_past past;
@@ -345,7 +255,7 @@ static void forecasts_check(world *self, uint32_t tick)
         double month = past.up[PG_HEALTH_HOURS] / past.known[PG_HEALTH_HOURS];
         double truth = 0;
         for (unsigned ahead = 1; ahead <= 24; ahead++) {
-            double up = one->up[tick + ahead * TICKS_PER_HOUR];
+            double up = one->up[tick + ahead * CHURN_TICKS_PER_HOUR];
             double miss = pg_forecast_hour(&self->model, &past, hour + 1, ahead) - up;
             truth += up / 24;
             self->brier += miss * miss;
@@ -364,19 +274,19 @@ static void forecasts_check(world *self, uint32_t tick)
 
 static void world_run(world *self, uint64_t seed)
 {
-    self->random = seed * UINT64_C(0x2545f4914f6cdd1d);
+    self->random.state = seed * UINT64_C(0x2545f4914f6cdd1d);
     self->life_count = 0;
     world_populate(self);
-    uint32_t place_every = PLACE_HOURS * TICKS_PER_HOUR / PLACEMENTS;
-    for (uint32_t tick = 0; tick < (LEARN_HOURS + PLACE_HOURS) * TICKS_PER_HOUR; tick++) {
+    uint32_t place_every = PLACE_HOURS * CHURN_TICKS_PER_HOUR / PLACEMENTS;
+    for (uint32_t tick = 0; tick < (LEARN_HOURS + PLACE_HOURS) * CHURN_TICKS_PER_HOUR; tick++) {
         tick_watch(self, tick);
-        if (tick < LEARN_HOURS * TICKS_PER_HOUR) {
+        if (tick < LEARN_HOURS * CHURN_TICKS_PER_HOUR) {
             continue;
         }
-        if (tick % (24 * TICKS_PER_HOUR) == 0) {
+        if (tick % (24 * CHURN_TICKS_PER_HOUR) == 0) {
             model_learn(self); // once a day, from what was seen
         }
-        if (tick % (25 * TICKS_PER_HOUR) == 0) { // each hour of the day in turn
+        if (tick % (25 * CHURN_TICKS_PER_HOUR) == 0) { // each hour of the day in turn
             forecasts_check(self, tick);
         }
         if (tick % place_every == 0) {
