@@ -5,6 +5,8 @@
 //      bench_dht loopback              50 hosts in this process, real sockets on loopback, hybrid Noise
 //      bench_dht simulated             the same in a simulated network with round trips of 20 ms; time is the network's alone
 //      bench_dht scale [NODES]...      requests of a lookup against the size of the network; 50 100 200 unless told
+//      bench_dht young [NODES]...      the same just after all came: tables hold what one lookup, of the own key, has met, and nodes have
+//                                      at most 24 connections; so that 10,000 fit
 //
 // A table goes to standard output, and one JSON object a row to the file that PANGEA_BENCH_JSON names.
 #include <stdio.h>
@@ -398,6 +400,7 @@ static pg_err simulated(void)
 /** Lookups in a network of one size. */
 typedef struct scale {
     size_t nodes;
+    bool is_young;
     row row;
     uint64_t hops;
     size_t peers;
@@ -441,7 +444,11 @@ static pg_err scale_script(void *arg)
 {
     scale *self = arg;
     const dht_world_config config = {
-        .nodes = self->nodes, .is_null = true, .connections = 64, .refresh_ns = PG_MINUTES(30)};
+        .nodes = self->nodes,
+        .is_null = true,
+        .connections = self->is_young ? 24 : 64,
+        .refresh_ns = self->is_young ? PG_DAYS(1) : PG_MINUTES(30),
+    };
     dht_world_make(&world, &config, self->nodes);
     PG_TRY(pg_sleep_until(pg_after(PG_MINUTES(2))));
     self->peers = dht_world_stats(&world).peers / self->nodes;
@@ -453,12 +460,12 @@ static pg_err scale_script(void *arg)
     return PG_OK;
 }
 
-static pg_err scale_run(size_t count)
+static pg_err scale_run(size_t count, bool is_young)
 {
     static scale self;
     const pg_sim_config config = {.seed = 1, .link = round_trip_20_ms};
     double start = cpu_s();
-    self = (scale){.nodes = count, .row = {.name = "lookup"}};
+    self = (scale){.nodes = count, .is_young = is_young, .row = {.name = "lookup"}};
     PG_TRY(pg_sim_run(&config, scale_script, &self, NULL));
     PG_TRY(row_check(&self.row));
     row_sort(&self.row);
@@ -471,29 +478,30 @@ static pg_err scale_run(size_t count)
            p50, p95, self.row.failed, cpu);
     if (json_file != NULL) {
         (void) fprintf(json_file,
-                       "{\"name\":\"dht lookup among %zu\",\"requests\":%.2f,\"hops\":%.2f,"
+                       "{\"name\":\"dht lookup among %zu%s\",\"requests\":%.2f,\"hops\":%.2f,"
                        "\"p50_ms\":%.1f,\"p95_ms\":%.1f,\"cpu_s\":%.1f}\n",
-                       count, requests, hops, p50, p95, cpu);
+                       count, is_young ? ", young" : "", requests, hops, p50, p95, cpu);
     }
     (void) fflush(NULL);
     return PG_OK;
 }
 
-static pg_err scale_all(int argc, char **argv)
+static pg_err scale_all(bool is_young, int argc, char **argv)
 {
     static const size_t usual[] = {50, 100, 200};
     printf(
-        "\nlookups of a key that nobody has, simulated, 20 ms round trip, at most 64 connections "
-        "a node\n");
+        "\nlookups of a key that nobody has, simulated, 20 ms round trip, at most %d connections "
+        "a node\n",
+        is_young ? 24 : 64);
     printf("%6s %12s %16s %8s %10s %10s %8s %10s\n", "nodes", "in a table", "requests/lookup",
            "hops", "p50 ms", "p95 ms", "failed", "CPU s");
     for (size_t i = 0; argc == 0 && i < PG_ARRAY_LEN(usual); i++) {
-        PG_TRY(scale_run(usual[i]));
+        PG_TRY(scale_run(usual[i], is_young));
     }
     for (int i = 0; i < argc; i++) {
         uint64_t count = 0;
         PG_TRY(pg_str_to_u64(pg_str_make(argv[i]), 100000, &count));
-        PG_TRY(scale_run((size_t) count));
+        PG_TRY(scale_run((size_t) count, is_young));
     }
     return PG_OK;
 }
@@ -510,10 +518,10 @@ static pg_err run(int argc, char **argv)
     if (is_all || strcmp(what, "simulated") == 0) {
         PG_TRY(simulated());
     }
-    if (strcmp(what, "scale") == 0) {
-        return scale_all(argc - 2, argv + 2);
+    if (strcmp(what, "scale") == 0 || strcmp(what, "young") == 0) {
+        return scale_all(strcmp(what, "young") == 0, argc - 2, argv + 2);
     }
-    return is_all ? scale_all(0, NULL) : PG_OK;
+    return is_all ? scale_all(false, 0, NULL) : PG_OK;
 }
 
 int main(int argc, char **argv)
