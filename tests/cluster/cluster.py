@@ -180,6 +180,8 @@ class Cycling:
 class Cluster(NodeTest):
     """A network in which `reader` keeps nothing and is always there."""
 
+    meeting = 900  # fifty processes may share a core with other work
+
     def setUp(self):
         super().setUp()
         self.books, self.files, self.gone, self.cycling = Books(), [], set(), None

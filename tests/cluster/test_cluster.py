@@ -12,6 +12,7 @@ possible, and says then what passed over it.
 
 import itertools
 import json
+import signal
 import statistics
 import sys
 import time
@@ -249,7 +250,7 @@ class Split(Departures):
         cpu, began = self.cpu(), time.monotonic()
         sides = [{node.peer_id for node in site} for site in self.sites]
         before = self.pushed()
-        counts, took, pushed, meeting, cycling = self.cut(4 * PATIENCE_S)
+        counts, took, pushed, meeting, cycling = self.cut(2 * PATIENCE_S)
         early = self.files[:]
         able = [[file for file in early if file.survives(side)] for side in reversed(sides)]
         mended = sum(file.bytes_with(other) for files, other in zip(able, reversed(sides)) for file in files)
@@ -263,7 +264,7 @@ class Split(Departures):
         healed = time.monotonic()
         _, took = self.await_whole(early)
         rows.add("from there to full redundancy", took, "s")
-        self.await_long(lambda: time.monotonic() - healed >= 2 * PATIENCE_S, "repairs that come late")
+        self.await_long(lambda: time.monotonic() - healed >= PATIENCE_S, "repairs that come late")
         after = self.pushed()
         rows.add("what a side that could had to make anew", mended / 1e6, "MB")
         rows.add("pushed while cut", (pushed - before) / 1e6, "MB")
@@ -278,4 +279,6 @@ class Split(Departures):
 IS_ALONE = netns.enter(is_needed=False)
 
 if __name__ == "__main__":
+    for how in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(how, lambda *_: sys.exit("ended by a signal"))  # unlike KeyboardInterrupt it has the nodes ended too
     unittest.main(argv=sys.argv[:1] + sys.argv[2:], verbosity=1)

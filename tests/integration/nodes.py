@@ -179,6 +179,8 @@ class Node:
 
 
 class NodeTest(unittest.TestCase):
+    meeting = PATIENCE  # seconds that nodes may take to find each other
+
     def setUp(self):
         place = tempfile.TemporaryDirectory(prefix="pangea-node-")
         self.addCleanup(place.cleanup)
@@ -225,6 +227,7 @@ class NodeTest(unittest.TestCase):
             await_that(
                 lambda node=node: everybody <= node.peers() | {node.peer_id},
                 lambda node=node: f"{node.folder.name} knows {len(node.peers())} of {len(everybody) - 1}\n{node.log()}",
+                self.meeting,
             )
 
     def restart(self, node):
