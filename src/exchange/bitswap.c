@@ -151,6 +151,11 @@ pg_err pg_bitswap_new(pg_host *host, pg_block_store *blocks, pg_bitswap **out_bi
     return PG_OK;
 }
 
+void pg_bitswap_set_backing(pg_bitswap *bitswap, const pg_bitswap_backing *backing)
+{
+    bitswap->backing = backing == NULL ? (pg_bitswap_backing){.has = NULL} : *backing;
+}
+
 pg_bitswap_stats pg_bitswap_get_stats(const pg_bitswap *bitswap)
 {
     pg_bitswap_stats stats = bitswap->stats;

@@ -41,6 +41,20 @@ typedef struct pg_bitswap_stats {
  *  Errors: PG_ERR_EXISTS, PG_ERR_LIMIT, PG_ERR_NOMEM */
 PG_NODISCARD pg_err pg_bitswap_new(pg_host *host, pg_block_store *blocks, pg_bitswap **out_bitswap);
 
+/** Blocks that are not in the block store and can be had all the same, slowly. */
+typedef struct pg_bitswap_backing {
+    /** Return true when a block can be had here, also one that the block store has, when it is to be had here first. Must not park. */
+    bool (*has)(const pg_cid *cid, uint32_t *out_len, void *user);
+    /** Append such a block, verified. Any error: it is not here. May park. */
+    pg_err (*get)(const pg_cid *cid, pg_buf *out, void *user);
+    /** Hear that a peer was given a block, whether of the block store or not. Must not park. */
+    void (*sent)(const pg_cid *cid, void *user);
+    void *user;
+} pg_bitswap_backing;
+
+/** Serve blocks of `backing` too; copied. NULL: no more; reads of it may still be on. */
+void pg_bitswap_set_backing(pg_bitswap *bitswap, const pg_bitswap_backing *backing);
+
 /** Fetch one block from one peer, dialing it where there is no connection. Any number of fibers may fetch at once; what goes to one peer
  *  shares its streams. Ending early (deadline, cancellation) tells the peer that the block is no longer wanted.
  *  out      appended to, at most PG_BITSWAP_BLOCK_BYTES_MAX; unchanged on failure. The memory of an empty one may be exchanged for that in

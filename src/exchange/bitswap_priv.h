@@ -193,6 +193,7 @@ struct pg_bitswap_peer {
 struct pg_bitswap {
     pg_host *host;
     pg_block_store *blocks;
+    pg_bitswap_backing backing; // all-zero: there is none
     pg_scope scope;
     bool is_closing;
     pg_map peers;   // by id

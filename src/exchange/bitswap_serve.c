@@ -112,9 +112,17 @@ static void held_lack(pg_bitswap_held *held)
     }
 }
 
+static bool is_backed(const pg_bitswap *bitswap, const pg_cid *cid, uint32_t *out_len)
+{
+    const pg_bitswap_backing *backing = &bitswap->backing;
+    return backing->has != NULL && backing->has(cid, out_len, backing->user);
+}
+
 static bool is_here(const pg_bitswap *bitswap, const pg_cid *cid, uint32_t *out_len)
 {
-    return cid->len != 0 && pg_block_store_has(bitswap->blocks, cid, out_len) &&
+    return cid->len != 0 &&
+           (is_backed(bitswap, cid, out_len) ||
+            pg_block_store_has(bitswap->blocks, cid, out_len)) &&
            *out_len <= PG_BITSWAP_BLOCK_BYTES_MAX;
 }
 
@@ -323,6 +331,10 @@ static void read_settle(read_job *job, pg_err err)
         held_lack(held); // gone, damaged, or the disk has failed: for a peer that is all the same
     }
     if (is_wanted && err == PG_OK) {
+        const pg_bitswap_backing *backing = &peer->bitswap->backing;
+        if (backing->sent != NULL) {
+            backing->sent(&job->outgoing->cid, backing->user);
+        }
         pg_list_append(&peer->ready, &job->outgoing->node);
         peer->ready_count++;
         pg_bitswap_send_kick(peer);
@@ -332,13 +344,27 @@ static void read_settle(read_job *job, pg_err err)
     }
 }
 
+// The backing is asked first where it has the block.
+static pg_err block_read(const pg_bitswap *bitswap, pg_bitswap_outgoing *outgoing)
+{
+    uint32_t len = 0;
+    if (is_backed(bitswap, &outgoing->cid, &len)) {
+        const pg_bitswap_backing backing = bitswap->backing;
+        pg_err err = backing.get(&outgoing->cid, &outgoing->data, backing.user);
+        if (err == PG_OK) {
+            return err;
+        }
+    }
+    return pg_block_store_get(bitswap->blocks, &outgoing->cid, &outgoing->data);
+}
+
 static pg_err read_run(void *arg)
 {
     read_job job = *(read_job *) arg;
     pg_bitswap_peer *peer = job.peer;
     pg_bitswap *bitswap = peer->bitswap;
     pg_mfree(arg);
-    pg_err err = pg_block_store_get(bitswap->blocks, &job.outgoing->cid, &job.outgoing->data);
+    pg_err err = block_read(bitswap, job.outgoing);
     peer->reading--;
     read_settle(&job, err);
     pg_bitswap_serve_pump(peer);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "crypto/hash.h"
 #include "files/limits.h"
+#include "files/vault.h"
 #include "runtime/time.h"
 
 pg_multihash pg_provider_key(const pg_cid *cid)
@@ -64,6 +65,12 @@ static size_t providers_find(pg_files *files, const pg_multihash *key, pg_peer_i
 size_t pg_discover_providers(pg_files *files, const pg_cid *cid, pg_peer_id *out_peers)
 {
     const pg_multihash key = pg_provider_key(cid);
+    return providers_find(files, &key, out_peers);
+}
+
+size_t pg_discover_archived(pg_files *files, const pg_cid *cid, pg_peer_id *out_peers)
+{
+    const pg_multihash key = pg_vault_key(cid);
     return providers_find(files, &key, out_peers);
 }
 
@@ -163,6 +170,12 @@ static pg_err pins_add(announcer *self)
     return err;
 }
 
+static pg_err on_archived(const pg_cid *cid, void *user)
+{
+    const pg_multihash key = pg_vault_key(cid);
+    return key_add(user, &key);
+}
+
 /** Find out what is kept now. */
 static pg_err keys_gather(announcer *self)
 {
@@ -173,6 +186,7 @@ static pg_err keys_gather(announcer *self)
         PG_TRY(pg_place_server_leases(self->files->place, on_lease, self));
         PG_TRY(self->err);
     }
+    PG_TRY(pg_vault_each(self->files->vault, on_archived, self));
     return pins_add(self);
 }
 
@@ -208,7 +222,7 @@ static pg_err keys_announce(announcer *self)
 /** Return a number that changes with what is kept. */
 static uint64_t kept_mark(const pg_files *files)
 {
-    uint64_t changes = files->totals.pinned_blocks;
+    uint64_t changes = files->totals.pinned_blocks + pg_vault_mark(files->vault);
     uint64_t leases = 0;
     if (files->place != NULL) {
         const pg_place_stats stats = pg_place_server_get_stats(files->place);

@@ -20,6 +20,9 @@ pg_multihash pg_provider_key(const pg_cid *cid);
  *  Returns how many; 0 also without a DHT. */
 size_t pg_discover_providers(pg_files *files, const pg_cid *cid, pg_peer_id *out_peers);
 
+/** Find nodes that announced that they archived a private block, likewise. */
+size_t pg_discover_archived(pg_files *files, const pg_cid *cid, pg_peer_id *out_peers);
+
 /** Find hosts that announced a public block, likewise. */
 size_t pg_discover_public(pg_files *files, const pg_cid *cid, pg_peer_id *out_peers);
 

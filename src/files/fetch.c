@@ -147,11 +147,13 @@ static pg_err holders_learn(pg_fetch *fetch, const pg_cid *cid, const pg_extent 
 {
     pg_descriptor descriptor;
     PG_TRY(pg_descriptor_decode(block, &descriptor));
-    pg_holders *holders = PG_NEW(pg_holders);
+    pg_fetch_extent *known = PG_NEW(pg_fetch_extent);
     pg_err err = PG_ERR_NOMEM;
-    if (holders != NULL) {
-        pg_holders_init(holders);
-        err = pg_map_add(&fetch->extents, PG_BYTES_OF(descriptor.extent_id), holders);
+    if (known != NULL) {
+        pg_holders_init(&known->holders);
+        pg_archived_init(&known->archived);
+        known->descriptor = *cid;
+        err = pg_map_add(&fetch->extents, PG_BYTES_OF(descriptor.extent_id), known);
     }
     const pg_holders_question question = {
         .host = fetch->files->config.host,
@@ -161,10 +163,10 @@ static pg_err holders_learn(pg_fetch *fetch, const pg_cid *cid, const pg_extent 
     };
     pg_descriptor_deinit(&descriptor);
     if (err != PG_OK) {
-        pg_mfree(holders);
+        pg_mfree(known);
         return err == PG_ERR_EXISTS ? PG_OK : err; // an extent that a list names twice
     }
-    return pg_holders_ask(holders, &question, extent->hosts, extent->host_count);
+    return pg_holders_ask(&known->holders, &question, extent->hosts, extent->host_count);
 }
 
 static pg_err on_get_block(const pg_cid *cid, const pg_extent *extent, pg_buf *out, void *user)
@@ -173,6 +175,9 @@ static pg_err on_get_block(const pg_cid *cid, const pg_extent *extent, pg_buf *o
     if (!local_get(fetch->files, cid, out)) {
         pg_err err = remote_get(fetch, cid, extent, out);
         const char *what = extent == NULL ? "the root of this link" : "a descriptor";
+        if (is_absence(err)) {
+            err = pg_archived_block(fetch->files, cid, out);
+        }
         if (is_absence(err)) {
             return fail_absent(fetch, what);
         }
@@ -190,6 +195,7 @@ static pg_err on_get_block(const pg_cid *cid, const pg_extent *extent, pg_buf *o
 typedef struct want_run {
     pg_fetch *fetch;
     const pg_shards_want *want;
+    pg_fetch_extent *extent;
     pg_holders *holders;
     pg_shard_set got;
     pg_shard_set asked; // fetched, or being fetched
@@ -389,6 +395,9 @@ static unsigned shard_next(want_run *run)
         const pg_holder *holder =
             pg_holders_find(run->holders, pg_code_slot_of_shard(run->want->descriptor->code,
                                                                 run->want->segment, i));
+        if (holder != NULL && holder->failures > 0 && run->extent->archived.is_working) {
+            continue; // rather out of the archive than waited for
+        }
         if (holder != NULL && holder->failures < least) {
             best = i;
             least = holder->failures;
@@ -469,20 +478,77 @@ static pg_err shards_fetch_anywhere(want_run *run)
     return PG_OK;
 }
 
+// ---- The archive
+
+/** One of several fibers that take the data shards that are missing in turn. */
+typedef struct archived_run {
+    want_run *run;
+    unsigned *next;
+} archived_run;
+
+static pg_err archived_run_main(void *arg)
+{
+    const archived_run *self = arg;
+    want_run *run = self->run;
+    pg_fetch_extent *extent = run->extent;
+    while (*self->next < run->want->descriptor->code.data && count_of(run->got) < run->want->need) {
+        const pg_vault_shard what = {&extent->descriptor, run->want->descriptor, run->want->segment,
+                                     (*self->next)++};
+        if (((run->got | run->want->tried) >> what.shard & 1) != 0) {
+            continue;
+        }
+        pg_cid cid = shard_cid(run->want, what.shard);
+        pg_buf block = {.max_len = PG_SHARD_BYTES_MAX};
+        pg_err err = pg_archived_shard(run->fetch->files, &extent->archived, &what, &block);
+        run->asked |= (pg_shard_set) 1 << what.shard;
+        if (err == PG_OK && row_take(run, what.shard, pg_buf_bytes(&block))) {
+            run->fetch->report.shards_fetched++;
+            offer(run->fetch, &cid, &block);
+        }
+        pg_buf_deinit(&block);
+        PG_TRY(err == PG_ERR_CANCELLED ? err : PG_OK);
+    }
+    return PG_OK;
+}
+
+static pg_err shards_fetch_archived(want_run *run)
+{
+    pg_scope scope;
+    unsigned next = 0;
+    archived_run self = {run, &next};
+    pg_err err = PG_OK;
+    pg_scope_init(&scope);
+    for (unsigned i = 0; i < PG_VAULT_FETCHES && err == PG_OK; i++) {
+        err = pg_scope_spawn(&scope, "files.archived", archived_run_main, &self);
+    }
+    if (err != PG_OK) {
+        pg_scope_close(&scope);
+        return err;
+    }
+    return pg_scope_join(&scope);
+}
+
 static pg_err on_get_shards(const pg_shards_want *want, pg_shard_set *out_got,
                             pg_shard_set *out_absent, void *user)
 {
     pg_fetch *fetch = user;
     want_run run = {.fetch = fetch, .want = want};
-    run.holders = pg_map_get(&fetch->extents, PG_BYTES_OF(want->descriptor->extent_id));
-    pg_assert(run.holders != NULL); // its descriptor was got here
+    run.extent = pg_map_get(&fetch->extents, PG_BYTES_OF(want->descriptor->extent_id));
+    pg_assert(run.extent != NULL); // its descriptor was got here
+    run.holders = &run.extent->holders;
     pg_waitq_init(&run.changed);
     shards_take_local(&run);
     if (count_of(run.got) < want->need) {
         PG_TRY(shards_fetch(&run));
     }
+    if (count_of(run.got) < want->need && run.extent->archived.is_working) {
+        PG_TRY(shards_fetch_archived(&run));
+    }
     if (count_of(run.got) < want->need) {
         PG_TRY(shards_fetch_anywhere(&run));
+    }
+    if (count_of(run.got) < want->need && !run.extent->archived.is_working) {
+        PG_TRY(shards_fetch_archived(&run));
     }
     // What was asked for and is not needed any more may be asked for again; when nothing came, it is absent.
     *out_got = run.got;
@@ -528,5 +594,7 @@ pg_files_store pg_fetch_store(pg_fetch *fetch)
 const pg_holders *pg_fetch_holders(const pg_fetch *fetch,
                                    const uint8_t extent_id[PG_EXTENT_ID_BYTES])
 {
-    return pg_map_get(&fetch->extents, pg_bytes_make(extent_id, PG_EXTENT_ID_BYTES));
+    const pg_fetch_extent *known =
+        pg_map_get(&fetch->extents, pg_bytes_make(extent_id, PG_EXTENT_ID_BYTES));
+    return known == NULL ? NULL : &known->holders;
 }

@@ -9,13 +9,21 @@
 #include "base/err.h"
 #include "base/map.h"
 #include "files/decode.h"
+#include "files/fetch_archived.h"
 #include "files/holders.h"
 #include "files/service_priv.h"
+
+/** What is known of one extent. */
+typedef struct pg_fetch_extent {
+    pg_holders holders;
+    pg_cid descriptor;
+    pg_archived archived;
+} pg_fetch_extent;
 
 /** The blocks of one file being got. In place; begin with pg_fetch_init, end with pg_fetch_deinit. */
 typedef struct pg_fetch {
     pg_files *files;
-    pg_map extents;   // by extent id: pg_holders
+    pg_map extents;   // by extent id: pg_fetch_extent
     int64_t shard_ns; // that a shard took lately; 0 = not known
     bool is_kept;     // the caller keeps what it gets: nothing is offered to the cache
     bool asks_all;    // wait for the answer of every host, since who answers is the question

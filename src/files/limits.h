@@ -319,3 +319,39 @@
 
 /** Hosts of what was put here that are kept in mind. */
 #define PG_RELIANCE_HOSTS_MAX 4096
+
+// ---- The archive
+
+/** A round is a 24th of the time after which an extent is cold; between these, seconds. */
+#define PG_VAULT_ROUND_PART 24U
+#define PG_VAULT_ROUND_S_MIN 10U
+#define PG_VAULT_ROUND_S_MAX 3600U
+
+/** An extent that was found in order is not looked at again for so long, seconds; hosts that fall silent are seen before. */
+#define PG_VAULT_LOOK_S (UINT64_C(24) * 3600)
+
+/** Blocks that were read since the last round are remembered, 100 bytes each; beyond it everything counts as read. */
+#define PG_VAULT_READS_MAX 65536U
+
+/** Extents open for peers, 40 KiB each for 1 GiB: those who read take one after the other. */
+#define PG_VAULT_OPEN_MAX 64U
+
+/** What is archived is deleted when its lease has been over for so long, seconds: as long as hosts keep it. */
+#define PG_VAULT_GRACE_S (UINT64_C(7) * 24 * 3600)
+
+/** The newest grant of an archived extent that is not kept here any more is looked for after so long, seconds; each extent is read back in part. */
+#define PG_VAULT_GRANT_S (UINT64_C(22) * 3600)
+#define PG_VAULT_GRANT_FIRST_S 10 // and twice as long each time, up to that
+#define PG_VAULT_CHECK_S (UINT64_C(7) * 24 * 3600)
+
+/** Shards of an extent that are read back at each check: with a tenth of them gone, two checks of three notice at once. */
+#define PG_VAULT_PROBES 8U
+
+/** Extents in the archive of one node: a row takes 400 bytes of memory. */
+#define PG_VAULT_ROWS_MAX 1000000U
+
+/** Shards fetched at once from one node that archived an extent. */
+#define PG_VAULT_FETCHES 4U
+
+/** Time for a block or shard to come out of the archive of another node, which may wait for its own bandwidth, milliseconds. */
+#define PG_FETCH_ARCHIVED_MS 120000

@@ -334,6 +334,11 @@ void pg_files_attach_place(pg_files *files, pg_place_server *place)
     files->place = place;
 }
 
+void pg_files_attach_vault(pg_files *files, struct pg_vault *vault)
+{
+    files->vault = vault;
+}
+
 void pg_files_free(pg_files **files)
 {
     pg_files *dead = *files;

@@ -34,6 +34,7 @@
 #include "store/db.h"
 
 typedef struct pg_files pg_files;
+struct pg_vault;
 
 /** The tables of this room, step by step (store/db.h). */
 extern const char *const pg_files_schema_1;
@@ -65,6 +66,9 @@ PG_NODISCARD pg_err pg_files_new(const pg_files_config *config, pg_files **out_f
 
 /** Tell of this node's own ledger, which is made later since it asks pg_files_needs; NULL takes it away again. */
 void pg_files_attach_place(pg_files *files, pg_place_server *place);
+
+/** Tell of this node's archive (vault.h), out of which gets read what hosts do not have; NULL takes it away again. */
+void pg_files_attach_vault(pg_files *files, struct pg_vault *vault);
 
 /** End what is under way, free, and set *files to NULL. NULL is fine. Parks: yes. */
 void pg_files_free(pg_files **files);

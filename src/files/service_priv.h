@@ -21,6 +21,7 @@
 struct pg_files {
     pg_files_config config;
     pg_place_server *place; // of this node; may be NULL
+    struct pg_vault *vault; // the archive of this node; may be NULL
     pg_keep keep;
     pg_grants grants;
     pg_reliance reliance;

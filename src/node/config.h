@@ -49,6 +49,16 @@ typedef struct pg_config_list {
 /** All settings. Texts are owned by the configuration, NUL-terminated, and never NULL. */
 typedef struct pg_config {
     char *api_listen;
+    char *archive_endpoint;
+    char *archive_bucket;
+    char *archive_region;
+    char *archive_style;
+    char *archive_proxy;
+    char *archive_ca_file;
+    char *archive_when;
+    uint64_t archive_cold_after_ms;
+    uint64_t archive_bandwidth;
+    uint64_t archive_quota_bytes;
     char *node_mode;
     pg_config_list net_listen;
     pg_config_list net_announce;

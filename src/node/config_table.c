@@ -55,6 +55,29 @@ static const pg_config_key keys[] = {
     CHECKED("api.listen", DOOR, api_listen, "", false,
             "address of this machine for the local API over TCP (127.0.0.1:4480, say); empty: the "
             "Unix socket only"),
+    BYTES("archive.bandwidth", archive_bandwidth, "4MiB", 0, 1024 * TIB, true,
+          "bytes a second that go into the archive, and as many that others read out of it; 0 is "
+          "no cap"),
+    TEXT("archive.bucket", archive_bucket, "", false,
+         "bucket of the archive, which is there already"),
+    TEXT("archive.ca_file", archive_ca_file, "", false,
+         "file of certificates that alone are trusted for archive.endpoint; empty: those of the "
+         "system"),
+    DURATION("archive.cold_after", archive_cold_after_ms, "720h", 0, UINT64_C(31536000000), true,
+             "what nobody has read from here for so long may be archived"),
+    CHECKED("archive.endpoint", URL, archive_endpoint, "", false,
+            "S3-compatible store for the cold archive (https://s3.example.org); empty: none"),
+    TEXT("archive.proxy", archive_proxy, "", false,
+         "socks5h://HOST:PORT (Tor, say) or http proxy through which alone the archive is reached; "
+         "empty: directly"),
+    BYTES("archive.quota", archive_quota_bytes, "100GiB", 0, 1024 * TIB, true,
+          "most bytes of this node in the archive"),
+    TEXT("archive.region", archive_region, "us-east-1", false,
+         "region that requests are signed for"),
+    CHOICE("archive.style", archive_style, "path", "path host", false,
+           "where requests name the bucket"),
+    CHOICE("archive.when", archive_when, "degraded", "degraded cold", true,
+           "what is archived of what is cold: only files below their redundancy, or all"),
     DURATION("audit.interval", audit_interval_ms, "24h", 0, UINT64_C(2592000000), true,
              "how often each extent that this node keeps or put is audited, in the mean; 0s is "
              "never"),

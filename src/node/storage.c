@@ -50,7 +50,7 @@ static const char *const *const schema_steps[] = {
     &pg_place_schema_1,    &pg_files_schema_1,     &pg_peer_store_schema_1, &pg_files_schema_2,
     &pg_dht_keep_schema_1, &pg_files_schema_3,     &pg_files_schema_4,      &pg_files_schema_5,
     &pg_health_schema_1,   &pg_files_schema_6,     &pg_files_schema_7,      &pg_place_schema_2,
-    &pg_guard_schema_1,    &pg_telemetry_schema_1,
+    &pg_guard_schema_1,    &pg_telemetry_schema_1, &pg_vault_schema_1,
 };
 
 uint32_t pg_storage_schema_version(void)
@@ -128,6 +128,56 @@ static pg_err held_elsewhere(const pg_place_claim *claim, pg_slot_set *out_held,
     return pg_files_held_elsewhere(user, claim, out_held);
 }
 
+// ---- The archive
+
+static pg_vault_rules vault_rules_make(const pg_config *config)
+{
+    return (pg_vault_rules){
+        .cold_after_s = config->archive_cold_after_ms / 1000,
+        .bandwidth = config->archive_bandwidth,
+        .quota_bytes = config->archive_quota_bytes,
+        .healthy_too = strcmp(config->archive_when, "cold") == 0,
+    };
+}
+
+static pg_err s3_open(pg_storage *storage, const pg_config *config)
+{
+    const pg_s3_config s3 = {
+        .endpoint = config->archive_endpoint,
+        .bucket = config->archive_bucket,
+        .region = config->archive_region,
+        .proxy = config->archive_proxy,
+        .ca_file = config->archive_ca_file,
+        .in_host = strcmp(config->archive_style, "host") == 0,
+    };
+    return pg_s3_new(&s3, &storage->s3);
+}
+
+static pg_err vault_start(pg_storage *storage, const pg_storage_parts *parts,
+                          const pg_config *config)
+{
+    pg_objects objects;
+    if (parts->objects != NULL) {
+        objects = *parts->objects;
+    } else if (config->archive_endpoint[0] == '\0') {
+        return PG_OK;
+    } else {
+        PG_TRY(s3_open(storage, config));
+        objects = pg_s3_objects(storage->s3);
+    }
+    const pg_vault_config vault = {
+        .files = storage->files,
+        .guard = storage->guard,
+        .place = storage->place,
+        .objects = &objects,
+        .s3 = storage->s3,
+        .rules = vault_rules_make(config),
+    };
+    PG_TRY(pg_vault_new(&vault, &storage->vault));
+    pg_files_attach_vault(storage->files, storage->vault);
+    return PG_OK;
+}
+
 static pg_err services_start(pg_storage *storage, const pg_storage_parts *parts,
                              const pg_config *config)
 {
@@ -171,6 +221,7 @@ static pg_err services_start(pg_storage *storage, const pg_storage_parts *parts,
         .rules = guard_rules_make(config),
     };
     PG_TRY(pg_error_wrap(pg_guard_new(&guard, &storage->guard), "guard"));
+    PG_TRY(pg_error_wrap(vault_start(storage, parts, config), "archive"));
     return pg_losses_new(storage->blocks, storage->files, storage->place, &storage->losses);
 }
 
@@ -336,12 +387,21 @@ void pg_storage_reload(pg_storage *storage, const pg_config *config)
     pg_place_server_set_rules(storage->place, &rules);
     const pg_guard_rules guard = guard_rules_make(config);
     pg_guard_set_rules(storage->guard, &guard);
+    if (storage->vault != NULL) {
+        const pg_vault_rules vault = vault_rules_make(config);
+        pg_vault_set_rules(storage->vault, &vault);
+    }
 }
 
 void pg_storage_close(pg_storage *storage)
 {
     pg_health_unwatch(storage->health);
     pg_losses_free(&storage->losses);
+    if (storage->files != NULL) {
+        pg_files_attach_vault(storage->files, NULL);
+    }
+    pg_vault_free(&storage->vault);
+    pg_s3_free(&storage->s3);
     pg_guard_free(&storage->guard);
     if (storage->files != NULL) {
         pg_files_attach_place(storage->files, NULL);

@@ -16,12 +16,14 @@
 #include "exchange/place_server.h"
 #include "files/guard.h"
 #include "files/service.h"
+#include "files/vault.h"
 #include "health/health.h"
 #include "net/host.h"
 #include "node/config.h"
 #include "node/losses.h"
 #include "store/blocks.h"
 #include "store/db.h"
+#include "store/s3.h"
 
 /** The parts, each NULL until it is there. All-zero to begin. */
 typedef struct pg_storage {
@@ -34,6 +36,8 @@ typedef struct pg_storage {
     pg_losses *losses;
     bool is_copying; // the database
     pg_guard *guard;
+    pg_s3 *s3;       // NULL: no archive is configured
+    pg_vault *vault; // likewise
 } pg_storage;
 
 /** What it stands on; all outlive it. */
@@ -41,7 +45,8 @@ typedef struct pg_storage_parts {
     pg_host *host;
     const pg_dht_pair *dhts; // may get its members later, or never; NULL = none
     const pg_keystore *identity;
-    bool is_restored; // the identity was made from its secret
+    bool is_restored;          // the identity was made from its secret
+    const pg_objects *objects; // of the archive, in the place of S3, for tests; NULL: as configured
 } pg_storage_parts;
 
 /** Open what is on the disk, make it at the first time, and serve it. After a failure end what was begun with pg_storage_close.

@@ -61,6 +61,9 @@ static pg_err life_begin(life *own, sim_node *self)
     if (self->world->audit_s != 0) {
         own->config.audit_interval_ms = self->world->audit_s * 1000;
     }
+    if (self->world->cold_s != 0) {
+        own->config.archive_cold_after_ms = self->world->cold_s * 1000;
+    }
     if (self->number == READER) {
         PG_TRY(pg_config_set(&own->config, PG_CONFIG_LAYER_COMMAND, PG_STR("storage.accept"),
                              PG_STR("nobody")));
@@ -73,7 +76,7 @@ static pg_err life_begin(life *own, sim_node *self)
     own->config.dht_allow_private = true;
     own->config.dht_enabled = self->world->has_dht;
     const pg_storage_parts parts = {own->host, &own->discovery.dhts, &own->identity,
-                                    self->is_restored};
+                                    self->is_restored, self->world->objects[self->number]};
     PG_TRY(pg_storage_open(&own->storage, "/data", &parts, &own->config));
     PG_TRY(pg_host_listen(own->host, &listen));
     PG_TRY(pg_discovery_start(&own->discovery, own->host, &own->config, own->storage.db));
@@ -158,7 +161,12 @@ void sim_nodes_make_of(sim_world *world, size_t first_up, const sim_world *like)
     const bool has_dht = like->has_dht;
     const uint64_t patience_s = like->patience_s;
     const uint64_t audit_s = like->audit_s;
+    const uint64_t cold_s = like->cold_s;
+    const pg_objects *objects[NODES];
+    memcpy(objects, like->objects, sizeof(objects));
     memset(world, 0, sizeof(*world));
+    world->cold_s = cold_s;
+    memcpy(world->objects, objects, sizeof(objects));
     world->ttl_ms = ttl_ms;
     world->has_dht = has_dht;
     world->patience_s = patience_s;

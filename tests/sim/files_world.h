@@ -72,6 +72,8 @@ typedef struct sim_world {
     bool has_dht;        // else nodes know only whom they are connected with
     uint64_t patience_s; // with hosts that do not answer; 0 = the default
     uint64_t audit_s;    // between two audits of an extent; 0 = the default
+    uint64_t cold_s;     // without reads until an extent may be archived; 0 = the default
+    const pg_objects *objects[NODES]; // where nodes archive; NULL = nowhere
 } sim_world;
 
 /** Make the machines, and start the first `first_up` of them. */
@@ -80,7 +82,7 @@ void sim_nodes_make(sim_world *world, size_t first_up);
 /** The same, with leases of another length. */
 void sim_nodes_make_with(sim_world *world, size_t first_up, uint64_t ttl_ms);
 
-/** The same, with the settings of `like` (ttl_ms, has_dht, patience_s, audit_s). */
+/** The same, with the settings of `like` (ttl_ms, has_dht, patience_s, audit_s, cold_s, objects). */
 void sim_nodes_make_of(sim_world *world, size_t first_up, const sim_world *like);
 
 /** Stop all that run, in good order. */

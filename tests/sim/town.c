@@ -72,7 +72,11 @@ static pg_err life_begin(life *own, town_node *self)
     pg_err err = pg_dir_make("/data");
     PG_TRY(err == PG_ERR_EXISTS ? PG_OK : err);
     PG_TRY(pg_dir_sync("/"));
-    const pg_storage_parts parts = {own->host, &own->discovery.dhts, &own->identity, false};
+    const pg_storage_parts parts = {
+        .host = own->host,
+        .dhts = &own->discovery.dhts,
+        .identity = &own->identity,
+    };
     PG_TRY(pg_storage_open(&own->storage, "/data", &parts, &own->config));
     PG_TRY(pg_host_listen(own->host, &listen));
     PG_TRY(pg_discovery_start(&own->discovery, own->host, &own->config, own->storage.db));
