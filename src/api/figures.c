@@ -54,6 +54,9 @@ typedef struct figure {
 #define HEALTH_SUM(member) PG_FIGURE_PART_HEALTH, FIGURE_KIND_COUNTER, AT(pg_health_stats, member)
 #define REPAIR(member) PG_FIGURE_PART_REPAIR, FIGURE_KIND_GAUGE, AT(pg_guard_stats, member)
 #define REPAIR_SUM(member) PG_FIGURE_PART_REPAIR, FIGURE_KIND_COUNTER, AT(pg_guard_stats, member)
+#define ARCHIVE(member) PG_FIGURE_PART_ARCHIVE, FIGURE_KIND_GAUGE, AT(pg_vault_stats, member)
+#define ARCHIVE_SUM(member) PG_FIGURE_PART_ARCHIVE, FIGURE_KIND_COUNTER, AT(pg_vault_stats, member)
+#define ARCHIVE_FLAG(member) PG_FIGURE_PART_ARCHIVE, FIGURE_KIND_FLAG, AT(pg_vault_stats, member)
 #define API(member) PG_FIGURE_PART_API, FIGURE_KIND_GAUGE, AT(pg_figures_api, member)
 #define API_SUM(member) PG_FIGURE_PART_API, FIGURE_KIND_COUNTER, AT(pg_figures_api, member)
 #define PROCESS(member) PG_FIGURE_PART_PROCESS, FIGURE_KIND_GAUGE, AT(pg_figures_process, member)
@@ -307,6 +310,35 @@ static const figure table[] = {
     {REPAIR_SUM(audits_silent_total), NULL, "pangea_audit_slots_total", "result=\"silent\"", NULL,
      0},
     {REPAIR_SUM(audits_fault_total), NULL, "pangea_audit_slots_total", "result=\"fault\"", NULL, 0},
+
+    {ARCHIVE(extents), NULL, "pangea_archive_extents", NULL, "Extents and blocks archived.", 0},
+    {ARCHIVE(bytes), NULL, "pangea_archive_bytes", NULL, "Bytes of their objects.", 0},
+    {ARCHIVE(pending), NULL, "pangea_archive_pending_extents", NULL,
+     "Extents that wait to be archived.", 0},
+    {ARCHIVE(damaged), NULL, "pangea_archive_damaged_extents", NULL,
+     "Extents that were found not to be whole in the archive.", 0},
+    {ARCHIVE_FLAG(is_failing), NULL, "pangea_archive_failing", NULL,
+     "Whether what was tried last with the archive failed.", 0},
+    {ARCHIVE_SUM(uploads_total), NULL, "pangea_archive_uploads_total", "result=\"done\"",
+     "Extents archived from here, by what came of it.", 0},
+    {ARCHIVE_SUM(uploads_failed_total), NULL, "pangea_archive_uploads_total", "result=\"failed\"",
+     NULL, 0},
+    {ARCHIVE_SUM(reads_total), NULL, "pangea_archive_reads_total", NULL,
+     "Shards and blocks read out of the archive.", 0},
+    {ARCHIVE_SUM(corrupt_total), NULL, "pangea_archive_corrupt_total", NULL,
+     "Objects that were not what they should be.", 0},
+    {ARCHIVE_SUM(deleted_total), NULL, "pangea_archive_deleted_total", NULL,
+     "Extents deleted since their time was over.", 0},
+    {ARCHIVE_SUM(requests.requests_total), NULL, "pangea_archive_requests_total", NULL,
+     "Requests to the store of the archive, each try counted.", 0},
+    {ARCHIVE_SUM(requests.retries_total), NULL, "pangea_archive_retries_total", NULL,
+     "Requests tried again.", 0},
+    {ARCHIVE_SUM(requests.failures_total), NULL, "pangea_archive_failures_total", NULL,
+     "Requests that failed in the end.", 0},
+    {ARCHIVE_SUM(requests.bytes_up_total), NULL, "pangea_archive_sent_bytes_total", NULL,
+     "Bytes of objects sent.", 0},
+    {ARCHIVE_SUM(requests.bytes_down_total), NULL, "pangea_archive_received_bytes_total", NULL,
+     "Bytes of objects received.", 0},
 
     {API_SUM(server.requests[0]), NULL, "pangea_api_requests_total", "status=\"2xx\"",
      "Requests to the local API answered, by class of status.", 0},

@@ -19,6 +19,7 @@
 #include "exchange/place_server.h"
 #include "files/guard.h"
 #include "files/service.h"
+#include "files/vault.h"
 #include "health/health.h"
 #include "net/conn_manager.h"
 #include "net/host.h"
@@ -37,6 +38,7 @@ typedef enum pg_figure_part {
     PG_FIGURE_PART_DHT,     // pg_dht_stats, of each realm
     PG_FIGURE_PART_HEALTH,  // pg_health_stats
     PG_FIGURE_PART_REPAIR,  // pg_guard_stats
+    PG_FIGURE_PART_ARCHIVE, // pg_vault_stats
     PG_FIGURE_PART_API,     // pg_figures_api
     PG_FIGURE_PART_PROCESS, // pg_figures_process
     PG_FIGURE_PART_COUNT,

@@ -44,6 +44,7 @@
 #include "exchange/place_server.h"
 #include "files/guard.h"
 #include "files/service.h"
+#include "files/vault.h"
 #include "health/health.h"
 #include "net/conn_manager.h"
 #include "net/host.h"
@@ -83,6 +84,14 @@ typedef struct pg_api_context {
     pg_db *db;
     pg_health *health;
     pg_guard *guard;
+    pg_vault *vault;
+
+    // As configured; of no interest without `vault`.
+    struct {
+        const char *endpoint;
+        const char *bucket;
+        const char *proxy; // empty: none
+    } archive;
 
     // Copy the database to a file, whose path it appends with a NUL that is not counted. Parks. NULL where there is none.
     pg_err (*copy_database)(void *keeper, pg_buf *out_path);
@@ -130,6 +139,7 @@ extern const pg_api_route pg_api_health_routes[];
 extern const pg_api_route pg_api_backup_routes[];
 extern const pg_api_route pg_api_repair_routes[];
 extern const pg_api_route pg_api_telemetry_routes[];
+extern const pg_api_route pg_api_archive_routes[];
 
 /** Give the files of the node that a request is to. Errors: PG_ERR_UNSUPPORTED (it keeps none). */
 PG_NODISCARD pg_err pg_api_files_of(const pg_api_request *request, pg_files **out_files);

@@ -85,6 +85,22 @@ static json_object *health_make(const pg_health *health)
     return object;
 }
 
+static json_object *archive_make(const pg_vault *vault)
+{
+    if (vault == NULL) {
+        return NULL;
+    }
+    const pg_vault_stats stats = pg_vault_get_stats(vault);
+    json_object *object = json_object_new_object();
+    pg_field_add_u64(object, "extents", stats.extents);
+    pg_field_add_u64(object, "bytes", stats.bytes);
+    pg_field_add_u64(object, "damaged", stats.damaged);
+    pg_field_add_bool(object, "has_credentials", stats.has_credentials);
+    pg_field_add_bool(object, "is_failing", stats.is_failing);
+    pg_field_add_text(object, "failure", stats.failure);
+    return object;
+}
+
 static json_object *bitswap_make(const pg_bitswap *bitswap)
 {
     if (bitswap == NULL) {
@@ -140,6 +156,7 @@ static pg_err stat_get(const pg_api_request *request, json_object **out_body)
     pg_field_add(body, "catalogue", catalogue_make(context->files));
     pg_field_add(body, "health", health_make(context->health));
     pg_field_add(body, "bitswap", bitswap_make(context->bitswap));
+    pg_field_add(body, "archive", archive_make(context->vault));
     pg_field_add(body, "finding", finding_make(context));
     pg_field_add_text(body, "mode", context->is_view_only ? "view-only" : "full");
     pg_field_add_u64(body, "peers", pg_host_get_stats(context->host).connections);
@@ -162,6 +179,7 @@ typedef struct figure_store {
     pg_dht_stats dhts[2];
     pg_health_stats health;
     pg_guard_stats repair;
+    pg_vault_stats archive;
     pg_figures_api api;
     pg_figures_process process;
 } figure_store;
@@ -222,6 +240,10 @@ static void parts_collect(figure_store *self, const pg_api_context *context)
     if (context->guard != NULL) {
         self->repair = pg_guard_get_stats(context->guard);
         self->figures.parts[PG_FIGURE_PART_REPAIR] = &self->repair;
+    }
+    if (context->vault != NULL) {
+        self->archive = pg_vault_get_stats(context->vault);
+        self->figures.parts[PG_FIGURE_PART_ARCHIVE] = &self->archive;
     }
     dht_collect(self, 0, context->dhts->local);
     dht_collect(self, 1, context->dhts->global);

@@ -465,6 +465,30 @@ static void catalogue_judge(pg_doctor *doctor)
         (unsigned long long) pg_answer_u64(files, "files"), (unsigned long long) pending, state);
 }
 
+// Only where one is configured.
+static void archive_judge(pg_doctor *doctor)
+{
+    json_object *archive = pg_answer_object(doctor->stat, "archive");
+    char bytes[PG_SIZE_TEXT_BYTES];
+    if (archive == NULL) {
+        return;
+    }
+    uint64_t damaged = pg_answer_u64(archive, "damaged");
+    pg_size_format(pg_answer_u64(archive, "bytes"), bytes);
+    if (!pg_answer_bool(archive, "has_credentials")) {
+        say(doctor, PG_VERDICT_WARN, "archive", "`pangea archive login`",
+            "there are no credentials");
+    } else if (pg_answer_bool(archive, "is_failing")) {
+        say(doctor, PG_VERDICT_WARN, "archive", "`pangea archive test` tells which step fails",
+            "%s", pg_answer_text(archive, "failure"));
+    } else {
+        say(doctor, worse(false, damaged > 0), "archive", "`pangea archive now` archives them anew",
+            "%llu extents, %s; %llu damaged",
+            (unsigned long long) pg_answer_u64(archive, "extents"), bytes,
+            (unsigned long long) damaged);
+    }
+}
+
 void pg_doctor_judge(pg_doctor *doctor)
 {
     doctor->checks = json_object_new_array();
@@ -485,5 +509,6 @@ void pg_doctor_judge(pg_doctor *doctor)
         reach_judge(doctor);
         dht_judge(doctor);
         catalogue_judge(doctor);
+        archive_judge(doctor);
     }
 }

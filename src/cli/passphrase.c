@@ -106,6 +106,85 @@ pg_err pg_passphrase_read_option(const pg_invocation *invocation, const char *op
                                   : line_load(path, out_passphrase);
 }
 
+// ---- Keys of a store
+
+#define KEYS_BYTES_MAX (PG_S3_ACCESS_KEY_BYTES_MAX + PG_S3_SECRET_KEY_BYTES_MAX + 4)
+
+// Without the runtime: it is a command that does not wait.
+static pg_err all_read(int file, pg_mut_bytes space, size_t *out_len)
+{
+    size_t len = 0;
+    while (len < space.len) {
+        ssize_t got = read(file, space.ptr + len, space.len - len);
+        if (got < 0) {
+            return pg_fail(PG_ERR_IO, "the keys cannot be read");
+        }
+        if (got == 0) {
+            *out_len = len;
+            return PG_OK;
+        }
+        len += (size_t) got;
+    }
+    return pg_fail(PG_ERR_INVALID, "more than two keys came");
+}
+
+/** Two lines; a carriage return at their ends does not count. */
+static pg_err keys_take(pg_str text, pg_s3_credentials *out_credentials)
+{
+    pg_str lines[2];
+    pg_str rest = pg_str_split(text, '\n', &lines[0]);
+    rest = pg_str_split(rest, '\n', &lines[1]);
+    if (rest.len > 0) {
+        return pg_fail(PG_ERR_INVALID, "the file has more than two lines: the access key and, "
+                                       "on the next line, the secret key");
+    }
+    for (size_t i = 0; i < 2; i++) {
+        lines[i].len -= lines[i].len > 0 && lines[i].ptr[lines[i].len - 1] == '\r' ? 1 : 0;
+    }
+    return pg_s3_credentials_make(lines[0], lines[1], out_credentials);
+}
+
+static pg_err keys_load(const char *path, pg_s3_credentials *out_credentials)
+{
+    char text[KEYS_BYTES_MAX + 1];
+    size_t len = 0;
+    bool is_piped = strcmp(path, "-") == 0;
+    int file = is_piped ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        return pg_fail(PG_ERR_NOT_FOUND, "%s cannot be opened", path);
+    }
+    pg_err err = all_read(file, PG_MUT_BYTES_OF(text), &len);
+    if (err == PG_OK) {
+        err = keys_take(pg_str_make_len(text, len), out_credentials);
+    }
+    pg_wipe(text, sizeof(text));
+    if (!is_piped) {
+        (void) close(file);
+    }
+    return err;
+}
+
+pg_err pg_s3_keys_read(const pg_invocation *invocation, pg_s3_credentials *out_credentials)
+{
+    const char *path = pg_invocation_option(invocation, "key-file");
+    char typed[2 * KEYS_BYTES_MAX] = "";
+    size_t access_len = 0;
+    size_t secret_len = 0;
+    if (path != NULL) {
+        return keys_load(path, out_credentials);
+    }
+    pg_err err = line_ask("Access key", pg_mut_bytes_make(typed, KEYS_BYTES_MAX), &access_len);
+    if (err == PG_OK) {
+        err = line_ask("Secret key", pg_mut_bytes_make(typed + access_len, KEYS_BYTES_MAX),
+                       &secret_len);
+    }
+    if (err == PG_OK) {
+        err = keys_take(pg_str_make_len(typed, access_len + secret_len), out_credentials);
+    }
+    pg_wipe(typed, sizeof(typed));
+    return err;
+}
+
 pg_err pg_secret_text_read(const pg_invocation *invocation, pg_secret *out_secret)
 {
     const char *path = pg_invocation_option(invocation, "secret-file");

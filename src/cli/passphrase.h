@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "cli/invocation.h"
 #include "crypto/secret.h"
+#include "store/s3_sign.h"
 
 /** The option the commands share. */
 #define PG_PASSPHRASE_OPTION                                                                       \
@@ -25,6 +26,11 @@ PG_NODISCARD pg_err pg_passphrase_read(const pg_invocation *invocation, bool is_
 /** The same for another option whose value is a file or "-". */
 PG_NODISCARD pg_err pg_passphrase_read_option(const pg_invocation *invocation, const char *option,
                                               bool is_new, pg_secret *out_passphrase);
+
+/** Read the keys of an S3-compatible store: the two lines of what --key-file names ("-": standard input), else typed without echo. The caller wipes them.
+ *  Errors as pg_passphrase_read; PG_ERR_IO. Parks: yes. */
+PG_NODISCARD pg_err pg_s3_keys_read(const pg_invocation *invocation,
+                                    pg_s3_credentials *out_credentials);
 
 /** Read the secret text that an identity is restored from: what --secret-file names, else typed. End *out_secret with pg_secret_deinit.
  *  Errors as pg_passphrase_read. Parks: yes. */

@@ -266,6 +266,9 @@ static pg_err api_start(node *self)
         .blocks = self->storage.blocks,
         .health = self->storage.health,
         .guard = self->storage.guard,
+        .vault = self->storage.vault,
+        .archive = {self->config.archive_endpoint, self->config.archive_bucket,
+                    self->config.archive_proxy},
         .copy_database = on_copy_database,
         .keeper = self,
         .db = self->storage.db,
@@ -481,6 +484,7 @@ static pg_err flush_run(void *arg)
 static void node_stop(node *self)
 {
     self->context.is_ready = false;
+    pg_vault_end(self->storage.vault); // what waits for it is to end soon
     if (self->host != NULL && self->api != NULL) {
         until_impatient(self, flush_run);
     }

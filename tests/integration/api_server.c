@@ -270,6 +270,10 @@ static pg_err api_start(void)
         self.context.blocks = self.blocks;
         self.context.db = self.db;
         self.context.guard = fake_guard();
+        self.context.vault = fake_vault();
+        self.context.archive.endpoint = "https://s3.example.org";
+        self.context.archive.bucket = "pangea";
+        self.context.archive.proxy = "";
         self.context.copy_database = on_copy_database;
         self.context.finding = on_finding;
         self.context.reload = on_reload;

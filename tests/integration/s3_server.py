@@ -247,6 +247,7 @@ class Socks:
 
     def __init__(self):
         self.names = []
+        self.clients = []
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         self.url = f"socks5h://127.0.0.1:{self.port}"
@@ -259,6 +260,7 @@ class Socks:
                 client, _ = self.socket.accept()
             except OSError:
                 return
+            self.clients.append(client)
             threading.Thread(target=self.serve, args=(client,), daemon=True).start()
 
     def serve(self, client):
@@ -288,6 +290,12 @@ class Socks:
             pass
 
     def close(self):
+        """End it, with what goes through it now."""
         self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
+        for client in self.clients:
+            try:
+                client.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it has ended
         self.thread.join()

@@ -389,6 +389,19 @@ class Answers(unittest.TestCase):
         self.assertFalse(self.ask("DELETE", "/api/v1/telemetry", 200)["is_on"])
         self.ask("DELETE", "/api/v1/telemetry", 400, path="/api/v1/telemetry?x=1")
 
+    def archive(self):
+        keys = {"access_key": "AKID", "secret_key": 'a"b\\c'}
+        self.assertFalse(self.ask("GET", "/api/v1/archive", 200)["has_credentials"])
+        self.ask("GET", "/api/v1/archive", 400, path="/api/v1/archive?x=1")
+        self.assertEqual(self.ask("POST", "/api/v1/archive", 200)["uploaded"], 1)
+        self.ask("POST", "/api/v1/archive", 400, path="/api/v1/archive?x=1")
+        self.ask("POST", "/api/v1/archive/test", 403)
+        self.ask("POST", "/api/v1/archive/login", 400, body={"access_key": "AKID", "secret_key": "a b"})
+        self.assertTrue(self.ask("POST", "/api/v1/archive/login", 200, body=keys)["has_credentials"])
+        self.ask("POST", "/api/v1/archive/test", 200)
+        self.assertFalse(self.ask("POST", "/api/v1/archive/logout", 200)["has_credentials"])
+        self.ask("POST", "/api/v1/archive/logout", 400, path="/api/v1/archive/logout?x=1")
+
     def test_all(self):
         self.nodes_and_peers()
         self.invitations()
@@ -396,6 +409,7 @@ class Answers(unittest.TestCase):
         self.health()
         self.repair()
         self.telemetry()
+        self.archive()
         self.blocks_and_stat()
         self.service()
         self.dhts()
@@ -489,8 +503,9 @@ class RunningNode(unittest.TestCase):
         work = pathlib.Path(place.name)
         ready, log = work / "ready", work / "log"
         words = [PANGEA, "run", "--data", str(work / "data"), "--ready-file", str(ready), "--listen", "/ip4/127.0.0.1/tcp/0"]
+        words += ["--set", "net.mdns=false", "--set", "archive.endpoint=http://127.0.0.1:9", "--set", "archive.bucket=pangea"]
         with open(log, "wb") as err:
-            self.process = subprocess.Popen([*words, "--set", "net.mdns=false"], stdout=subprocess.DEVNULL, stderr=err)
+            self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=err)
         self.addCleanup(self.stop)
         deadline = time.monotonic() + 60
         while not ready.exists():

@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "files/guard.h"
 #include "files/service.h"
+#include "files/vault.h"
 
 /** What it was asked for. */
 typedef struct fake_counters {
@@ -43,3 +44,6 @@ pg_place_server *fake_place(void);
 
 /** Return a guard; what it says changes with what it is told. */
 pg_guard *fake_guard(void);
+
+/** Return an archive that does as it is told (fake_vault.c). */
+pg_vault *fake_vault(void);
