@@ -5,7 +5,7 @@ SECONDS ?= 60
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-asan test-tsan bench cluster nightly nightly-dht nightly-month fuzz coverage lint lint-quick analyze format install dist deb test-deb reproducible clean
+.PHONY: help run build test test-asan test-tsan test-archive bench cluster nightly nightly-dht nightly-month fuzz coverage lint lint-quick analyze format install dist deb test-deb reproducible clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -28,6 +28,11 @@ test-asan: ## only the tests under AddressSanitizer and UndefinedBehaviorSanitiz
 test-tsan: ## only the tests under ThreadSanitizer
 	@scripts/setup test
 	@scripts/test tsan
+
+test-archive: ## the cold archive with Ceph's S3 gateway, whose packages it installs (a minute)
+	@scripts/setup test archive
+	@scripts/build release pangea tests/integration/s3-client
+	@python3 tests/integration/test_radosgw.py build/pangea build/tests/integration/s3-client
 
 bench: ## measure: tables, and JSON in build/bench/ (make bench NAME=codec PEERS=1)
 	@scripts/setup bench $(if $(PEERS),peers)
