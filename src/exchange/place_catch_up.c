@@ -40,6 +40,7 @@ static pg_err grant_enter(pg_place_server *server, const pg_ledger_key *key, pg_
     }
     if (is_news && err == PG_OK) {
         pg_place_apply(server, &change, false);
+        pg_place_tell(server, grant);
         *out_is_news = true;
     }
     pg_ledger_change_deinit(&change);

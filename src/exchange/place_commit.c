@@ -451,6 +451,7 @@ static pg_place_status ledger_write(commit_work *work, pg_slot_set *out_slots)
         stream->uploader->leases += change.is_new ? 1U : 0U;
         wants_settle(work);
         pg_place_apply(server, &change, false);
+        pg_place_tell(server, &work->grant);
         *out_slots = commit.slots;
     }
     pg_ledger_change_deinit(&change);

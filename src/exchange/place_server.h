@@ -72,6 +72,8 @@ typedef struct pg_place_server_config {
     /** Find out which of the claimed slots others hold who can be asked. Parks, at most PG_PLACE_CLAIM_MS. Errors: PG_ERR_BUSY (it cannot be told
      *  now), any. NULL = nobody is asked. */
     pg_err (*held_elsewhere)(const pg_place_claim *claim, pg_slot_set *out_held, void *user);
+    /** Hear that the owner dropped an extent or whole block, and its lease here is over. Does not park. NULL = of no interest. */
+    void (*dropped)(const pg_lease_grant *grant, void *user);
     void *user;
 } pg_place_server_config;
 

@@ -102,6 +102,14 @@ typedef struct pg_place_job {
     pg_buf data;     // that the response points to
 } pg_place_job;
 
+/** A grant was entered: tell of it when it drops. */
+static inline void pg_place_tell(const pg_place_server *server, const pg_lease_grant *grant)
+{
+    if (grant->expiry_s == 0 && server->config.dropped != NULL) {
+        server->config.dropped(grant, server->config.user);
+    }
+}
+
 /** Return the wall clock in seconds, as strays have it. */
 uint32_t pg_place_now_s(void);
 

@@ -13,6 +13,7 @@
 #include "files/limits.h"
 #include "files/service_priv.h"
 #include "files/unfinished.h"
+#include "files/vault.h"
 #include "runtime/time.h"
 
 // ---- Hosts
@@ -357,6 +358,11 @@ void pg_files_free(pg_files **files)
 bool pg_files_needs(const pg_files *files, const pg_cid *cid)
 {
     return pg_keep_wants(&files->keep, cid);
+}
+
+void pg_files_dropped(pg_files *files, const pg_lease_grant *grant)
+{
+    pg_vault_dropped(files->vault, grant);
 }
 
 bool pg_files_make_room(pg_files *files, uint64_t bytes)

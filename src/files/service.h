@@ -92,6 +92,9 @@ PG_NODISCARD pg_err pg_files_newest_grant(pg_files *files,
 PG_NODISCARD pg_err pg_files_held_elsewhere(pg_files *files, const pg_place_claim *claim,
                                             pg_slot_set *out_held);
 
+/** Hear that the owner of something that is kept here has dropped it, by a verified grant. Parks: no. */
+void pg_files_dropped(pg_files *files, const pg_lease_grant *grant);
+
 /** Return true when the host holds something that was put here. Parks: no. */
 bool pg_files_relies_on(const pg_files *files, const pg_peer_id *host);
 

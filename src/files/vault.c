@@ -189,6 +189,7 @@ static pg_err on_lease_see(pg_vault *vault, const pg_place_lease *lease, void *u
         row->round = vault->totals.rounds_total;
         row->ask_at = 0;
         row->asks = 0;
+        row->is_dropped = false; // granted anew, if it was
         row->sequence = lease->sequence;
         if (row->expiry_s != lease->expiry_s) {
             row->expiry_s = lease->expiry_s;
@@ -594,6 +595,14 @@ static void values_free(pg_map *map)
         pg_mfree(cursor.value);
     }
     pg_map_deinit(map);
+}
+
+void pg_vault_dropped(pg_vault *vault, const pg_lease_grant *grant)
+{
+    pg_vault_row *row = vault == NULL ? NULL : pg_vault_row_of(vault, &grant->descriptor);
+    if (row != NULL && memcmp(row->lease_key, grant->lease_key, sizeof(row->lease_key)) == 0) {
+        row->is_dropped = true;
+    }
 }
 
 void pg_vault_end(pg_vault *vault)

@@ -125,6 +125,9 @@ typedef struct pg_vault_shard {
 /** Append a shard out of the archive, verified. NULL is fine. Errors likewise. Parks: yes. */
 PG_NODISCARD pg_err pg_vault_get_shard(pg_vault *vault, const pg_vault_shard *what, pg_buf *out);
 
+/** Hear that the owner has dropped an extent: its objects go in the next round. NULL is fine. Parks: no. */
+void pg_vault_dropped(pg_vault *vault, const pg_lease_grant *grant);
+
 /** Let exchanges with the store of objects end soon, since the node ends. NULL is fine. Parks: no. */
 void pg_vault_end(pg_vault *vault);
 

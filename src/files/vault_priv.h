@@ -39,9 +39,10 @@ typedef struct pg_vault_row {
     uint64_t stored_s;
     uint64_t checked_s;
     // not in the database
-    pg_time ask_at; // when its newest grant is to be looked for, where no lease here tells
-    uint64_t asks;  // how often it was
-    uint64_t round; // in which a lease of this node on it was last seen
+    pg_time ask_at;  // when its newest grant is to be looked for, where no lease here tells
+    bool is_dropped; // by its owner, as this node was told as a host
+    uint64_t asks;   // how often it was
+    uint64_t round;  // in which a lease of this node on it was last seen
 } pg_vault_row;
 
 /** A lease of this node. */

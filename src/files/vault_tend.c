@@ -122,8 +122,8 @@ static pg_err extent_check(pg_vault *vault, pg_vault_row *row, pg_vault_round *r
 static pg_err row_tend(pg_vault *vault, pg_vault_row *row, bool all, pg_vault_round *round)
 {
     uint64_t now_s = pg_guard_now_s();
-    bool is_dropped = false;
-    if (row->round != vault->totals.rounds_total) {
+    bool is_dropped = row->is_dropped;
+    if (!is_dropped && row->round != vault->totals.rounds_total) {
         PG_TRY(grant_follow(vault, row, &is_dropped));
     }
     bool is_over =

@@ -123,6 +123,11 @@ static pg_err newest_grant(const uint8_t lease_key[PG_ED25519_PUBLIC_BYTES], pg_
     return pg_files_newest_grant(user, lease_key, out);
 }
 
+static void dropped(const pg_lease_grant *grant, void *user)
+{
+    pg_files_dropped(user, grant);
+}
+
 static pg_err held_elsewhere(const pg_place_claim *claim, pg_slot_set *out_held, void *user)
 {
     return pg_files_held_elsewhere(user, claim, out_held);
@@ -209,6 +214,7 @@ static pg_err services_start(pg_storage *storage, const pg_storage_parts *parts,
         .is_needed = is_needed,
         .make_room = make_room,
         .newest_grant = newest_grant,
+        .dropped = dropped,
         .held_elsewhere = held_elsewhere,
         .user = storage->files,
     };
