@@ -245,6 +245,13 @@ static uint8_t byte_at(uint64_t content, size_t at)
     return (uint8_t) (word >> (8 * (at % 8)));
 }
 
+void sim_content_fill(const sim_file *file, size_t at, pg_mut_bytes space)
+{
+    for (size_t i = 0; i < space.len; i++) {
+        space.ptr[i] = byte_at(file->content, at + i);
+    }
+}
+
 /** A place in the bytes of a file, for reading and for comparing. */
 typedef struct cursor {
     const sim_file *file;
@@ -256,9 +263,7 @@ static pg_err on_read(pg_mut_bytes space, pg_time deadline, size_t *out_len, voi
     (void) deadline;
     cursor *self = user;
     size_t len = pg_min_size(space.len, self->file->size - self->at);
-    for (size_t i = 0; i < len; i++) {
-        space.ptr[i] = byte_at(self->file->content, self->at + i);
-    }
+    sim_content_fill(self->file, self->at, pg_mut_bytes_make(space.ptr, len));
     self->at += len;
     *out_len = len;
     return PG_OK;
@@ -331,6 +336,33 @@ pg_err sim_get(sim_node *self)
     PG_TRY(pg_files_get(self->storage->files, &self->file->link, &options, &output, &self->report));
     CHECK(at.at == self->file->size);
     return PG_OK;
+}
+
+pg_err sim_pin(sim_node *self)
+{
+    pg_pin pin;
+    const pg_pin_options options = {.progress = NULL};
+    PG_TRY(pg_files_pin(self->storage->files, &self->file->link, &options, &pin));
+    CHECK(pin.is_complete && pin.size_bytes == self->file->size && pin.kept_bytes > 0);
+    pg_pin_deinit(&pin);
+    return PG_OK;
+}
+
+pg_err sim_unpin(sim_node *self)
+{
+    return pg_files_unpin(self->storage->files, &self->file->link.root);
+}
+
+static void on_pin(const pg_pin *pin, void *user)
+{
+    sim_node *self = user;
+    self->list_count += pin->is_complete ? 1 : 100;
+}
+
+pg_err sim_pins(sim_node *self)
+{
+    self->list_count = 0;
+    return pg_files_pins(self->storage->files, on_pin, self);
 }
 
 static pg_err on_block(const pg_cid *cid, uint32_t len, void *user)

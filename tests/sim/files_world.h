@@ -115,8 +115,20 @@ pg_err sim_put(sim_node *self);
 /** Look a file up in the catalogue; *self->file is filled in. */
 pg_err sim_find(sim_node *self);
 
+/** Fill `space` with the bytes of a file from `at` on: for sources of a test's own. */
+void sim_content_fill(const sim_file *file, size_t at, pg_mut_bytes space);
+
 /** Get a file and compare it; self->report is what the get met with. */
 pg_err sim_get(sim_node *self);
+
+/** Pin a file, all of it. */
+pg_err sim_pin(sim_node *self);
+
+/** Let go of it. */
+pg_err sim_unpin(sim_node *self);
+
+/** Count the pins in list_count: 1 for a complete one, 100 for one that is not. */
+pg_err sim_pins(sim_node *self);
 
 /** Lose every block, as a disk that forgets does. */
 pg_err sim_lose(sim_node *self);

@@ -24,25 +24,16 @@ typedef struct source {
 
 static source from;
 
-static uint8_t byte_of(size_t at)
-{
-    uint64_t word = (at / 8 + 77) * UINT64_C(0x9e3779b97f4a7c15);
-    return (uint8_t) (word >> (8 * (at % 8)));
-}
-
 static pg_err on_read(pg_mut_bytes space, pg_time deadline, size_t *out_len, void *user)
 {
     (void) deadline;
-    (void) user;
     if (from.ends_at != 0 && from.at >= from.ends_at) {
         PG_TRY(pg_sleep_until(pg_after(
             from.is_patient ? PG_SECONDS(60) : (int64_t) pg_sim_random_below(PG_SECONDS(5)))));
         return pg_fail(PG_ERR_CLOSED, "the client is gone");
     }
     size_t len = pg_min_size(space.len, SIZE - from.at);
-    for (size_t i = 0; i < len; i++) {
-        space.ptr[i] = byte_of(from.at + i);
-    }
+    sim_content_fill(user, from.at, pg_mut_bytes_make(space.ptr, len));
     from.at += len;
     from.read_bytes += len;
     *out_len = len;
@@ -78,8 +69,8 @@ static pg_err put_task(sim_node *self)
     from.at = (size_t) options.start;
     pg_file_entry *entry = PG_NEW(pg_file_entry);
     CHECK(entry != NULL);
-    pg_err err =
-        pg_files_put(self->storage->files, &options, &(pg_files_source){on_read, NULL}, entry);
+    const pg_files_source bytes = {on_read, self->file};
+    pg_err err = pg_files_put(self->storage->files, &options, &bytes, entry);
     if (err == PG_OK) {
         self->file->link = entry->link;
         self->file->state = entry->state;
@@ -91,26 +82,6 @@ static pg_err put_task(sim_node *self)
     }
     pg_mfree(entry);
     return err;
-}
-
-static pg_err on_write(pg_bytes bytes, void *user)
-{
-    size_t *at = user;
-    for (size_t i = 0; i < bytes.len; i++) {
-        CHECK(bytes.ptr[i] == byte_of(*at + i));
-    }
-    *at += bytes.len;
-    return PG_OK;
-}
-
-static pg_err get_task(sim_node *self)
-{
-    size_t at = 0;
-    const pg_files_output output = {.write = on_write, .user = &at};
-    const pg_get_options options = {.start = 0};
-    PG_TRY(pg_files_get(self->storage->files, &self->file->link, &options, &output, &self->report));
-    CHECK(at == SIZE);
-    return PG_OK;
 }
 
 static uint64_t blocks_put(const sim_world *world)
@@ -166,7 +137,7 @@ static pg_err again_script(void *arg)
     CHECK(from.read_bytes < (tries + 1) * SIZE || tries == 0);
     CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(2))));
     sim_nodes_meet(world);
-    sim_run(&world->nodes[READER], get_task, &file);
+    sim_run(&world->nodes[READER], sim_get, &file);
     sim_run(self, sim_list, NULL);
     CHECK(self->list_count == 1);
     sim_nodes_stop(world);
@@ -200,7 +171,7 @@ static pg_err exact_script(void *arg)
     uint64_t left = SEGMENTS + 1 - self->list_count / SEGMENT;
     CHECK(blocks_put(world) - before - sent ==
           left * 10 + 20); // and descriptor and root for each host
-    sim_run(&world->nodes[READER], get_task, &file);
+    sim_run(&world->nodes[READER], sim_get, &file);
     sim_nodes_stop(world);
     return PG_OK;
 }
@@ -229,7 +200,7 @@ static pg_err hosts_script(void *arg)
     sim_run(self, put_task, &file);
     CHECK(self->list_count > 0 && from.read_bytes == SIZE - self->list_count);
     CHECK(file.host_count >= 9);
-    sim_run(&world->nodes[READER], get_task, &file);
+    sim_run(&world->nodes[READER], sim_get, &file);
     sim_nodes_stop(world);
     return PG_OK;
 }
@@ -256,7 +227,7 @@ static pg_err extents_script(void *arg)
     CHECK(self->list_count >= 4 * SEGMENT && from.read_bytes == SIZE - self->list_count);
     CHECK(file.state == PG_FILE_STATE_COMPLETE && file.survives == 2);
     sim_node_crash(self);
-    sim_run(&world->nodes[READER], get_task, &file);
+    sim_run(&world->nodes[READER], sim_get, &file);
     sim_nodes_stop(world);
     return PG_OK;
 }
@@ -407,7 +378,7 @@ static pg_err changed_script(void *arg)
     sim_run(self, put_task, &file);
     CHECK(self->list_count == 0 && from.read_bytes == SIZE);
     CHECK(strays(world) == 0);
-    sim_run(&world->nodes[READER], get_task, &file);
+    sim_run(&world->nodes[READER], sim_get, &file);
     from = (source){.version = 3, .ends_at = 4 * SEGMENT, .is_patient = true};
     sim_task_begin(self, put_task, &file);
     CHECK(sim_task_end(self, PG_MINUTES(10)) == PG_ERR_CLOSED);

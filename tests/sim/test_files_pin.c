@@ -6,34 +6,6 @@
 #include "files_world.h"
 #include "runtime/random.h"
 
-static pg_err pin_task(sim_node *self)
-{
-    pg_pin pin;
-    const pg_pin_options options = {.progress = NULL};
-    PG_TRY(pg_files_pin(self->storage->files, &self->file->link, &options, &pin));
-    CHECK(pin.is_complete && pin.size_bytes == self->file->size && pin.kept_bytes > 0);
-    pg_pin_deinit(&pin);
-    return PG_OK;
-}
-
-static pg_err unpin_task(sim_node *self)
-{
-    return pg_files_unpin(self->storage->files, &self->file->link.root);
-}
-
-static void on_pin(const pg_pin *pin, void *user)
-{
-    sim_node *self = user;
-    self->list_count += pin->is_complete ? 1 : 100;
-}
-
-/** Count the pins in list_count: 1 for a complete one, 100 for one that is not. */
-static pg_err pins_task(sim_node *self)
-{
-    self->list_count = 0;
-    return pg_files_pins(self->storage->files, on_pin, self);
-}
-
 static pg_err room_task(sim_node *self)
 {
     (void) pg_files_make_room(self->storage->files, UINT64_MAX); // there may be none
@@ -101,7 +73,7 @@ static pg_err property_script(void *arg)
     }
     for (size_t round = 0; round < 12; round++) {
         size_t i = (size_t) pg_sim_random_below(FILES);
-        sim_run(reader, is_pinned[i] ? unpin_task : pin_task, &files[i]);
+        sim_run(reader, is_pinned[i] ? sim_unpin : sim_pin, &files[i]);
         is_pinned[i] = !is_pinned[i];
         disturb(world, files);
     }
@@ -109,14 +81,14 @@ static pg_err property_script(void *arg)
         sim_node_crash(&world->nodes[i]);
     }
     sim_run(reader, room_task, NULL);
-    sim_run(reader, pins_task, NULL);
+    sim_run(reader, sim_pins, NULL);
     uint64_t pins = reader->list_count;
     for (size_t i = 0; i < FILES; i++) {
         pins -= is_pinned[i] ? 1 : 0;
         if (is_pinned[i]) {
             sim_run(reader, sim_get, &files[i]);
             CHECK(reader->report.shards_fetched == 0);
-            sim_run(reader, unpin_task, &files[i]);
+            sim_run(reader, sim_unpin, &files[i]);
         }
     }
     CHECK(pins == 0);
@@ -136,16 +108,16 @@ static pg_err resume_script(void *arg)
     uint64_t sent = fetched_all(world);
     uint64_t crashes = 0;
     for (; crashes < 3; crashes++) {
-        sim_task_begin(reader, pin_task, &file);
+        sim_task_begin(reader, sim_pin, &file);
         CHECK_OK(pg_sleep_until(pg_after((int64_t) pg_sim_random_below(PG_SECONDS(2)))));
         restart(world, reader);
         sim_run(reader, room_task, NULL);
     }
-    sim_run(reader, pin_task, &file);
+    sim_run(reader, sim_pin, &file);
     // Root, descriptor, 24 shards; for each crash the shards of the segments that were under way, and what was asked for twice as it was late.
     CHECK(fetched_all(world) - sent < 26 + 30 + 20 * crashes);
     uint64_t before = fetched_all(world);
-    sim_run(reader, pin_task, &file); // complete: nothing to do
+    sim_run(reader, sim_pin, &file); // complete: nothing to do
     CHECK(fetched_all(world) == before);
     for (size_t i = 0; i < READER; i++) {
         sim_node_crash(&world->nodes[i]);
@@ -169,23 +141,23 @@ static pg_err full_script(void *arg)
     sim_run(&world->nodes[0], sim_put, &small);
     sim_run(&world->nodes[0], sim_put, &cached);
     sim_run(&world->nodes[0], sim_put, &large);
-    sim_run(reader, pin_task, &small);
+    sim_run(reader, sim_pin, &small);
     sim_run(reader, sim_get, &cached);
     CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(2)))); // the cache is written
     uint64_t blocks = blocks_of(reader);
     pg_block_store_quota_set(reader->storage->blocks, 12 << 20);
-    sim_task_begin(reader, pin_task, &large);
+    sim_task_begin(reader, sim_pin, &large);
     CHECK(sim_task_end(reader, PG_MINUTES(5)) == PG_ERR_FULL);
     CHECK(strstr(reader->task_text, "quota") != NULL);
     CHECK(blocks_of(reader) == blocks);
-    sim_run(reader, pins_task, NULL);
+    sim_run(reader, sim_pins, NULL);
     CHECK(reader->list_count == 1);
     pg_block_store_quota_set(reader->storage->blocks, 64 << 20);
-    sim_run(reader, pin_task, &large);
-    sim_run(reader, pins_task, NULL);
+    sim_run(reader, sim_pin, &large);
+    sim_run(reader, sim_pins, NULL);
     CHECK(reader->list_count == 2);
-    sim_run(reader, unpin_task, &large);
-    sim_run(reader, unpin_task, &small);
+    sim_run(reader, sim_unpin, &large);
+    sim_run(reader, sim_unpin, &small);
     sim_run(reader, room_task, NULL);
     CHECK(blocks_of(reader) == 0);
     sim_nodes_stop(world);
@@ -203,15 +175,15 @@ static pg_err absent_script(void *arg)
     sim_run(&world->nodes[0], sim_put, &file);
     sim_file other = file;
     other.link.key.bytes[0] ^= 1;
-    sim_task_begin(reader, pin_task, &other);
+    sim_task_begin(reader, sim_pin, &other);
     CHECK(sim_task_end(reader, PG_MINUTES(5)) == PG_ERR_KEY);
     sim_run(&world->nodes[0], sim_remove, &file);
     CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(2))));
-    sim_task_begin(reader, pin_task, &file);
+    sim_task_begin(reader, sim_pin, &file);
     CHECK(sim_task_end(reader, PG_MINUTES(5)) == PG_ERR_NOT_FOUND);
-    sim_run(reader, pins_task, NULL);
+    sim_run(reader, sim_pins, NULL);
     CHECK(reader->list_count == 0);
-    sim_task_begin(reader, unpin_task, &file);
+    sim_task_begin(reader, sim_unpin, &file);
     CHECK(sim_task_end(reader, PG_MINUTES(1)) == PG_ERR_NOT_FOUND);
     sim_nodes_stop(world);
     return PG_OK;

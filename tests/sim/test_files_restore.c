@@ -54,41 +54,14 @@ static void all_got(sim_node *self, sim_file *files, size_t count)
     }
 }
 
-static pg_err pin_task(sim_node *self)
-{
-    const pg_pin_options options = {.progress = NULL};
-    pg_pin pin;
-    PG_TRY(pg_files_pin(self->storage->files, &self->file->link, &options, &pin));
-    pg_pin_deinit(&pin);
-    return PG_OK;
-}
-
-static pg_err unpin_task(sim_node *self)
-{
-    return pg_files_unpin(self->storage->files, &self->file->link.root);
-}
-
-static void on_pin(const pg_pin *pin, void *user)
-{
-    sim_node *self = user;
-    self->list_count += pin->is_complete ? 1 : 100;
-}
-
-/** Count the pins in list_count: 1 for a complete one, 100 for one that is not. */
-static pg_err pins_task(sim_node *self)
-{
-    self->list_count = 0;
-    return pg_files_pins(self->storage->files, on_pin, self);
-}
-
 static void wait_for_pins(sim_node *self, uint64_t count, int64_t within_ns)
 {
     pg_time deadline = pg_after(within_ns);
-    sim_run(self, pins_task, NULL);
+    sim_run(self, sim_pins, NULL);
     while (self->list_count != count) {
         CHECK(pg_now() < deadline);
         CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(5))));
-        sim_run(self, pins_task, NULL);
+        sim_run(self, sim_pins, NULL);
     }
 }
 
@@ -104,9 +77,9 @@ static pg_err pins_script(void *arg)
     sim_nodes_meet(world);
     for (size_t i = 0; i < PG_ARRAY_LEN(files); i++) {
         sim_run(&world->nodes[1], sim_put, &files[i]);
-        sim_run(owner, pin_task, &files[i]);
+        sim_run(owner, sim_pin, &files[i]);
     }
-    sim_run(owner, unpin_task, &files[2]);
+    sim_run(owner, sim_unpin, &files[2]);
     wait_for_phase(owner, PG_CATALOGUE_PHASE_PUBLISHED, PG_MINUTES(10));
     sim_node_crash(owner);
     sim_node *again = restored_start(world);
@@ -115,7 +88,7 @@ static pg_err pins_script(void *arg)
     sim_node_crash(again); // it is known, not only in memory
     sim_node_start(again);
     wait_for_pins(again, 2, PG_MINUTES(1));
-    sim_run(again, unpin_task, &files[1]);
+    sim_run(again, sim_unpin, &files[1]);
     wait_for_phase(again, PG_CATALOGUE_PHASE_PUBLISHED, PG_MINUTES(10));
     sim_node_start(owner);
     wait_for_phase(owner, PG_CATALOGUE_PHASE_PUBLISHED, PG_MINUTES(10));

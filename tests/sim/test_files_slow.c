@@ -28,12 +28,6 @@ typedef struct source {
 
 static source from;
 
-static uint8_t byte_of(size_t at)
-{
-    const uint64_t mixed = (at / 8 + 5) * UINT64_C(0x9e3779b97f4a7c15);
-    return (uint8_t) (mixed >> (8 * (at % 8)));
-}
-
 /** Wait for the next word; *out_is_there is false when it does not come until the deadline. */
 static pg_err word_await(pg_time deadline, bool *out_is_there)
 {
@@ -44,13 +38,11 @@ static pg_err word_await(pg_time deadline, bool *out_is_there)
     return pg_sleep_until(*out_is_there ? from.next_at : deadline);
 }
 
-static void word_take(pg_mut_bytes space, size_t *len)
+static void word_take(const sim_file *file, pg_mut_bytes space, size_t *len)
 {
     const size_t bytes = from.words[from.spoken].bytes;
     const size_t some = pg_min_size(bytes - from.given, space.len - *len);
-    for (size_t i = 0; i < some; i++) {
-        space.ptr[*len + i] = byte_of(from.at + i);
-    }
+    sim_content_fill(file, from.at, pg_mut_bytes_make(space.ptr + *len, some));
     *len += some;
     from.at += some;
     from.given += some;
@@ -65,13 +57,12 @@ static pg_err on_read(pg_mut_bytes space, pg_time deadline, size_t *out_len, voi
 {
     size_t len = 0;
     bool is_there = true;
-    (void) user;
     while (len < space.len && from.spoken < from.count) {
         PG_TRY(word_await(deadline, &is_there));
         if (!is_there) {
             break;
         }
-        word_take(space, &len);
+        word_take(user, space, &len);
     }
     *out_len = len;
     return len == 0 && !is_there ? PG_ERR_TIMEOUT : PG_OK;
@@ -82,33 +73,15 @@ static pg_err put_task(sim_node *self)
     const pg_put_options options = {.code = PG_CODE_DEFAULT};
     pg_file_entry *entry = PG_NEW(pg_file_entry);
     CHECK(entry != NULL);
-    PG_TRY(pg_files_put(self->storage->files, &options, &(pg_files_source){on_read, NULL}, entry));
+    const pg_files_source bytes = {on_read, self->file};
+    PG_TRY(pg_files_put(self->storage->files, &options, &bytes, entry));
     CHECK(entry->size_bytes == from.at);
+    self->file->size = from.at;
     self->file->link = entry->link;
     from.extents = entry->extents;
     from.segments = entry->segments;
     pg_file_entry_deinit(entry);
     pg_mfree(entry);
-    return PG_OK;
-}
-
-static pg_err on_write(pg_bytes bytes, void *user)
-{
-    size_t *at = user;
-    for (size_t i = 0; i < bytes.len; i++) {
-        CHECK(bytes.ptr[i] == byte_of(*at + i));
-    }
-    *at += bytes.len;
-    return PG_OK;
-}
-
-static pg_err get_task(sim_node *self)
-{
-    size_t at = 0;
-    const pg_files_output output = {.write = on_write, .user = &at};
-    const pg_get_options options = {.start = 0};
-    PG_TRY(pg_files_get(self->storage->files, &self->file->link, &options, &output, NULL));
-    CHECK(at == from.at);
     return PG_OK;
 }
 
@@ -162,7 +135,7 @@ static pg_err silent_script(void *arg)
     CHECK(file.state == PG_FILE_STATE_COMPLETE); // what the dead ones had is with others
     sim_node_crash(&world->nodes[0]);
     holders_crash(world, 1);
-    sim_run(&world->nodes[READER], get_task, &file);
+    sim_run(&world->nodes[READER], sim_get, &file);
     sim_nodes_stop(world);
     return PG_OK;
 }
@@ -182,7 +155,7 @@ static pg_err drops_script(void *arg)
     CHECK_OK(sim_task_end(&world->nodes[0], PG_HOURS(1)));
     CHECK(from.extents == 4 && from.segments == 4 && from.at == 30000);
     sim_node_crash(&world->nodes[0]);
-    sim_run(&world->nodes[READER], get_task, &file);
+    sim_run(&world->nodes[READER], sim_get, &file);
     sim_nodes_stop(world);
     return PG_OK;
 }
@@ -197,7 +170,7 @@ static pg_err late_script(void *arg)
     CHECK_OK(sim_task_end(&world->nodes[0], PG_HOURS(3)));
     CHECK(from.extents == 0 && from.at == 30001);
     sim_node_crash(&world->nodes[0]);
-    sim_run(&world->nodes[READER], get_task, &file);
+    sim_run(&world->nodes[READER], sim_get, &file);
     sim_nodes_stop(world);
     return PG_OK;
 }
