@@ -244,17 +244,25 @@ static pg_err strangers_open(work *self, size_t wanted)
     return pg_fiber_is_cancelled() ? PG_ERR_CANCELLED : PG_OK;
 }
 
-/** Where there is no other, a host that has other slots of it takes them: better than that they are missing. */
-static void members_open(work *self)
+static void members_with_open(work *self, int slots, size_t wanted)
 {
     const guard_exam *exam = self->placing->exam;
     const pg_peer_id *self_id = pg_host_id(self->guard->config.files->config.host);
-    for (size_t i = 0; i < exam->member_count && self->target_count == 0; i++) {
+    for (size_t i = 0; i < exam->member_count && self->target_count < wanted; i++) {
         const pg_repair_member *member = &exam->members[i];
-        if (member->standing == PG_REPAIR_STANDING_LIVING && member->slots != 0 &&
+        if (member->standing == PG_REPAIR_STANDING_LIVING &&
+            __builtin_popcount(member->slots) == slots &&
             !pg_peer_id_equal(&member->peer, self_id)) {
             target_open(self, &member->peer);
         }
+    }
+}
+
+/** Where there are too few others, hosts that have other slots of it take one each, those with the fewest first: better than that they are missing. */
+static void members_open(work *self, size_t wanted)
+{
+    for (int slots = 1; slots < (int) PG_PLACE_SLOTS_MAX && !pg_fiber_is_cancelled(); slots++) {
+        members_with_open(self, slots, wanted);
     }
 }
 
@@ -266,8 +274,8 @@ static pg_err targets_find(work *self)
                                            PG_PLACE_SLOTS_MAX)
                              : (size_t) __builtin_popcount(placing->slots);
     PG_TRY(strangers_open(self, wanted));
-    if (self->target_count == 0 && !is_whole) {
-        members_open(self);
+    if (!is_whole) {
+        members_open(self, wanted);
     }
     if (self->target_count == 0) {
         return pg_fail(PG_ERR_UNREACHABLE, "no host that could be asked takes it");

@@ -20,6 +20,7 @@
 #define PATIENCE_S 240
 #define LONG_PATIENCE_S 2400
 #define HOSTS_OF_CODE 10
+#define FEW_HOSTS 12 // all but the owner and the reader
 
 static void world_make_patient(sim_world *world, uint64_t patience_s, uint64_t audit_s)
 {
@@ -42,6 +43,7 @@ typedef struct census {
     pg_slot_set slots; // that somebody has
     unsigned copies;   // of all slots together
     unsigned holders;
+    unsigned most;     // slots of one holder
     pg_cid descriptor; // of the last lease seen
 } census;
 
@@ -51,7 +53,9 @@ static void on_lease(const pg_place_lease *lease, void *user)
 {
     (void) user;
     found.slots |= lease->slots;
-    found.copies += (unsigned) __builtin_popcount(lease->slots);
+    unsigned slots = (unsigned) __builtin_popcount(lease->slots);
+    found.copies += slots;
+    found.most = slots > found.most ? slots : found.most;
     found.holders++;
     found.descriptor = lease->descriptor;
 }
@@ -198,6 +202,22 @@ static pg_err patience_script(void *arg)
     CHECK(observations_of(world, &file.hosts[4], PG_HEALTH_PING_OK) > 0);
     CHECK(observations_of(world, &file.hosts[4], PG_HEALTH_PING_FAILED) <
           observations_of(world, &file.hosts[3], PG_HEALTH_PING_FAILED));
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
+// Three of twelve hosts go, and one node is left that has nothing of the file: it takes one slot, the others go to hosts, one to each.
+static pg_err few_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_file file = {.content = 46, .size = 900000, .code = {8, 4}};
+    world_make(world, 0);
+    sim_run(&world->nodes[0], sim_put, &file);
+    CHECK(file.host_count == FEW_HOSTS);
+    holders_crash(world, 3);
+    redundancy_await(world, FEW_HOSTS, FEW_HOSTS);
+    CHECK(census_take(world).most == 2);
+    sim_run(&world->nodes[READER], sim_get, &file);
     sim_nodes_stop(world);
     return PG_OK;
 }
@@ -601,6 +621,12 @@ static void test_repair__host_is_away_for_a_while__waited_for(void **state)
     sim_files_seeds(patience_script, 1);
 }
 
+static void test_repair__too_few_others__spread_over_hosts(void **state)
+{
+    (void) state;
+    sim_files_seeds(few_script, 1);
+}
+
 static void test_repair__network_cut_in_two__bounded_and_converges(void **state)
 {
     (void) state;
@@ -650,6 +676,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_repair__owner_and_hosts_go_one_after_the_other__file_outlives),
         cmocka_unit_test(test_repair__copies_of_a_small_file_go__made_anew),
         cmocka_unit_test(test_repair__host_is_away_for_a_while__waited_for),
+        cmocka_unit_test(test_repair__too_few_others__spread_over_hosts),
         cmocka_unit_test(test_repair__network_cut_in_two__bounded_and_converges),
         cmocka_unit_test(test_repair__halves_too_small_to_repair__nothing_in_vain),
         cmocka_unit_test(test_audit__honest_hosts__proven),
