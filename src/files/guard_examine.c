@@ -6,6 +6,7 @@
 #include "files/discover.h"
 #include "files/guard_priv.h"
 #include "files/limits.h"
+#include "files/vault.h"
 #include "runtime/offload.h"
 #include "runtime/time.h"
 
@@ -206,7 +207,10 @@ static void plan_make(const pg_guard *guard, guard_exam *exam)
     const pg_repair_case what = {
         .extent_id = pg_multihash_bytes(&hash),
         .slots = exam->is_whole ? 1 : pg_code_shards(exam->read.code),
-        .needed = exam->is_whole ? 1 : exam->read.code.data,
+        // What this node has archived can be rebuilt from any number.
+        .needed = pg_vault_has(guard->config.files->vault, &exam->descriptor) ? 0
+                  : exam->is_whole                                            ? 1
+                                   : exam->read.code.data,
         .copies = exam->is_whole ? PG_GUARD_COPIES : 0,
         .members = exam->members,
         .count = exam->member_count,

@@ -10,6 +10,7 @@
 #include "files/guard_priv.h"
 #include "files/limits.h"
 #include "files/rebuild.h"
+#include "files/vault.h"
 #include "runtime/random.h"
 #include "runtime/time.h"
 
@@ -337,6 +338,15 @@ static pg_err on_shard(unsigned slot, const pg_cid *cid, pg_bytes shard, void *u
                    pg_error_detail(self->targets[0].err));
 }
 
+/** Out of the archive of this node, where it has one: what hosts do not give any more. */
+static pg_err on_spare(uint32_t segment, unsigned shard, pg_buf *out, void *user)
+{
+    const work *self = user;
+    const guard_exam *exam = self->placing->exam;
+    const pg_vault_shard what = {&exam->descriptor, &exam->read, segment, shard};
+    return pg_vault_get_shard(self->guard->config.files->vault, &what, out);
+}
+
 /** One of several fibers that take segments in turn: while one is fetched another is pushed. */
 typedef struct lane {
     work *work;
@@ -374,6 +384,7 @@ static pg_err shards_push(work *self)
         .descriptor = &exam->read,
         .holders = holders,
         .holder_count = count,
+        .spare = on_spare,
         .give = on_shard,
         .user = self,
     };

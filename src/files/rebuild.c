@@ -142,6 +142,25 @@ static pg_err compute_job(void *arg)
     return PG_OK;
 }
 
+/** The last resort, for as many as are still needed. */
+static pg_err fetch_spare(work *self)
+{
+    const pg_rebuild *rebuild = self->rebuild;
+    const unsigned data = rebuild->descriptor->code.data;
+    for (unsigned i = 0; i < data && (unsigned) __builtin_popcount(self->have) < data; i++) {
+        pg_buf block = {.max_len = PG_SHARD_BYTES_MAX};
+        pg_err err = (self->have >> i & 1) != 0
+                         ? PG_ERR_NOT_FOUND
+                         : rebuild->spare(self->segment, i, &block, rebuild->user);
+        if (err == PG_OK) {
+            (void) row_take(self, i, pg_buf_bytes(&block));
+        }
+        pg_buf_deinit(&block);
+        PG_TRY(err == PG_ERR_CANCELLED ? err : PG_OK);
+    }
+    return PG_OK;
+}
+
 /** Compute what could not be fetched. */
 static pg_err compute_missing(work *self)
 {
@@ -156,6 +175,12 @@ static pg_err compute_missing(work *self)
                 next |= (uint32_t) 1 << i;
                 lack--;
             }
+        }
+        if ((next == 0 || (tried & all) == all) && self->rebuild->spare != NULL) {
+            PG_TRY(fetch_spare(self));
+        }
+        if ((unsigned) __builtin_popcount(self->have) >= code.data) {
+            break;
         }
         if (next == 0 || (tried & all) == all) {
             return pg_fail(PG_ERR_MISSING, "segment %u: %d of %u shards can be had, %u are needed",

@@ -23,6 +23,8 @@ typedef struct pg_rebuild {
     const pg_catalogue_holder
         *holders;        // holders[holder_count]: who can be asked, and for which slots
     size_t holder_count; // at most 64
+    /** Append a data shard that no holder gives, verified; asked only when too few come from holders. NULL = there is no such place. */
+    pg_err (*spare)(uint32_t segment, unsigned shard, pg_buf *out, void *user);
     /** Take one shard; called from one fiber. May park. An error ends it. */
     pg_err (*give)(unsigned slot, const pg_cid *cid, pg_bytes shard, void *user);
     void *user;

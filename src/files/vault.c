@@ -456,6 +456,12 @@ static pg_err rounds_run(void *arg)
 
 // ---- Telling
 
+bool pg_vault_has(const pg_vault *vault, const pg_cid *descriptor)
+{
+    const pg_vault_row *row = vault == NULL ? NULL : pg_vault_row_of(vault, descriptor);
+    return row != NULL && row->state == PG_VAULT_STATE_STORED;
+}
+
 uint64_t pg_vault_mark(const pg_vault *vault)
 {
     return vault == NULL ? 0 : vault->mark;

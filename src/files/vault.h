@@ -110,6 +110,9 @@ uint64_t pg_vault_mark(const pg_vault *vault);
 PG_NODISCARD pg_err pg_vault_each(const pg_vault *vault,
                                   pg_err (*each)(const pg_cid *cid, void *user), void *user);
 
+/** Return true when this node has archived an extent or whole block. NULL is fine. Parks: no. */
+bool pg_vault_has(const pg_vault *vault, const pg_cid *descriptor);
+
 /** Append a descriptor, root or whole block out of the archive, verified, whoever put it there. NULL is fine.
  *  Errors: PG_ERR_NOT_FOUND, PG_ERR_CORRUPT, those of pg_objects. Parks: yes. */
 PG_NODISCARD pg_err pg_vault_block(pg_vault *vault, const pg_cid *cid, pg_buf *out);

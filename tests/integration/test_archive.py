@@ -11,7 +11,8 @@ import sys
 import unittest
 
 import s3_server
-from nodes import KEY, MISSING, NO_NODE, USAGE, NodeTest, await_that, run
+from nodes import KEY, MISSING, NO_NODE, PANGEA, USAGE, NodeTest, await_that, run
+from terminal import Terminal
 
 SMALL = ("storage.quota=64MiB", "storage.cache=0", "net.drain_timeout=100ms", "dht.allow_private=true")
 UNSUPPORTED, UNFIT = 22, 38
@@ -196,6 +197,18 @@ class Archive(NodeTest):
         self.secret_is_nowhere()
         node.stop()
         self.bad(NO_NODE, node=node, command=("archive", "status"))
+
+    def test_keys_are_typed_without_echo(self):
+        node = self.node("a node", *SMALL, *self.settings)
+        terminal = Terminal([PANGEA, "archive", "login", "--data", str(node.folder)])
+        self.addCleanup(terminal.close)
+        for prompt, key in (("Access key: ", self.store.access), ("Secret key: ", self.store.secret)):
+            terminal.expect(prompt)
+            terminal.type(f"{key}\n")
+        self.assertEqual(terminal.rest(), 0)
+        self.assertNotIn(self.store.secret, terminal.text())
+        self.assertNotIn(self.store.access, terminal.text())
+        node.answer("archive", "test")
 
     def test_settings(self):
         plain = self.node("plain", *SMALL)

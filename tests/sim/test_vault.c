@@ -11,14 +11,15 @@
 
 #define COLD_S 1800
 #define SIZE 900000
+#define PATIENCE_S 240 // of repairs, where there are any
 
 static sim_bucket buckets[NODES];
 static pg_objects stores[NODES];
 
-static void world_make(sim_world *world, uint64_t ttl_ms)
+static void world_make_patient(sim_world *world, uint64_t patience_s)
 {
     static sim_world like;
-    like = (sim_world){.has_dht = true, .cold_s = COLD_S, .ttl_ms = ttl_ms};
+    like = (sim_world){.has_dht = true, .cold_s = COLD_S, .patience_s = patience_s};
     for (size_t i = 0; i < NODES; i++) {
         sim_bucket_clear(&buckets[i]);
         stores[i] = sim_bucket_objects(&buckets[i]);
@@ -34,6 +35,11 @@ static void world_end(sim_world *world)
     for (size_t i = 0; i < NODES; i++) {
         sim_bucket_clear(&buckets[i]);
     }
+}
+
+static void world_make(sim_world *world)
+{
+    world_make_patient(world, 0);
 }
 
 /** Who has archived extents; NODES: nobody. */
@@ -96,7 +102,7 @@ static pg_err rescue_script(void *arg)
 {
     sim_world *world = arg;
     sim_file file = {.content = 51, .size = SIZE};
-    world_make(world, 0);
+    world_make(world);
     file_degrade(world, &file);
     size_t archiver = archived_await(world);
     CHECK(buckets[archiver].puts == 3); // a segment, the root, the descriptor
@@ -116,7 +122,7 @@ static pg_err alone_script(void *arg)
     sim_world *world = arg;
     sim_file files[2] = {{.content = 52, .size = SIZE}, {.content = 53, .size = 900}};
     uint64_t extents = 0;
-    world_make(world, 0);
+    world_make(world);
     sim_run(&world->nodes[0], sim_put, &files[1]);
     file_degrade(world, &files[0]);
     for (size_t i = 0; i < NODES; i++) {
@@ -145,7 +151,7 @@ static pg_err nothing_script(void *arg)
 {
     sim_world *world = arg;
     sim_file file = {.content = 54, .size = SIZE};
-    world_make(world, 0);
+    world_make(world);
     sim_run(&world->nodes[0], sim_put, &file);
     CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(2))));
     CHECK(puts_sum() == 0); // cold, but whole
@@ -167,7 +173,7 @@ static pg_err faults_script(void *arg)
     sim_world *world = arg;
     sim_file file = {.content = 55, .size = 7 * SIZE, .code = {2, 4}};
     size_t crashed = NODES;
-    world_make(world, 0);
+    world_make(world);
     for (size_t i = 0; i < NODES; i++) {
         buckets[i].fails = 30;
     }
@@ -210,7 +216,7 @@ static pg_err tamper_script(void *arg)
 {
     sim_world *world = arg;
     sim_file file = {.content = 56, .size = SIZE};
-    world_make(world, 0);
+    world_make(world);
     file_degrade(world, &file);
     size_t archiver = archived_await(world);
     sim_node *node = &world->nodes[archiver];
@@ -230,13 +236,72 @@ static pg_err tamper_script(void *arg)
     return PG_OK;
 }
 
+// ---- Repair
+
+static uint64_t slots_found;
+
+static void on_lease(const pg_place_lease *lease, void *user)
+{
+    const sim_file *file = user;
+    bool is_it = lease->root.len > 0 && pg_cid_equal(&lease->root, &file->link.root);
+    slots_found |= is_it ? lease->slots : 0;
+}
+
+static pg_err task_slots(sim_node *self)
+{
+    return pg_place_server_leases(self->storage->place, on_lease, self->file);
+}
+
+// Too few hosts are left to rebuild what is lost, but one of them archived it: it fills new hosts out of its archive, and need not live on.
+static pg_err repair_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_file files[2] = {{.content = 60, .size = SIZE},
+                         {.content = 59, .size = SIZE, .code = {2, 2}}};
+    world_make_patient(world, PATIENCE_S);
+    sim_run(&world->nodes[0], sim_put, &files[0]); // by which hosts know that they are not cut off
+    sim_run(&world->nodes[0], sim_put, &files[1]);
+    CHECK(files[1].host_count == 4);
+    sim_node *archiver = sim_node_of(world, &files[1].hosts[0]);
+    CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(COLD_S))));
+    for (size_t i = 0; i < NODES; i++) {
+        buckets[i].fails = 100; // one archive works
+    }
+    buckets[archiver->number].fails = 0;
+    sim_run(archiver, task_round, &files[1]);
+    CHECK(round_done.uploaded == 0); // all is whole
+    const pg_vault_rules rules = {.quota_bytes = 1 << 30, .healthy_too = true};
+    pg_vault_set_rules(archiver->storage->vault, &rules);
+    sim_run(archiver, task_round, &files[1]);
+    CHECK(round_done.uploaded > 0 && round_done.failed == 0);
+    sim_node_crash(&world->nodes[0]);
+    for (size_t i = 1; i < files[1].host_count; i++) {
+        sim_node_crash(sim_node_of(world, &files[1].hosts[i]));
+    }
+    pg_time deadline = pg_after(PG_HOURS(3));
+    do {
+        CHECK(pg_now() < deadline);
+        CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(30))));
+        slots_found = 0;
+        for (size_t i = 1; i < READER; i++) {
+            if (world->nodes[i].is_up && &world->nodes[i] != archiver) {
+                sim_run(&world->nodes[i], task_slots, &files[1]);
+            }
+        }
+    } while (__builtin_popcountll(slots_found) < 3); // all but that of the archiver
+    sim_node_crash(archiver);
+    sim_run(&world->nodes[READER], sim_get, &files[1]);
+    world_end(world);
+    return PG_OK;
+}
+
 // ---- The end
 
 static pg_err dropped_script(void *arg)
 {
     sim_world *world = arg;
     sim_file file = {.content = 57, .size = SIZE};
-    world_make(world, 0);
+    world_make(world);
     sim_run(&world->nodes[0], sim_put, &file);
     sim_hosts_crash(world, &file, 1);
     size_t archiver = archived_await(world);
@@ -256,7 +321,7 @@ static pg_err expired_script(void *arg)
 {
     sim_world *world = arg;
     sim_file file = {.content = 58, .size = SIZE, .ttl_s = 2 * 24 * 3600};
-    world_make(world, 0);
+    world_make(world);
     file_degrade(world, &file);
     size_t archiver = archived_await(world);
     others_crash(world, archiver); // nobody else has to do with it
@@ -304,6 +369,12 @@ static void test_vault__objects_are_changed__found_out(void **state)
     sim_files_seeds(tamper_script, 2);
 }
 
+static void test_vault__too_few_hosts_are_left__repaired_out_of_the_archive(void **state)
+{
+    (void) state;
+    sim_files_seeds(repair_script, 2);
+}
+
 static void test_vault__owner_drops_the_file__objects_go(void **state)
 {
     (void) state;
@@ -325,6 +396,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_vault__whole_or_read__not_archived),
         cmocka_unit_test(test_vault__bucket_fails_and_node_crashes__goes_on),
         cmocka_unit_test(test_vault__objects_are_changed__found_out),
+        cmocka_unit_test(test_vault__too_few_hosts_are_left__repaired_out_of_the_archive),
         cmocka_unit_test(test_vault__owner_drops_the_file__objects_go),
         cmocka_unit_test(test_vault__lease_is_over__objects_go_a_week_later),
     };
