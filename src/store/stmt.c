@@ -9,7 +9,8 @@ struct pg_stmt {
     pg_db_conn *conn;
     const char *sql; // a literal: found again by its address
     sqlite3_stmt *sqlite;
-    pg_err err; // what binding or reading a column met, for the next step
+    bool is_used; // in the transaction that is on; those stand first in the list
+    pg_err err;   // what binding or reading a column met, for the next step
 };
 
 #define STMT_OF(list_node) PG_LIST_OBJECT(list_node, pg_stmt, node)
@@ -67,14 +68,21 @@ pg_err pg_db_prepare(pg_db_conn *conn, const char *sql, pg_stmt **out_stmt)
         return pg_fail(PG_ERR_INVALID, "a statement that writes, where only reading was asked for");
     }
     stmt_clear(stmt);
+    if (!stmt->is_used) {
+        stmt->is_used = true;
+        pg_list_remove(&stmt->node);
+        pg_list_append(conn->stmts.next, &stmt->node); // before the first
+    }
     *out_stmt = stmt;
     return PG_OK;
 }
 
 void pg_db_stmts_reset(pg_db_conn *conn)
 {
-    for (pg_list *node = conn->stmts.next; node != &conn->stmts; node = node->next) {
+    for (pg_list *node = conn->stmts.next; node != &conn->stmts && STMT_OF(node)->is_used;
+         node = node->next) {
         stmt_clear(STMT_OF(node));
+        STMT_OF(node)->is_used = false;
     }
 }
 
