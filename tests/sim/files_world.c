@@ -121,8 +121,9 @@ static pg_err node_main(void *arg)
             (void) snprintf(self->task_text, sizeof(self->task_text), "%s",
                             pg_error_detail(self->task_err));
             self->task_done = true;
+        } else {
+            err = pg_waitq_wait(&self->told, PG_FOREVER);
         }
-        err = pg_sleep_until(pg_after(self->world->is_long ? PG_MINUTES(1) : PG_MS(20)));
     }
     CHECK(err == PG_OK || err == PG_ERR_CANCELLED);
     life_end(own);
@@ -175,6 +176,7 @@ void sim_nodes_make_of(sim_world *world, size_t first_up, const sim_world *like)
         sim_node *self = &world->nodes[i];
         self->world = world;
         self->number = i;
+        pg_waitq_init(&self->told);
         memset(&self->seeds, (int) i + 1, sizeof(self->seeds));
         CHECK_OK(pg_sim_machine_new(&self->machine));
         if (i < first_up) {
@@ -187,6 +189,7 @@ void sim_nodes_stop(sim_world *world)
 {
     for (size_t i = 0; i < NODES; i++) {
         world->nodes[i].stop = true;
+        pg_waitq_wake_all(&world->nodes[i].told);
     }
     for (size_t i = 0; i < NODES; i++) {
         if (world->nodes[i].is_up) {
@@ -224,6 +227,7 @@ void sim_task_begin(sim_node *self, pg_err (*task)(sim_node *), sim_file *file)
     self->file = file;
     self->task_done = false;
     self->task = task;
+    pg_waitq_wake_all(&self->told);
 }
 
 pg_err sim_task_end(sim_node *self, int64_t within_ns)

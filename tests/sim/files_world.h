@@ -5,6 +5,7 @@
 
 #include "files/service.h"
 #include "node/storage.h"
+#include "runtime/fiber.h"
 #include "sim_test.h"
 
 /** Fail at once: the scenario's fibers are many, and the seed is printed when the program aborts. */
@@ -55,6 +56,7 @@ struct sim_node {
     const pg_dht_pair *dhts;
     bool is_up;
     bool stop;
+    pg_waitq told;                  // to stop, or of a task
     pg_err (*task)(sim_node *self); // run once
     sim_file *file;
     pg_err task_err;
@@ -68,7 +70,7 @@ struct sim_node {
 typedef struct sim_world {
     sim_node nodes[NODES];
     uint64_t ttl_ms;     // of leases; 0 = the default
-    bool is_long;        // hours go by: tasks may wait a minute to begin
+    bool is_long;        // hours go by: who lost a connection may wait half a minute to dial again
     bool has_dht;        // else nodes know only whom they are connected with
     uint64_t patience_s; // with hosts that do not answer; 0 = the default
     uint64_t audit_s;    // between two audits of an extent; 0 = the default
@@ -159,6 +161,17 @@ static inline uint64_t sim_files_seed_count(uint64_t count)
     return (count + 2) / 3;
 #else
     return count;
+#endif
+}
+
+/** Return true when a scenario of days is left out: under AddressSanitizer, unless a seed was asked for. Another that is shorter has to go the same
+ *  ways through the program. */
+static inline bool sim_files_is_too_long(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+    return getenv("PG_SIM_SEED") == NULL && getenv("PG_SIM_SEEDS") == NULL;
+#else
+    return false;
 #endif
 }
 

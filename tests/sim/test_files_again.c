@@ -250,6 +250,13 @@ static void begins_anew(sim_node *self, sim_file *file, uint8_t version)
     CHECK(err == PG_ERR_CLOSED && !from.was_done && from.read_bytes > 0);
 }
 
+static void hosts_crash(sim_world *world)
+{
+    for (size_t i = 1; i < NODES; i++) {
+        sim_node_crash(&world->nodes[i]);
+    }
+}
+
 // One that ended is not made again: not when its answer was lost, nor after a crash; but when the source changed, the file was removed, or
 // after two days.
 static pg_err repeated_script(void *arg)
@@ -276,9 +283,8 @@ static pg_err repeated_script(void *arg)
     CHECK(!put_repeat(world, &again, 1));
     sim_run(self, sim_list, NULL);
     CHECK(self->list_count == 1);
-    world->is_long = true;
+    hosts_crash(world); // which have no part in it
     CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(49))));
-    world->is_long = false;
     begins_anew(self, &again, 1);
     sim_nodes_stop(world);
     return PG_OK;
@@ -382,9 +388,12 @@ static pg_err changed_script(void *arg)
     from = (source){.version = 3, .ends_at = 4 * SEGMENT, .is_patient = true};
     sim_task_begin(self, put_task, &file);
     CHECK(sim_task_end(self, PG_MINUTES(10)) == PG_ERR_CLOSED);
-    world->is_long = true;
+    hosts_crash(world);
     CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(50))));
-    world->is_long = false;
+    for (size_t i = 1; i < NODES; i++) {
+        sim_node_start(&world->nodes[i]);
+    }
+    sim_nodes_meet(world);
     from = (source){.version = 3};
     sim_run(self, put_task, &file);
     CHECK(self->list_count == 0);

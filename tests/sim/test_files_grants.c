@@ -7,7 +7,7 @@
 #include "files_world.h"
 #include "runtime/random.h"
 
-#define TTL_HOURS 20
+#define TTL_HOURS 8
 
 /** What a host keeps. */
 static struct {
@@ -74,7 +74,7 @@ static pg_err missed_script(void *arg)
     sim_run(host, look, NULL);
     CHECK(kept.leases == 1 && kept.first_end_s > end_s + 3600);
     // Nothing newer is to be had: nothing changes.
-    CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(7))));
+    CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(3))));
     CHECK(pg_place_server_get_stats(host->storage->place).caught_up_total == 2);
     world->is_long = false;
     sim_run(&world->nodes[READER], sim_get, &renewed);

@@ -96,7 +96,7 @@ static pg_err pins_script(void *arg)
     wait_for_pins(owner, 2, PG_MINUTES(1));
     wait_for_pins(again, 1, PG_MINUTES(1));
     uint64_t sequence = status_of(owner).sequence + status_of(again).sequence;
-    CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(5)))); // they agree, and publish no more
+    CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(3)))); // they agree, and publish no more
     CHECK(status_of(owner).sequence + status_of(again).sequence == sequence);
     for (size_t i = 1; i < READER; i++) {
         sim_node_crash(&world->nodes[i]);
@@ -110,7 +110,7 @@ static pg_err pins_script(void *arg)
 static void test_restore__owner_with_pins_dies__they_are_known_and_kept_again(void **state)
 {
     (void) state;
-    sim_files_seeds(pins_script, 2);
+    sim_files_seeds(pins_script, 1);
 }
 
 // The owner dies for good, and two hosts of the largest file.
