@@ -297,9 +297,9 @@ static pg_err liars_script(void *arg)
     tally providers = {0};
     dht_world_make(world, &config, MACHINES_MAX);
     CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(1))));
-    values_run(world, 40, &puts, &gets);
-    peers_run(world, 60, &finds);
-    providers_run(world, 30, &providers);
+    values_run(world, 25, &puts, &gets);
+    peers_run(world, 30, &finds);
+    providers_run(world, 15, &providers);
     pg_dht_stats stats = dht_world_stats(world);
     (void) printf("%d nodes, of which 20 %% lie: %.1f requests a lookup\n", NODES_FEWER,
                   (double) stats.requests / (double) stats.lookups);
