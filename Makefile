@@ -54,10 +54,11 @@ cluster: ## 50 processes, 500 files; a quarter crashes, leaves, vanishes, or all
 	@PG_CLUSTER_NODES=$(NODES) PG_CLUSTER_FILES=$(FILES) PG_CLUSTER_SEED=$(SEED) PG_CLUSTER_PATIENCE=60 PG_CLUSTER_JSON=build/cluster \
 	  python3 tests/cluster/test_cluster.py build/pangea $(PARTS)
 
-nightly-dht: ## the DHT in networks of up to 1,000 nodes, and under attack: prints tables
+nightly-dht: ## the DHT in networks of up to 10,000 nodes, and under attack: prints tables
 	@scripts/setup test
 	@scripts/build release bench/bench_dht tests/sim/test_sim_dht_attacks tests/sim/test_sim_dht_walk
 	@nice -n 19 build/bench/bench_dht scale 50 100 200 400 1000
+	@nice -n 19 build/bench/bench_dht young 1000 10000
 	@nice -n 19 build/tests/sim/test_sim_dht_attacks
 	@PG_SIM_NODES=200 nice -n 19 build/tests/sim/test_sim_dht_walk
 
