@@ -2,7 +2,14 @@
 #include "base/mem.h"
 
 #include <malloc.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+
+#define LARGE_BYTES                                                                                \
+    (32                                                                                            \
+     << 20) // the allocator's own limit; it adapts to less, and then gives back in the midst of a transfer
+#define KEPT_BYTES_MAX (64 << 20) // free at the end of the heap
+#define GIVE_BACK_BYTES_MIN ((size_t) 1 << 20)
 
 static _Thread_local uint64_t fail_countdown; // 0 = off
 
@@ -53,6 +60,23 @@ void pg_mfree(void *memory)
 size_t pg_mem_size(const void *memory)
 {
     return malloc_usable_size((void *) (uintptr_t) memory); // it only looks
+}
+
+void pg_mem_keep_large(void)
+{
+    (void) mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+    (void) mallopt(M_TRIM_THRESHOLD, KEPT_BYTES_MAX);
+}
+
+void pg_mem_give_back(void)
+{
+    static _Atomic size_t
+        left; // free after the last time: what of it is in use again is worth another
+    size_t unused = mallinfo2().fordblks;
+    if (unused > left + GIVE_BACK_BYTES_MIN || unused + GIVE_BACK_BYTES_MIN < left) {
+        (void) malloc_trim(GIVE_BACK_BYTES_MIN);
+        left = mallinfo2().fordblks;
+    }
 }
 
 void pg_mem_fail_nth(uint64_t nth)

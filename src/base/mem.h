@@ -61,6 +61,13 @@ PG_NODISCARD static inline bool pg_mul_size(size_t a, size_t b, size_t *out_prod
     return true;
 }
 
+/** Have the allocator keep what is freed, blocks of some MiB too, so that the next one need not be paged in anew, which takes longer than
+ *  filling it. Call pg_mem_give_back now and then. Before other threads are there. */
+void pg_mem_keep_large(void);
+
+/** Give free memory back to the system; does nothing when little has changed since the last time. Takes ms where there is much. Any thread. */
+void pg_mem_give_back(void);
+
 /** Return the smaller of two sizes. */
 static inline size_t pg_min_size(size_t a, size_t b)
 {

@@ -16,6 +16,7 @@
 #include "node/data.h"
 #include "node/discovery.h"
 #include "node/finder.h"
+#include "node/memory.h"
 #include "node/storage.h"
 #include "node/supervision.h"
 #include "node/token.h"
@@ -45,6 +46,7 @@ typedef struct node {
     pg_telemetry *telemetry;
     pg_api *api;
     pg_supervision supervision;
+    pg_memory memory;
     bool is_reloading;
     pg_waitq reloaded; // for who wants to reload meanwhile
 } node;
@@ -522,6 +524,7 @@ pg_err pg_node_run(const pg_node_options *options)
     }
     self->options = options;
     pg_waitq_init(&self->reloaded);
+    pg_memory_start(&self->memory);
     pg_err err = node_start(self);
     if (err == PG_OK) {
         pg_log(PG_LOG_LEVEL_INFO, "node.ready", PG_LOG_STR("version", options->version));
@@ -533,6 +536,7 @@ pg_err pg_node_run(const pg_node_options *options)
     const pg_error_record kept = pg_error_keep();
     pg_fiber_shield(true);
     node_stop(self);
+    pg_memory_end(&self->memory);
     pg_fiber_shield(false);
     pg_mfree(self);
     return pg_error_again(&kept, err);

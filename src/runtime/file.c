@@ -63,6 +63,27 @@ pg_err pg_file_write_at(pg_file *file, uint64_t offset, pg_bytes bytes)
     FILE_DO(write_at, file, offset, bytes);
 }
 
+pg_err pg_file_read_uncached(pg_file *file, uint64_t offset, pg_mut_bytes space, size_t *out_len)
+{
+    pg_world *world = NULL;
+    const pg_file_ops *ops = NULL;
+    PG_TRY(enter(&world, &ops));
+    return ops->read_uncached != NULL ? ops->read_uncached(file, offset, space, out_len)
+                                      : ops->read_at(file, offset, space, out_len);
+}
+
+pg_err pg_file_write_uncached(pg_file *file, uint64_t offset, pg_bytes head, pg_bytes rest)
+{
+    pg_world *world = NULL;
+    const pg_file_ops *ops = NULL;
+    PG_TRY(enter(&world, &ops));
+    if (ops->write_uncached != NULL) {
+        return ops->write_uncached(file, offset, head, rest);
+    }
+    PG_TRY(ops->write_at(file, offset, head));
+    return rest.len == 0 ? PG_OK : ops->write_at(file, offset + head.len, rest);
+}
+
 pg_err pg_file_write(pg_file *file, pg_bytes bytes)
 {
     FILE_DO(write, file, bytes);

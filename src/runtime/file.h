@@ -23,6 +23,8 @@ typedef enum pg_file_mode {
     PG_FILE_MODE_CREATE = 4,    // make it if it is not there, mode 0600
     PG_FILE_MODE_EXCLUSIVE = 8, // with CREATE: fail with PG_ERR_EXISTS if it is there
     PG_FILE_MODE_TRUNCATE = 16,
+    PG_FILE_MODE_UNCACHED =
+        32, // pg_file_read_uncached and pg_file_write_uncached may do what they say
 } pg_file_mode;
 
 typedef enum pg_file_type {
@@ -60,6 +62,16 @@ PG_NODISCARD pg_err pg_file_read(pg_file *file, pg_mut_bytes space, size_t *out_
 
 /** Write all of `bytes` at `offset`. Errors: PG_ERR_FULL, PG_ERR_IO. */
 PG_NODISCARD pg_err pg_file_write_at(pg_file *file, uint64_t offset, pg_bytes bytes);
+
+/** Read as pg_file_read_at, for what is not to be expected again soon: where the file was opened with PG_FILE_MODE_UNCACHED, the file
+ *  system can, and it is much (64 KiB), the system keeps no copy in memory of what was read. Errors: PG_ERR_IO. */
+PG_NODISCARD pg_err pg_file_read_uncached(pg_file *file, uint64_t offset, pg_mut_bytes space,
+                                          size_t *out_len);
+
+/** Write `head` and `rest`, one after the other, at `offset`, a multiple of 4 KiB; under the same conditions the system keeps no copy
+ *  in memory, and what follows up to the next multiple becomes zeros. Errors: PG_ERR_FULL, PG_ERR_IO. */
+PG_NODISCARD pg_err pg_file_write_uncached(pg_file *file, uint64_t offset, pg_bytes head,
+                                           pg_bytes rest);
 
 /** Write all of `bytes` to something that cannot seek. Errors: PG_ERR_FULL, PG_ERR_CLOSED (nobody reads), PG_ERR_IO. */
 PG_NODISCARD pg_err pg_file_write(pg_file *file, pg_bytes bytes);

@@ -47,5 +47,11 @@
 #define PG_CPU_QUEUE_MAX 256
 #define PG_IO_QUEUE_MAX 1024
 
+// What goes past the system's cache of pages: the unit of memory and file, the least that is worth it, and the memory a thread
+// passes it through, which a block of 1 MiB with its header fits.
+#define PG_FILE_PAGE_BYTES 4096
+#define PG_FILE_UNCACHED_BYTES_MIN 65536
+#define PG_FILE_PASSAGE_BYTES ((1 << 20) + PG_FILE_PAGE_BYTES)
+
 // Names being resolved at once, each on a thread that may hang for half a minute.
 #define PG_RESOLVE_THREADS_MAX 32

@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "runtime/limits.h"
 #include "runtime/real_priv.h"
 
 #define PIPE_WRITE_BYTES                                                                           \
@@ -21,6 +22,7 @@
 
 struct pg_file {
     int fd;
+    int direct_fd;    // the same file, past the system's cache; -1: not
     bool is_borrowed; // of the process, not closed
     pg_watch *
         watch; // of an epoll descriptor that holds fd: the flags of fd, which others share, stay as they are
@@ -37,9 +39,11 @@ struct call {
     uint64_t offset;
     uint64_t len;
     pg_bytes bytes;
+    pg_bytes rest; // behind `bytes`
     pg_mut_bytes space;
     size_t done;
     int fd;
+    int direct_fd;
     pg_file_info info;
     pg_buf *names;
     uint64_t total;
@@ -81,6 +85,7 @@ static pg_err job_open(void *arg)
         (void) close(call->fd);
         return pg_fail_errno(number, "mode of", call->path);
     }
+    call->direct_fd = pg_real_direct_open(call->path, call->mode);
     return PG_OK;
 }
 
@@ -94,6 +99,7 @@ pg_err pg_real_file_new(int fd, const char *path, pg_file **out_file)
         return pg_fail(PG_ERR_NOMEM, "cannot open %s", path);
     }
     file->fd = fd;
+    file->direct_fd = -1;
     file->path = own_path;
     *out_file = file;
     return PG_OK;
@@ -106,8 +112,13 @@ static pg_err real_open(pg_world *world, const char *path, unsigned mode, uint32
     struct call call = {.path = path, .mode = mode, .permissions = permissions};
     PG_TRY(call_run(job_open, &call));
     pg_err err = pg_real_file_new(call.fd, path, out_file);
-    if (err != PG_OK) {
-        (void) close(call.fd);
+    if (err == PG_OK) {
+        (*out_file)->direct_fd = call.direct_fd;
+        return PG_OK;
+    }
+    (void) close(call.fd);
+    if (call.direct_fd >= 0) {
+        (void) close(call.direct_fd);
     }
     return err;
 }
@@ -119,6 +130,9 @@ static void real_free(pg_file *file)
     }
     if (!file->is_borrowed) {
         (void) close(file->fd); // what is to last was synced; closing a local file does not wait
+    }
+    if (file->direct_fd >= 0) {
+        (void) close(file->direct_fd);
     }
     pg_mfree(file->path);
     pg_mfree(file);
@@ -152,6 +166,31 @@ static pg_err real_read_at(pg_file *file, uint64_t offset, pg_mut_bytes space, s
     return PG_OK;
 }
 
+static bool goes_direct(const pg_file *file, size_t len)
+{
+    return file->direct_fd >= 0 && len >= PG_FILE_UNCACHED_BYTES_MIN;
+}
+
+static pg_err job_read_uncached(void *arg)
+{
+    struct call *call = arg;
+    pg_err err = PG_ERR_UNSUPPORTED;
+    if (goes_direct(call->file, call->space.len)) {
+        err = pg_real_direct_read(call->file->direct_fd, call->file->path, call->offset,
+                                  call->space, &call->done);
+    }
+    return err == PG_ERR_UNSUPPORTED ? job_read(call) : err;
+}
+
+static pg_err real_read_uncached(pg_file *file, uint64_t offset, pg_mut_bytes space,
+                                 size_t *out_len)
+{
+    struct call call = {.file = file, .offset = offset, .space = space};
+    PG_TRY(call_run(job_read_uncached, &call));
+    *out_len = call.done;
+    return PG_OK;
+}
+
 static pg_err job_write(void *arg)
 {
     struct call *call = arg;
@@ -173,6 +212,29 @@ static pg_err real_write_at(pg_file *file, uint64_t offset, pg_bytes bytes)
 {
     struct call call = {.file = file, .offset = offset, .bytes = bytes};
     return call_run(job_write, &call);
+}
+
+static pg_err job_write_uncached(void *arg)
+{
+    struct call *call = arg;
+    pg_err err = PG_ERR_UNSUPPORTED;
+    if (goes_direct(call->file, call->bytes.len + call->rest.len)) {
+        err = pg_real_direct_write(call->file->direct_fd, call->file->path, call->offset,
+                                   call->bytes, call->rest);
+    }
+    if (err != PG_ERR_UNSUPPORTED) {
+        return err;
+    }
+    struct call behind = {
+        .file = call->file, .offset = call->offset + call->bytes.len, .bytes = call->rest};
+    PG_TRY(job_write(call));
+    return job_write(&behind);
+}
+
+static pg_err real_write_uncached(pg_file *file, uint64_t offset, pg_bytes head, pg_bytes rest)
+{
+    struct call call = {.file = file, .offset = offset, .bytes = head, .rest = rest};
+    return call_run(job_write_uncached, &call);
 }
 
 static pg_err job_sync(void *arg)
@@ -532,7 +594,9 @@ const pg_file_ops pg_real_file_ops = {
     .open = real_open,
     .read_at = real_read_at,
     .read = real_read,
+    .read_uncached = real_read_uncached,
     .write_at = real_write_at,
+    .write_uncached = real_write_uncached,
     .write = real_write,
     .sync = real_sync,
     .truncate = real_truncate,

@@ -66,6 +66,20 @@ int pg_real_open_flags(unsigned mode);
 /** Return what the mode bits of a stat(2) say it is. */
 pg_file_type pg_real_file_type(mode_t mode);
 
+/** Open once more, for passing the system's cache, what was opened at `path` with `mode`; -1 when that was not asked for or cannot be
+ *  had there. In a job. */
+int pg_real_direct_open(const char *path, unsigned mode);
+
+/** Write two pieces one after the other at whole pages past the cache, and zeros up to the next page; `path` is for details. In a job.
+ *  Errors: PG_ERR_UNSUPPORTED (the file system cannot: use the cache), PG_ERR_FULL, PG_ERR_IO. */
+PG_NODISCARD pg_err pg_real_direct_write(int fd, const char *path, uint64_t offset, pg_bytes head,
+                                         pg_bytes rest);
+
+/** Read past the cache at any offset; *out_len is short only at the end of the file. In a job.
+ *  Errors: PG_ERR_UNSUPPORTED (as above), PG_ERR_IO. */
+PG_NODISCARD pg_err pg_real_direct_read(int fd, const char *path, uint64_t offset,
+                                        pg_mut_bytes space, size_t *out_len);
+
 /** Make a file of an open descriptor, which is taken on PG_OK. Errors: PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_real_file_new(int fd, const char *path, pg_file **out_file);
 

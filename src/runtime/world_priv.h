@@ -62,7 +62,11 @@ typedef struct pg_file_ops {
                    pg_file **out_file); // permissions: of a file it makes
     pg_err (*read_at)(pg_file *file, uint64_t offset, pg_mut_bytes space, size_t *out_len);
     pg_err (*read)(pg_file *file, pg_mut_bytes space, size_t *out_len); // NULL: unsupported
+    pg_err (*read_uncached)(pg_file *file, uint64_t offset, pg_mut_bytes space,
+                            size_t *out_len); // NULL: as read_at
     pg_err (*write_at)(pg_file *file, uint64_t offset, pg_bytes bytes);
+    pg_err (*write_uncached)(pg_file *file, uint64_t offset, pg_bytes head,
+                             pg_bytes rest);        // NULL: two of write_at
     pg_err (*write)(pg_file *file, pg_bytes bytes); // NULL: unsupported
     pg_err (*sync)(pg_file *file);
     pg_err (*truncate)(pg_file *file, uint64_t size_bytes);

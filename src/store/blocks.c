@@ -52,23 +52,15 @@ static pg_err check_sound(const pg_block_store *store)
 static pg_err job_write(void *arg)
 {
     struct change *change = arg;
-    uint8_t first[PG_BLOCK_UNIT_BYTES];
+    uint8_t head[PG_BLOCK_HEADER_BYTES];
     pg_block_header header = {*change->cid, change->len};
-    uint64_t offset = offset_of(change->place);
     if (!change->is_verified) {
         PG_TRY(pg_cid_verify(change->cid, change->bytes));
     }
     change->has_begun = true;
-    pg_block_header_encode(change->key, change->place, &header, first);
-    size_t head = pg_min_size(change->bytes.len, sizeof(first) - PG_BLOCK_HEADER_BYTES);
-    if (head != 0) {
-        memcpy(first + PG_BLOCK_HEADER_BYTES, change->bytes.ptr, head);
-    }
-    PG_TRY(
-        pg_file_write_at(change->file, offset, pg_bytes_make(first, PG_BLOCK_HEADER_BYTES + head)));
-    pg_bytes rest = pg_bytes_slice(change->bytes, head, change->bytes.len);
-    return rest.len == 0 ? PG_OK
-                         : pg_file_write_at(change->file, offset + PG_BLOCK_UNIT_BYTES, rest);
+    pg_block_header_encode(change->key, change->place, &header, head);
+    return pg_file_write_uncached(change->file, offset_of(change->place), PG_BYTES_OF(head),
+                                  change->bytes);
 }
 
 static pg_err punch(struct change *change, uint64_t offset, uint64_t len)
@@ -105,7 +97,9 @@ pg_err pg_block_read_run(void *arg)
     pg_err err = PG_ERR_CORRUPT;
     for (unsigned tries = 0; tries < 2 && err == PG_ERR_CORRUPT; tries++) {
         size_t len = 0;
-        PG_TRY(pg_file_read_at(read->file, offset, pg_mut_bytes_make(read->out, read->len), &len));
+        pg_mut_bytes space = pg_mut_bytes_make(read->out, read->len);
+        PG_TRY(read->is_popular ? pg_file_read_at(read->file, offset, space, &len)
+                                : pg_file_read_uncached(read->file, offset, space, &len));
         err = pg_cid_verify(read->cid, pg_bytes_make(read->out, len));
     }
     return err;
@@ -278,15 +272,25 @@ static pg_err drop_damaged(pg_block_store *store, const pg_cid *cid, pg_block_pl
     return pg_fail(PG_ERR_CORRUPT, "a block was damaged on the disk and has been dropped");
 }
 
+// Note that a block is read. Returns true when it was before, not long ago: then the system's cache is worth its memory.
+static bool popular_note(pg_block_store *store, uint32_t number)
+{
+    uint32_t *slot = &store->recent[number % PG_BLOCKS_RECENT];
+    bool is_popular = *slot == number + 1;
+    *slot = number + 1;
+    return is_popular;
+}
+
 pg_err pg_block_store_get(pg_block_store *store, const pg_cid *cid, pg_buf *out)
 {
     uint32_t len = 0;
     if (!pg_block_store_has(store, cid, &len)) {
         return PG_ERR_NOT_FOUND;
     }
-    const pg_block_entry *entry =
-        pg_block_index_at(&store->index, pg_block_index_find(&store->index, cid));
+    uint32_t number = pg_block_index_find(&store->index, cid);
+    const pg_block_entry *entry = pg_block_index_at(&store->index, number);
     pg_block_read read = {.place = pg_block_entry_place(entry), .cid = cid, .len = len};
+    read.is_popular = popular_note(store, number);
     pg_pack *pack = pg_packs_find(&store->packs, read.place.pack);
     size_t before = out->len;
     PG_TRY(pg_buf_extend(out, len, &read.out));

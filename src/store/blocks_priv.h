@@ -47,6 +47,9 @@ struct pg_block_store {
     void (*on_lost)(const pg_cid *cid, void *user);
     void *on_lost_user;
 
+    uint32_t recent
+        [PG_BLOCKS_RECENT]; // numbers of entries that were read, plus 1, each at its remainder
+
     uint64_t puts_total;
     uint64_t lost_total;
     bool was_rebuilt;
@@ -85,7 +88,8 @@ typedef struct pg_block_read {
     pg_block_place place;
     const pg_cid *cid;
     uint32_t len;
-    uint8_t *out; // out[len]
+    bool is_popular; // read through the system's cache
+    uint8_t *out;    // out[len]
 } pg_block_read;
 
 /** Read and verify a block, twice before it is given up. For a job; `arg` is a pg_block_read. Errors: PG_ERR_CORRUPT, PG_ERR_IO. */

@@ -25,8 +25,11 @@
 /** The least span, for tests: one largest block and its header. */
 #define PG_PACK_BYTES_MIN (PG_BLOCK_BYTES_MAX + PG_BLOCK_UNIT_BYTES)
 
-/** Pack files held open: far below the 1,024 descriptors a process usually has. */
+/** Pack files held open, two descriptors each: far below the 1,024 a process usually has. */
 #define PG_PACKS_OPEN_MAX 64U
+
+/** Reads that are remembered: a block that is read once more among the next so many is left to the system's cache. */
+#define PG_BLOCKS_RECENT 1024U
 
 /** How long a finished write waits for others, so that one sync serves all, milliseconds. */
 #define PG_COMMIT_WAIT_MS 5

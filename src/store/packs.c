@@ -131,7 +131,8 @@ static pg_err file_open(pg_packs *packs, pg_pack *pack, unsigned mode)
     pg_buf path = {0};
     pg_err err = path_of(packs, pack, &path);
     if (err == PG_OK) {
-        err = pg_file_open((const char *) path.ptr, PG_FILE_MODE_WRITE | mode, &pack->file);
+        err = pg_file_open((const char *) path.ptr,
+                           PG_FILE_MODE_WRITE | PG_FILE_MODE_UNCACHED | mode, &pack->file);
     }
     pg_buf_deinit(&path);
     return err;

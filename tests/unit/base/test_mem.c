@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -41,6 +42,56 @@ static void test_mem__calloc_and_aligned__are_zeroed_and_aligned(void **state)
     assert_non_null(one);
     assert_true(*one == 0);
     pg_mfree(one);
+}
+
+#define PIECES 64
+#define PIECE_BYTES ((size_t) 1 << 20)
+
+// What the process has in memory, in pages.
+static long resident(void)
+{
+    long total = 0;
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%ld %ld", &total, &pages), 2);
+    (void) fclose(file);
+    return pages;
+}
+
+// Pieces with something small that stays between them, as a node's heap is after a transfer.
+static void pieces_use(void *small[PIECES])
+{
+    void *large[PIECES];
+    for (size_t i = 0; i < PIECES; i++) {
+        large[i] = pg_malloc(PIECE_BYTES);
+        small[i] = pg_malloc(100);
+        assert_non_null(large[i]);
+        assert_non_null(small[i]);
+        memset(large[i], 1, PIECE_BYTES);
+    }
+    for (size_t i = 0; i < PIECES; i++) {
+        pg_mfree(large[i]);
+    }
+}
+
+static void test_mem__transfer_over__memory_is_kept_until_it_is_given_back(void **state)
+{
+    (void) state;
+    void *small[PIECES];
+    const long most = PIECES * (long) (PIECE_BYTES / 4096);
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip(); // their allocators keep what they like
+#endif
+    pg_mem_keep_large();
+    long before = resident();
+    pieces_use(small);
+    assert_true(resident() - before > most * 9 / 10);
+    pg_mem_give_back();
+    assert_true(resident() - before < most / 10);
+    for (size_t i = 0; i < PIECES; i++) {
+        pg_mfree(small[i]);
+    }
 }
 
 static void test_mem__realloc__keeps_the_content(void **state)
@@ -125,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mem__zero_bytes__is_not_null),
         cmocka_unit_test(test_mem__calloc_and_aligned__are_zeroed_and_aligned),
+        cmocka_unit_test(test_mem__transfer_over__memory_is_kept_until_it_is_given_back),
         cmocka_unit_test(test_mem__realloc__keeps_the_content),
         cmocka_unit_test(test_mem__product_that_overflows__is_null),
         cmocka_unit_test(test_mem__nth_failure__happens_once_at_its_turn),

@@ -2,10 +2,13 @@
 // Goal: files, folders and paths do what file.h says, on a fiber and inside a job.
 // Method: a temporary folder; another process for the lock; a small tmpfs for a full disk, where we may mount one.
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -62,6 +65,74 @@ static void test_file__written__reads_back(void **state)
 {
     (void) state;
     in_fiber(body_read_write, NULL);
+}
+
+#define LARGE_BYTES ((size_t) 5 << 19)
+
+// Returns true when the system keeps none of the file's pages in memory, or keeps all files there.
+static bool is_uncached(void)
+{
+    static unsigned char pages[LARGE_BYTES / 4096];
+    struct statfs disk;
+    size_t kept = 0;
+    int fd = open(path, O_RDONLY);
+    void *map = mmap(NULL, LARGE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+    CHECK(fd >= 0 && map != MAP_FAILED && fstatfs(fd, &disk) == 0);
+    CHECK(mincore(map, LARGE_BYTES, pages) == 0);
+    for (size_t i = 0; i < sizeof(pages); i++) {
+        kept += pages[i] & 1;
+    }
+    (void) munmap(map, LARGE_BYTES);
+    (void) close(fd);
+    return kept == 0 || disk.f_type == TMPFS_MAGIC || disk.f_type == OVERLAYFS_SUPER_MAGIC;
+}
+
+static pg_err body_uncached(void *arg)
+{
+    static const size_t heads[] = {1, 128, 4096, 5000};
+    static const size_t lens[] = {0, 100, 65536 - 128, 65536, 1 << 20, LARGE_BYTES};
+    static uint8_t bytes[LARGE_BYTES];
+    static uint8_t back[LARGE_BYTES + 10000];
+    const unsigned *mode = arg;
+    pg_file *file = NULL;
+    size_t got = 0;
+    for (size_t i = 0; i < LARGE_BYTES; i++) {
+        bytes[i] = (uint8_t) (i * 2654435761U >> 13);
+    }
+    for (size_t i = 0; i < PG_ARRAY_LEN(heads) * PG_ARRAY_LEN(lens); i++) {
+        size_t head = heads[i % PG_ARRAY_LEN(heads)];
+        size_t len = lens[i / PG_ARRAY_LEN(heads)];
+        CHECK_OK(pg_file_open(path, READ_WRITE_NEW | *mode, &file));
+        CHECK_OK(pg_file_write_uncached(file, 8192, pg_bytes_make(bytes + 7, head),
+                                        pg_bytes_make(bytes, len)));
+        CHECK_OK(pg_file_read_uncached(file, 8192, pg_mut_bytes_make(back, head + len), &got));
+        CHECK(got == head + len && memcmp(back, bytes + 7, head) == 0 &&
+              memcmp(back + head, bytes, len) == 0);
+        CHECK_OK(pg_file_read_at(file, 8192 + head, pg_mut_bytes_make(back, len), &got));
+        CHECK(got == len && memcmp(back, bytes, len) == 0);
+        CHECK_OK(pg_file_read_uncached(file, 8193, pg_mut_bytes_make(back, sizeof(back)), &got));
+        CHECK(got >= head + len - 1 && got < head + len + 4096);
+        CHECK(memcmp(back + head - 1, bytes, len) == 0);
+        pg_file_free(&file);
+        CHECK_OK(pg_path_remove(path));
+    }
+    CHECK_OK(pg_file_open(path, READ_WRITE_NEW | *mode, &file));
+    CHECK_OK(pg_file_write_uncached(file, 0, PG_BYTES_LIT("head"), PG_BYTES_OF(bytes)));
+    CHECK_OK(pg_file_sync(file));
+    CHECK(*mode == 0 || is_uncached());
+    CHECK_OK(pg_file_read_uncached(file, 0, PG_MUT_BYTES_OF(back), &got));
+    CHECK(*mode == 0 || is_uncached());
+    pg_file_free(&file);
+    return pg_path_remove(path);
+}
+
+static void test_file__much_at_once__goes_past_the_cache_where_it_can(void **state)
+{
+    (void) state;
+    unsigned modes[] = {0, PG_FILE_MODE_UNCACHED};
+    for (size_t i = 0; i < PG_ARRAY_LEN(modes); i++) {
+        in_fiber(body_uncached, &modes[i]);
+    }
 }
 
 static pg_err body_next_data(void *arg)
@@ -537,6 +608,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_file__written__reads_back),
+        cmocka_unit_test(test_file__much_at_once__goes_past_the_cache_where_it_can),
         cmocka_unit_test(test_file__sparse__tells_where_data_is),
         cmocka_unit_test(test_file__hole_punched__gives_blocks_back),
         cmocka_unit_test(test_file__locked__is_busy_for_others_until_closed),
