@@ -4,9 +4,18 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "runtime/offload.h"
+#include "runtime/process.h"
 #include "runtime/time.h"
 
+#define STARTED_MS 2000   // when what only starting needs is over
 #define INTERVAL_MS 10000 // paging 64 MiB in again takes 20 ms
+
+static pg_err job_unmap(void *arg)
+{
+    (void) arg;
+    pg_process_unmap_unused();
+    return PG_OK;
+}
 
 static pg_err job_give_back(void *arg)
 {
@@ -18,6 +27,8 @@ static pg_err job_give_back(void *arg)
 static pg_err give_back_run(void *arg)
 {
     (void) arg;
+    PG_TRY(pg_sleep_until(pg_after(PG_MS(STARTED_MS))));
+    PG_TRY(pg_offload_io(job_unmap, NULL));
     for (;;) {
         PG_TRY(pg_sleep_until(pg_after(PG_MS(INTERVAL_MS))));
         PG_TRY(pg_offload_io(job_give_back, NULL));

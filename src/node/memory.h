@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The memory a node is seen to take: what a transfer used and freed is kept for the next one, and goes back to the system within seconds.
+// The memory a node is seen to take: what a transfer used and freed is kept for the next one, and goes back to the system within seconds;
+// so do the pages of the program and its libraries that only starting needed.
 //
 // Layer: node.  Thread: loop thread only.
 #pragma once

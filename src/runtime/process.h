@@ -50,3 +50,7 @@ void pg_process_free(pg_process **process);
 /** Wait for one of the signals SIGINT, SIGTERM, SIGHUP to this process. From the first call on they no longer end it. Parks: yes.
  *  Errors: PG_ERR_TIMEOUT, PG_ERR_CANCELLED. */
 PG_NODISCARD pg_err pg_signal_wait(pg_time deadline, int *out_signal);
+
+/** Let go of the pages of the program and its libraries that were only read; those in use come back at their next access, from the system's
+ *  cache. For a program that has started and waits. Any thread. */
+void pg_process_unmap_unused(void);

@@ -2,6 +2,7 @@
 // Goal: children start, talk, end and die as process.h says; signals and names reach the fibers that wait for them.
 // Method: small programs every system has, in one run.
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -284,6 +285,28 @@ static void test_resolve__literal_local_or_unknown__answers_so(void **state)
     in_fiber(body_resolve, NULL);
 }
 
+static pg_err body_unmap(void *arg)
+{
+    (void) arg;
+    long pages[3] = {0};
+    for (size_t i = 0; i < PG_ARRAY_LEN(pages); i++) {
+        long total = 0;
+        FILE *file = fopen("/proc/self/statm", "r");
+        CHECK(file != NULL && fscanf(file, "%ld %ld %*d", &total, &pages[i]) == 2);
+        (void) fclose(file);
+        pg_process_unmap_unused();
+    }
+    CHECK(pages[1] < pages[0]);
+    CHECK(pages[2] <= pages[1] + pages[0] / 4); // what is in use comes back, not all
+    return body_resolve(NULL);                  // all still works
+}
+
+static void test_process__pages_unmapped__takes_less_and_goes_on(void **state)
+{
+    (void) state;
+    in_fiber(body_unmap, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +316,7 @@ int main(void)
         cmocka_unit_test(test_process__parent_is_killed__dies_too),
         cmocka_unit_test(test_signal__sent__reaches_the_fiber_that_waits),
         cmocka_unit_test(test_resolve__literal_local_or_unknown__answers_so),
+        cmocka_unit_test(test_process__pages_unmapped__takes_less_and_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
