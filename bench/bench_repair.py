@@ -9,6 +9,7 @@ The decision is when the first node has the extent in its queue, as `pangea repa
 count when a fifth is missing. Full redundancy is when all ten slots have a host that answers. Bytes are those that the nodes say they pushed.
 """
 import os
+import pathlib
 import signal
 import sys
 import tempfile
@@ -61,6 +62,16 @@ def hosts_kill(network, put, count):
     return [node for node in network.living() if node.peer_id in [host["peer_id"] for host in put["hosts"]]]
 
 
+def disk_bytes(node):
+    """What `du` says of the blocks of a node."""
+    return sum(pack.stat().st_blocks * 512 for pack in pathlib.Path(node.data(), "blocks").glob("pack-*"))
+
+
+def ledger_gap(network):
+    """The most by which a node's ledger of blocks differs from the disk, bytes."""
+    return max(abs(node.cli("stat")["store"]["used_bytes"] - disk_bytes(node)) for node in network.living())
+
+
 def bench_two_lost(rows, network, folder):
     putter = network.nodes[0]
     put = putter.cli("put", file_make(folder, SIZE, "random"))
@@ -75,6 +86,7 @@ def bench_two_lost(rows, network, folder):
     rows.add(f"from the decision to full redundancy, {gib}", whole - decided, "s", "< 30 for 1 GiB")
     rows.add("pushed for each byte lost", network.sum("repaired_bytes") / lost, "", "1")
     rows.add("slots placed anew for two lost", network.sum("repaired_slots"), "", "2")
+    rows.add("ledger beside the disk, the most of a node", ledger_gap(network) / 1024, "KiB", "< 64")
 
 
 def main():

@@ -70,6 +70,21 @@ static json_object *evidence_make(const pg_guard_stats *stats)
     return object;
 }
 
+static json_object *balance_make(const pg_guard_stats *stats)
+{
+    json_object *object = json_object_new_object();
+    pg_field_add_bool(object, "is_enabled", stats->rules.rebalances);
+    pg_field_add_u64(object, "margin_percent", stats->rules.rebalance_margin);
+    pg_field_add_u64(object, "bandwidth", stats->rules.rebalance_bandwidth);
+    pg_field_add_u64(object, "fill_percent", stats->balance.fill);
+    pg_field_add_u64(object, "median_percent", stats->balance.median);
+    pg_field_add_u64(object, "hosts", stats->balance.hosts);
+    pg_field_add_u64(object, "moved_slots", stats->rebalanced_slots_total);
+    pg_field_add_u64(object, "moved_bytes", stats->rebalanced_bytes_total);
+    pg_field_add_u64(object, "failed", stats->rebalance_failed_total);
+    return object;
+}
+
 static pg_err repair_get(const pg_api_request *request, json_object **out_body)
 {
     pg_guard *guard = NULL;
@@ -91,6 +106,7 @@ static pg_err repair_get(const pg_api_request *request, json_object **out_body)
     pg_field_add_u64(object, "repaired_bytes", stats.repaired_bytes_total);
     pg_field_add(object, "audits", audits_make(&stats));
     pg_field_add(object, "evidence", evidence_make(&stats));
+    pg_field_add(object, "rebalance", balance_make(&stats));
     pg_err err = notes_add(request, object, NULL, PG_API_NOTES_MAX);
     if (err != PG_OK) {
         json_object_put(object);

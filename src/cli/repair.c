@@ -38,6 +38,24 @@ static void notes_tell(const pg_output *output, json_object *notes)
 
 // ---- Status
 
+static void balance_tell(const pg_output *output, json_object *balance)
+{
+    char moved[PG_SIZE_TEXT_BYTES];
+    pg_size_format(pg_answer_u64(balance, "moved_bytes"), moved);
+    if (!pg_answer_bool(balance, "is_enabled")) {
+        pg_output_line(output, "balance    off");
+    } else if (number(balance, "hosts") == 0) {
+        pg_output_line(output, "balance    on, no host has told yet how full it is");
+    } else {
+        pg_output_line(output,
+                       "balance    %llu %% full, %llu hosts asked: half of them up to %llu %%",
+                       number(balance, "fill_percent"), number(balance, "hosts"),
+                       number(balance, "median_percent"));
+    }
+    pg_output_line(output, "           %llu slots given to emptier hosts, %s pushed, %llu failed",
+                   number(balance, "moved_slots"), moved, number(balance, "failed"));
+}
+
 static void status_tell(const pg_output *output, json_object *answer)
 {
     char patience[PG_SPAN_TEXT_BYTES];
@@ -71,6 +89,7 @@ static void status_tell(const pg_output *output, json_object *answer)
                    "%llu refused",
                    number(evidence, "told"), number(evidence, "taken"), number(evidence, "known"),
                    number(evidence, "refused"));
+    balance_tell(output, pg_answer_object(answer, "rebalance"));
     notes_tell(output, pg_answer_object(answer, "notes"));
 }
 

@@ -110,6 +110,12 @@
 /** Receipts kept for one extent: one a slot, and some of hosts that left. */
 #define PG_PLACE_RECEIPTS_MAX 64U
 
+/** Strangers to an extent that are told in a second how full a host is: each time it looks whether the extent is its own. */
+#define PG_PLACE_FILLS_SECOND_MAX 32U
+
+/** A full host, as hosts tell how full they are: percent. */
+#define PG_PLACE_FILL_MAX 100U
+
 /** Shards that a refused commit names as missing. */
 #define PG_PLACE_MISSING_MAX 64U
 
@@ -162,6 +168,9 @@
 
 /** For memory, or for the turn of a commit, milliseconds; then the host is busy. */
 #define PG_PLACE_TURN_MS 20000
+
+/** Extents of which slots are being handed over at once: by leaving, and by rebalancing. */
+#define PG_PLACE_LEAVING_MAX 4U
 
 /** Claims that are looked into at once, of all peers and of one, and in a minute: each has the hosts of an extent asked. */
 #define PG_PLACE_CLAIMS_MAX 4U

@@ -601,10 +601,13 @@ static pg_err job_verify(void *arg)
         }
     }
     holding->slots = response->slots;
+    holding->leaving = response->leaving;
     holding->has_descriptor = response->has_descriptor;
     holding->sequence = response->sequence;
     holding->expiry_s = response->expiry_s;
     holding->receipt_count = response->receipt_count;
+    holding->has_fill = response->fill > 0;
+    holding->fill = holding->has_fill ? response->fill - 1 : 0;
     return PG_OK;
 }
 

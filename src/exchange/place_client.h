@@ -85,10 +85,13 @@ PG_NODISCARD pg_err pg_place_abandon_blocks(pg_place_session *session, const pg_
 
 /** What a host says of one extent. */
 typedef struct pg_place_holding {
-    pg_slot_set slots; // 0: it does not hold the extent
+    pg_slot_set slots;   // 0: it does not hold the extent
+    pg_slot_set leaving; // of these, what it is handing over: no reason for another to drop its own
     bool has_descriptor;
     uint64_t sequence; // of its grant
     uint64_t expiry_s;
+    bool has_fill;        // it tells how full it is, since it takes more
+    unsigned fill;        // percent of its quota, 0..PG_PLACE_FILL_MAX
     size_t receipt_count; // of other hosts that it knows of, verified
     pg_lease_receipt receipts[PG_PLACE_RECEIPTS_MAX];
 } pg_place_holding;

@@ -727,12 +727,34 @@ static pg_err receipts_list(pg_place_job *job)
     return PG_OK;
 }
 
+// Who put an extent is no place for it, and says nothing that would bring it there.
+static uint32_t fill_tell(pg_place_server *server, const pg_cid *descriptor, bool is_held)
+{
+    const pg_place_server_config *config = &server->config;
+    if (config->rules.accept == PG_PLACE_ACCEPT_NOBODY) {
+        return 0;
+    }
+    if (!is_held && config->is_own != NULL) {
+        if (pg_now() >= server->fill_second) {
+            server->fill_second = pg_after(PG_SECONDS(1));
+            server->fill_count = 0;
+        }
+        if (server->fill_count++ >= PG_PLACE_FILLS_SECOND_MAX ||
+            config->is_own(descriptor, config->user)) {
+            return 0;
+        }
+    }
+    return 1 + pg_place_server_fill(server);
+}
+
 pg_place_status pg_place_have_answer(pg_place_job *job)
 {
     pg_place_server *server = job->stream->server;
     const pg_cid *descriptor = &job->request.cids[0];
     pg_held_name name = pg_held_name_of(descriptor);
     pg_ledger_holding holding = {0};
+    bool is_held = pg_held_find(&server->held, &name) != PG_HELD_NONE;
+    job->response.fill = fill_tell(server, descriptor, is_held);
     if (!server->has_bare_lease && pg_held_find(&server->held, &name) == PG_HELD_NONE) {
         return PG_PLACE_STATUS_OK; // strangers' questions cost no look at the ledger
     }
@@ -745,6 +767,7 @@ pg_place_status pg_place_have_answer(pg_place_job *job)
         return PG_PLACE_STATUS_OK;
     }
     job->response.slots = holding.lease.slots;
+    job->response.leaving = holding.lease.slots & pg_place_leaving_of(server, descriptor);
     job->response.has_descriptor = pg_block_store_has(server->config.blocks, descriptor, NULL);
     job->response.sequence = holding.lease.grant_sequence;
     job->response.expiry_s = holding.lease.expiry_s;

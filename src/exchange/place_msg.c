@@ -130,6 +130,8 @@ pg_err pg_place_response_encode(const pg_place_response *response, pg_buf *out)
     message.expiry_s = response->expiry_s;
     message.n_receipts = response->receipt_count;
     PG_TRY(bytes_view(response->receipts, response->receipt_count, &arena, &message.receipts));
+    message.fill = response->fill;
+    message.leaving = response->leaving;
     return head_append(&message.base, out);
 }
 
@@ -293,7 +295,12 @@ pg_err pg_place_response_decode(pg_bytes in, pg_arena *arena, pg_place_response 
         .sequence = message->sequence,
         .expiry_s = message->expiry_s,
         .receipt_count = message->n_receipts,
+        .fill = message->fill,
+        .leaving = message->leaving,
     };
+    if (message->fill > PG_PLACE_FILL_MAX + 1) {
+        return pg_fail(PG_ERR_MALFORMED, "a host that is %u %% full", message->fill - 1);
+    }
     PG_TRY(cids_take(message->missing, message->n_missing, PG_PLACE_MISSING_MAX, arena,
                      &response.missing));
     PG_TRY(receipts_take(message->receipts, message->n_receipts, PG_PLACE_RECEIPTS_MAX, arena,

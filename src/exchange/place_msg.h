@@ -80,6 +80,9 @@ typedef struct pg_place_response {
     uint64_t expiry_s;
     const pg_bytes *receipts; // receipts[receipt_count], encoded; at most PG_PLACE_RECEIPTS_MAX
     size_t receipt_count;
+    pg_slot_set leaving; // of slots: being handed over, soon another's alone
+    uint32_t
+        fill; // 1 + percent of the quota that is used, 1..101; 0: it takes nothing, or is older
 } pg_place_response;
 
 /** Append a request, its length in front. Errors: PG_ERR_NOMEM, PG_ERR_LIMIT (longer than PG_PLACE_HEAD_BYTES_MAX, or the buffer's). */

@@ -171,6 +171,37 @@ pg_err pg_place_server_release(pg_place_server *server, const pg_lease_release *
     return err;
 }
 
+pg_slot_set pg_place_leaving_of(const pg_place_server *server, const pg_cid *descriptor)
+{
+    for (size_t i = 0; i < PG_PLACE_LEAVING_MAX; i++) {
+        if (pg_cid_equal(&server->leaving[i].descriptor, descriptor)) {
+            return server->leaving[i].slots;
+        }
+    }
+    return 0;
+}
+
+pg_err pg_place_server_leaving(pg_place_server *server, const pg_cid *descriptor, pg_slot_set slots)
+{
+    pg_place_leaving *to = NULL;
+    for (size_t i = 0; i < PG_PLACE_LEAVING_MAX; i++) {
+        pg_place_leaving *one = &server->leaving[i];
+        if (pg_cid_equal(&one->descriptor, descriptor)) {
+            to = one;
+            break;
+        }
+        to = one->slots == 0 ? one : to;
+    }
+    if (to == NULL) {
+        return pg_fail(PG_ERR_LIMIT, "too many extents are being handed over");
+    }
+    *to = (pg_place_leaving){.slots = slots};
+    if (slots != 0) {
+        to->descriptor = *descriptor;
+    }
+    return PG_OK;
+}
+
 // As if the owner had released them: the next grant of the owner has a higher sequence all the same, since those count milliseconds.
 static pg_err slots_drop(pg_place_server *server, const pg_place_lease *lease, pg_slot_set slots)
 {

@@ -52,6 +52,11 @@ PG_NODISCARD pg_err pg_place_server_note(pg_place_server *server, const pg_place
 PG_NODISCARD pg_err pg_place_server_release(pg_place_server *server,
                                             const pg_lease_release *release);
 
+/** Tell whoever asks that slots are being handed over; 0 slots: no longer. Between a new host's promise and pg_place_server_hand_over two hold them, and an owner
+ *  that saw both might have the new one drop its own. Parks: no. Errors: PG_ERR_LIMIT (PG_PLACE_LEAVING_MAX are). */
+PG_NODISCARD pg_err pg_place_server_leaving(pg_place_server *server, const pg_cid *descriptor,
+                                            pg_slot_set slots);
+
 /** Give up slots that another host has promised to keep: `receipt` is its receipt, by which the promise has moved. With its last slot the lease
  *  ends; blocks that nobody else needs are deleted. Errors: as pg_place_server_note; PG_ERR_AUTH also when it does not say all of `slots`. */
 PG_NODISCARD pg_err pg_place_server_hand_over(pg_place_server *server, const pg_place_lease *lease,

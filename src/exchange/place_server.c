@@ -322,6 +322,14 @@ pg_place_stats pg_place_server_get_stats(const pg_place_server *server)
     return stats;
 }
 
+unsigned pg_place_server_fill(const pg_place_server *server)
+{
+    uint64_t quota = server->config.rules.quota_bytes;
+    uint64_t used = server->held.lease_bytes + server->held.stray_bytes;
+    return used >= quota ? PG_PLACE_FILL_MAX
+                         : (unsigned) ((double) used / (double) quota * PG_PLACE_FILL_MAX);
+}
+
 // ---- The end
 
 static void streams_end(pg_place_server *server)

@@ -74,6 +74,8 @@ typedef struct pg_place_server_config {
     pg_err (*held_elsewhere)(const pg_place_claim *claim, pg_slot_set *out_held, void *user);
     /** Hear that the owner dropped an extent or whole block, and its lease here is over. Does not park. NULL = of no interest. */
     void (*dropped)(const pg_lease_grant *grant, void *user);
+    /** Return true when this node put the extent itself: it is no host of it, and is to be given none of it. May park. NULL = it puts nothing. */
+    bool (*is_own)(const pg_cid *descriptor, void *user);
     void *user;
 } pg_place_server_config;
 
@@ -143,6 +145,9 @@ PG_NODISCARD pg_err pg_place_server_catch_up(pg_place_server *server, size_t *ou
 /** Drop what is over its time: leases past expiry and grace, sessions and strays past theirs; runs by itself once an hour too. *out_bytes is
  *  what was given back. Errors of the database and the block store. Parks: yes. */
 PG_NODISCARD pg_err pg_place_server_sweep(pg_place_server *server, uint64_t *out_bytes);
+
+/** Return how much of the quota is used, percent, 0..PG_PLACE_FILL_MAX. Parks: no. */
+unsigned pg_place_server_fill(const pg_place_server *server);
 
 /** Return what it keeps and did. */
 pg_place_stats pg_place_server_get_stats(const pg_place_server *server);

@@ -43,8 +43,15 @@ typedef struct pg_place_claims {
     pg_place_refused refused[PG_PLACE_REFUSED_MAX];
 } pg_place_claims;
 
+/** Slots being handed over. */
+typedef struct pg_place_leaving {
+    pg_cid descriptor; // len 0 = none
+    pg_slot_set slots;
+} pg_place_leaving;
+
 struct pg_place_server {
     pg_place_server_config config;
+    pg_place_leaving leaving[PG_PLACE_LEAVING_MAX];
     pg_held held;
     pg_place_clock clock;
     pg_list streams;                    // of pg_place_stream
@@ -70,6 +77,8 @@ struct pg_place_server {
     uint64_t leases;
     uint64_t tombs;
     pg_place_claims claims;
+    pg_time fill_second; // in which so many were told how full this host is
+    uint32_t fill_count;
     pg_place_stats totals; // only the *_total fields
 };
 
@@ -171,6 +180,9 @@ pg_place_status pg_place_commit_answer(pg_place_job *job);
  *  when it cannot be told now. Parks: yes, without any lock. */
 pg_place_status pg_place_claim_check(pg_place_job *job, const pg_lease_grant *grant,
                                      const pg_place_claim *claim);
+
+/** Return the slots of an extent that are being handed over. */
+pg_slot_set pg_place_leaving_of(const pg_place_server *server, const pg_cid *descriptor);
 
 /** Look no further into any claim: the server ends. */
 void pg_place_claims_end(pg_place_claims *claims);

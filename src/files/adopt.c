@@ -175,6 +175,43 @@ static void strangers_take(adoption *self, pg_slot_set covered)
     }
 }
 
+/** Ask once more, now that a second holder has shown itself, who holds what for certain: one that is handing a slot over to that very holder has it
+ *  yet, and soon no more. */
+static pg_err covered_confirm(adoption *self, pg_slot_set *out_covered)
+{
+    pg_catalogue_extent *extent = self->extent;
+    pg_place_holding *holding = PG_NEW(pg_place_holding);
+    *out_covered = extent->local;
+    pg_err err = holding == NULL ? PG_ERR_NOMEM : PG_OK;
+    for (size_t i = 0; i < extent->holder_count && err == PG_OK; i++) {
+        const pg_catalogue_holder *holder = &extent->holders[i];
+        if (pg_place_have(self->files->config.host, &holder->peer, &extent->descriptor,
+                          pg_after(PG_MS(PG_FETCH_ASK_MS)), holding) == PG_OK) {
+            *out_covered |= holder->slots & holding->slots & ~holding->leaving;
+        }
+        err = pg_fiber_is_cancelled() ? PG_ERR_CANCELLED : PG_OK;
+    }
+    pg_mfree(holding);
+    return err;
+}
+
+/** Let second holders keep what nobody else holds for certain; the next look tells more. */
+static pg_err extras_confirm(adoption *self)
+{
+    pg_slot_set covered = 0;
+    size_t left = 0;
+    PG_TRY(covered_confirm(self, &covered));
+    for (size_t i = 0; i < self->extra_count; i++) {
+        pg_catalogue_holder extra = self->extras[i];
+        extra.slots &= covered;
+        if (extra.slots != 0) {
+            self->extras[left++] = extra;
+        }
+    }
+    self->extra_count = left;
+    return PG_OK;
+}
+
 static pg_err releases_make(adoption *self, pg_notice *notices)
 {
     pg_catalogue_extent *extent = self->extent;
@@ -199,6 +236,9 @@ static pg_err releases_make(adoption *self, pg_notice *notices)
 
 static pg_err extras_release(adoption *self)
 {
+    if (self->extra_count > 0) {
+        PG_TRY(extras_confirm(self));
+    }
     if (self->extra_count == 0) {
         return PG_OK;
     }
@@ -234,6 +274,10 @@ static pg_err own_drop(adoption *self)
     pg_err err = pg_place_server_holding(self->files->place, &extent->descriptor, holding);
     pg_slot_set slots = err == PG_OK ? holding->slots & covered : 0;
     pg_mfree(holding);
+    if (slots != 0) {
+        PG_TRY(covered_confirm(self, &covered));
+        slots &= covered;
+    }
     if (slots == 0) {
         return err;
     }

@@ -153,6 +153,16 @@ static pg_err look(looking *self, pg_slot_set *out_held)
     return result_take(self, out_held);
 }
 
+bool pg_files_is_own(pg_files *files, const pg_cid *descriptor)
+{
+    pg_catalogue_extent *extent = PG_NEW(pg_catalogue_extent);
+    int64_t file = 0;
+    bool is_own = extent != NULL &&
+                  pg_catalogue_extent_find(files->config.db, descriptor, &file, extent) == PG_OK;
+    pg_mfree(extent);
+    return is_own;
+}
+
 pg_err pg_files_held_elsewhere(pg_files *files, const pg_place_claim *claim, pg_slot_set *out_held)
 {
     looking *self = PG_NEW(looking);

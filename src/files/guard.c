@@ -438,6 +438,7 @@ static pg_err guard_begin(pg_guard *guard)
     PG_TRY(pg_guard_evidence_begin(guard));
     PG_TRY(pg_scope_spawn(&guard->scope, "guard.round", rounds_run, guard));
     PG_TRY(pg_scope_spawn(&guard->scope, "guard.audit", pg_guard_audit_run, guard));
+    PG_TRY(pg_scope_spawn(&guard->scope, "guard.rebalance", pg_guard_rebalance_run, guard));
     return pg_scope_spawn(&guard->scope, "guard.repair", pg_guard_repair_run, guard);
 }
 
@@ -483,6 +484,7 @@ pg_guard_stats pg_guard_get_stats(const pg_guard *guard)
     stats.queued = pg_map_count(&guard->jobs);
     stats.answers = pg_audit_server_get_stats(guard->answers);
     stats.evidence = pg_evidence_server_get_stats(guard->hearing);
+    stats.balance = guard->balance;
     stats.rules = guard->config.rules;
     return stats;
 }

@@ -33,9 +33,19 @@ typedef struct pg_guard_rules {
     uint64_t patience_s;       // a host that is silent for so long has lost what it held
     uint64_t audit_interval_s; // between two audits of one extent from here, in the mean; 0 = none
     uint64_t
-        bandwidth; // of repairs, bytes a second, what is fetched and pushed together; 0 = no cap
-    bool repairs;  // else losses are only noted
+        bandwidth;   // of repairs, bytes a second, what is fetched and pushed together; 0 = no cap
+    bool repairs;    // else losses are only noted
+    bool rebalances; // give slots to emptier hosts
+    uint64_t rebalance_bandwidth; // bytes a second; 0 = no cap
+    unsigned rebalance_margin;    // percent of the quota by which a host has to be emptier
 } pg_guard_rules;
+
+/** How full this node is beside others, as of the last round of rebalancing. Percent of quotas. */
+typedef struct pg_guard_balance {
+    unsigned fill;
+    unsigned median;
+    uint64_t hosts; // that told; 0: there was no round yet, or nobody
+} pg_guard_balance;
 
 /** What it stands on; all outlive it. */
 typedef struct pg_guard_config {
@@ -61,6 +71,10 @@ typedef struct pg_guard_stats {
     uint64_t audits_proven_total;  // slots, as the two below
     uint64_t audits_fault_total;
     uint64_t audits_silent_total;
+    uint64_t rebalanced_slots_total; // given to emptier hosts
+    uint64_t rebalanced_bytes_total; // pushed for it
+    uint64_t rebalance_failed_total;
+    pg_guard_balance balance;
     uint64_t evidence_told_total;  // to hosts that took it
     pg_evidence_stats evidence;    // that others told
     pg_audit_server_stats answers; // of this node to others

@@ -245,24 +245,56 @@ static void network_of(const pg_guard *guard, const pg_peer_id *peer,
     }
 }
 
-/** Count the networks of the living; those whose address is not known count as one. */
-static unsigned networks_count(const pg_guard *guard, const guard_exam *exam)
+/** Of this node by the address that it tells others. */
+static void own_network(const pg_guard *guard, uint8_t out_network[PG_NETWORK_BYTES])
 {
-    uint8_t seen[PG_PLACE_RECEIPTS_MAX + 1][PG_NETWORK_BYTES];
-    unsigned count = 0;
+    pg_multiaddr addrs[PG_NET_ADVERTISED_MAX];
+    memset(out_network, 0, PG_NETWORK_BYTES);
+    if (pg_host_addrs(guard->config.files->config.host, addrs) > 0) {
+        pg_network_of(pg_multiaddr_bytes(&addrs[0]), out_network);
+    }
+}
+
+/** Networks, each once. */
+typedef struct network_set {
+    uint8_t items[PG_PLACE_RECEIPTS_MAX + 2][PG_NETWORK_BYTES];
+    unsigned count;
+} network_set;
+
+static void network_add(network_set *set, const uint8_t network[PG_NETWORK_BYTES])
+{
+    for (unsigned i = 0; i < set->count; i++) {
+        if (memcmp(set->items[i], network, PG_NETWORK_BYTES) == 0) {
+            return;
+        }
+    }
+    memcpy(set->items[set->count++], network, PG_NETWORK_BYTES);
+}
+
+unsigned pg_guard_networks(const pg_guard *guard, const guard_exam *exam, bool without_self,
+                           const pg_host_candidate *with)
+{
+    const pg_peer_id *ourselves = pg_host_id(guard->config.files->config.host);
+    uint8_t network[PG_NETWORK_BYTES];
+    network_set seen = {.count = 0};
     for (size_t i = 0; i < exam->member_count; i++) {
         const pg_repair_member *member = &exam->members[i];
-        bool is_known = false;
-        if (member->standing != PG_REPAIR_STANDING_LIVING || member->slots == 0) {
+        bool is_self = pg_peer_id_equal(&member->peer, ourselves);
+        if (member->standing != PG_REPAIR_STANDING_LIVING || member->slots == 0 ||
+            (is_self && without_self)) {
             continue;
         }
-        network_of(guard, &member->peer, seen[count]);
-        for (unsigned j = 0; j < count; j++) {
-            is_known |= memcmp(seen[j], seen[count], PG_NETWORK_BYTES) == 0;
+        if (is_self) {
+            own_network(guard, network);
+        } else {
+            network_of(guard, &member->peer, network);
         }
-        count += is_known ? 0 : 1;
+        network_add(&seen, network);
     }
-    return count;
+    if (with != NULL) {
+        network_add(&seen, with->network);
+    }
+    return seen.count;
 }
 
 static double readable(const pg_guard *guard, const guard_exam *exam)
@@ -324,7 +356,7 @@ void pg_guard_exam_report(const pg_guard *guard, const guard_exam *exam,
         .lost = exam->plan.lost,
         .copies_lost = exam->plan.copies_lost,
         .position = exam->plan.position,
-        .networks = networks_count(guard, exam),
+        .networks = pg_guard_networks(guard, exam, false, NULL),
         .readable = readable(guard, exam),
     };
     for (size_t i = 0; i < exam->member_count; i++) {

@@ -23,18 +23,6 @@ static void on_lease(const pg_place_lease *lease, void *user)
     }
 }
 
-/** What this node gives up is placed as if it were lost: among those who have it it does not count. */
-static pg_err lease_place(pg_guard *guard, guard_placing *placing)
-{
-    guard_exam *exam = placing->exam;
-    PG_TRY(pg_guard_examine(guard, &placing->lease->descriptor, NULL, 0, exam));
-    if (exam->own == 0) {
-        return PG_ERR_NOT_FOUND; // dropped meanwhile
-    }
-    placing->slots = exam->own;
-    return pg_guard_place(guard, placing);
-}
-
 /** Drop here what others have promised. */
 static pg_err receipts_take(pg_guard *guard, const pg_place_lease *lease, pg_bytes receipts)
 {
@@ -51,6 +39,29 @@ static pg_err receipts_take(pg_guard *guard, const pg_place_lease *lease, pg_byt
     return PG_OK;
 }
 
+pg_err pg_guard_move(pg_guard *guard, guard_placing *placing)
+{
+    pg_err err = pg_guard_place(guard, placing);
+    if (err == PG_OK) {
+        err = receipts_take(guard, placing->lease, pg_buf_bytes(&placing->receipts));
+    }
+    pg_ignore(pg_place_server_leaving(guard->config.place, &placing->lease->descriptor, 0),
+              "there is room to say that nothing is");
+    return err;
+}
+
+/** What this node gives up is placed as if it were lost: among those who have it it does not count. */
+static pg_err lease_place(pg_guard *guard, guard_placing *placing)
+{
+    guard_exam *exam = placing->exam;
+    PG_TRY(pg_guard_examine(guard, &placing->lease->descriptor, NULL, 0, exam));
+    if (exam->own == 0) {
+        return PG_ERR_NOT_FOUND; // dropped meanwhile
+    }
+    placing->slots = exam->own;
+    return pg_guard_move(guard, placing);
+}
+
 static pg_err lease_move(leave *self, const pg_place_lease *lease)
 {
     pg_guard *guard = self->guard;
@@ -61,9 +72,6 @@ static pg_err lease_move(leave *self, const pg_place_lease *lease)
     }
     guard_placing placing = {.lease = lease, .exam = exam, .is_moving = true};
     pg_err err = lease_place(guard, &placing);
-    if (err == PG_OK) {
-        err = receipts_take(guard, lease, pg_buf_bytes(&placing.receipts));
-    }
     self->so_far.bytes += placing.bytes;
     if (err == PG_OK) {
         pg_ignore(pg_buf_printf(&detail, "%d of %d slots, %llu bytes pushed",

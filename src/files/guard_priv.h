@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The inside of the guard, which its parts share: rounds and hosts (guard.c), how an extent stands (guard_examine.c), audits (guard_audit.c), what
 // hosts tell each other of liars (guard_evidence.c),
-// repairs (guard_repair.c), leaving (guard_leave.c).
+// repairs (guard_repair.c), leaving (guard_leave.c), rebalancing (guard_rebalance.c).
 //
 // Layer: files, private.  Thread: loop thread only.
 #pragma once
@@ -30,8 +30,10 @@ struct pg_guard {
     pg_map settled; // by lease id: pg_time, until when it need not be looked at again
     pg_waitq woken; // the round
     bool is_woken;
-    pg_waitq queued; // the repairer
-    pg_time pace_at; // when the next byte of a repair may move
+    pg_waitq queued;   // the repairer
+    pg_time pace_at;   // when the next byte of a repair may move
+    pg_time gentle_at; // and of rebalancing
+    pg_guard_balance balance;
     bool is_leaving;
     pg_guard_stats totals; // only the *_total fields
 };
@@ -115,11 +117,13 @@ typedef struct guard_placing {
     const pg_place_lease *lease;
     guard_exam *exam;
     pg_slot_set slots;
-    bool is_moving;    // this node gives them up itself
-    pg_slot_set moved; // the slots that found a place
-    int taken;         // of slots, or copies of a whole block
-    uint64_t bytes;    // pushed
-    pg_buf receipts;   // of the hosts that took them, each with its length in front
+    bool is_moving;           // this node gives them up itself
+    bool is_gentle;           // at the pace of rebalancing
+    const pg_peer_id *target; // the one host that is to get them; NULL: whom the extent prefers
+    pg_slot_set moved;        // the slots that found a place
+    int taken;                // of slots, or copies of a whole block
+    uint64_t bytes;           // pushed
+    pg_buf receipts;          // of the hosts that took them, each with its length in front
 } guard_placing;
 
 /** Put slots, or a copy of a whole block, on other hosts. Parks: yes. Errors: PG_ERR_UNREACHABLE, PG_ERR_MISSING, PG_ERR_CHANGED (its owner has dropped it,
@@ -133,6 +137,15 @@ PG_NODISCARD pg_err pg_guard_evidence_begin(pg_guard *guard);
 PG_NODISCARD pg_err pg_guard_evidence_tell(pg_guard *guard, const guard_exam *exam,
                                            const pg_audit_result *result);
 
+/** Put slots on other hosts and, with their promises in hand, drop them here. placing->is_moving is set; the caller frees its receipts. Parks: yes. Errors as
+ *  pg_guard_place and pg_place_server_hand_over. */
+PG_NODISCARD pg_err pg_guard_move(pg_guard *guard, guard_placing *placing);
+
+/** Count the networks that the living hosts of an extent are in; without this node, or with another. Those whose address is not known count as one. */
+unsigned pg_guard_networks(const pg_guard *guard, const guard_exam *exam, bool without_self,
+                           const pg_host_candidate *with);
+
 /** The fibers. */
 pg_err pg_guard_audit_run(void *arg);
 pg_err pg_guard_repair_run(void *arg);
+pg_err pg_guard_rebalance_run(void *arg);

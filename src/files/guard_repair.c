@@ -112,14 +112,16 @@ static guard_job *job_next(pg_guard *guard, pg_time *out_next)
 // ---- What may move
 
 /** Wait for bandwidth. */
-static pg_err pace(pg_guard *guard, uint64_t bytes)
+static pg_err pace(pg_guard *guard, bool is_gentle, uint64_t bytes)
 {
-    uint64_t bandwidth = guard->config.rules.bandwidth;
+    const pg_guard_rules *rules = &guard->config.rules;
+    uint64_t bandwidth = is_gentle ? rules->rebalance_bandwidth : rules->bandwidth;
+    pg_time *at = is_gentle ? &guard->gentle_at : &guard->pace_at;
     if (bandwidth == 0) {
         return PG_OK;
     }
-    pg_time from = guard->pace_at > pg_now() ? guard->pace_at : pg_now();
-    guard->pace_at = from + (int64_t) ((double) bytes / (double) bandwidth * 1e9);
+    pg_time from = *at > pg_now() ? *at : pg_now();
+    *at = from + (int64_t) ((double) bytes / (double) bandwidth * 1e9);
     return pg_sleep_until(from);
 }
 
@@ -274,8 +276,12 @@ static pg_err targets_find(work *self)
     size_t wanted = is_whole ? pg_min_size(placing->is_moving ? 1 : placing->exam->plan.copies_lost,
                                            PG_PLACE_SLOTS_MAX)
                              : (size_t) __builtin_popcount(placing->slots);
-    PG_TRY(strangers_open(self, wanted));
-    if (!is_whole) {
+    if (placing->target != NULL) {
+        target_open(self, placing->target);
+    } else {
+        PG_TRY(strangers_open(self, wanted));
+    }
+    if (!is_whole && placing->target == NULL) {
         members_open(self, wanted);
     }
     if (self->target_count == 0) {
@@ -325,7 +331,7 @@ static pg_err on_shard(unsigned slot, const pg_cid *cid, pg_bytes shard, void *u
         !placing->is_moving) { // what was fetched for this segment counts with its first
         moved += (uint64_t) shard.len * placing->exam->read.code.data;
     }
-    PG_TRY(pace(self->guard, moved));
+    PG_TRY(pace(self->guard, placing->is_gentle, moved));
     if (to != NULL) {
         push(self, to, cid, shard);
     }
@@ -531,6 +537,9 @@ static pg_err work_run(work *self)
         PG_TRY(pg_frame_append(&self->receipts, pg_buf_bytes(&own)));
     }
     PG_TRY(shards_push(self));
+    if (placing->is_moving) {
+        PG_TRY(pg_place_server_leaving(place, &placing->lease->descriptor, placing->slots));
+    }
     return promises_get(self);
 }
 

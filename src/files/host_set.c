@@ -26,15 +26,14 @@ void pg_network_of(pg_bytes addr, uint8_t out_network[PG_NETWORK_BYTES])
     }
 }
 
-/** A candidate's number for one extent. */
-static uint64_t number_of(const pg_host_candidate *candidate, pg_bytes extent_id)
+uint64_t pg_host_set_number(const pg_peer_id *peer, pg_bytes extent_id)
 {
     uint8_t digest[PG_HASH_BYTES];
     pg_blake3_stream stream;
     pg_blake3_stream_init(&stream, NULL);
     pg_blake3_stream_update(&stream, PG_BYTES_LIT("pangea rendezvous v1"));
     pg_blake3_stream_update(&stream, extent_id);
-    pg_blake3_stream_update(&stream, pg_peer_id_bytes(&candidate->peer));
+    pg_blake3_stream_update(&stream, pg_peer_id_bytes(peer));
     pg_blake3_stream_final(&stream, PG_MUT_BYTES_OF(digest));
     pg_reader reader = pg_reader_make(PG_BYTES_OF(digest));
     return pg_reader_u64be(&reader);
@@ -67,8 +66,8 @@ void pg_host_set_order(pg_host_candidate *candidates, size_t count, pg_bytes ext
                        const pg_health *health)
 {
     for (size_t i = 0; i < count; i++) {
-        candidates[i].rank =
-            pg_health_rank(health, &candidates[i].peer, number_of(&candidates[i], extent_id));
+        candidates[i].rank = pg_health_rank(health, &candidates[i].peer,
+                                            pg_host_set_number(&candidates[i].peer, extent_id));
     }
     sort_by_rank(candidates, count);
     // The first of each network come first, in their order; so do the others behind them.

@@ -27,6 +27,9 @@ typedef struct pg_host_candidate {
 /** Tell the network of a binary multiaddr: IPv4 /24, IPv6 /48; all zero where it has no IP address. */
 void pg_network_of(pg_bytes addr, uint8_t out_network[PG_NETWORK_BYTES]);
 
+/** Return a host's number for one extent: uniform, the same for everybody. The higher of two hosts is preferred, fitness aside. */
+uint64_t pg_host_set_number(const pg_peer_id *peer, pg_bytes extent_id);
+
 /** Put the candidates in the order in which an extent prefers them, best first.
  *  candidates   candidates[count], sorted in place
  *  extent_id    any bytes that name the extent

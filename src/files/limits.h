@@ -152,6 +152,11 @@
 /** Proofs are forgotten after so long, seconds: leases last 60 days. */
 #define PG_GUARD_PROOF_S (UINT64_C(90) * 24 * 3600)
 
+/** Hosts that are asked how full they are in one round of rebalancing, slots that move in one, and how long one is at least, seconds. */
+#define PG_REBALANCE_ASKS_MAX 32U
+#define PG_REBALANCE_MOVES_MAX 64U
+#define PG_REBALANCE_EPOCH_S_MIN (UINT64_C(60))
+
 /** Blocks waiting to be written to the cache, bytes; beyond it what passes through is not cached. */
 #define PG_CACHE_QUEUE_BYTES_MAX (16U << 20)
 

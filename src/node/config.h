@@ -78,6 +78,9 @@ typedef struct pg_config {
     bool dht_test_namespace;
     uint64_t health_ping_interval_ms;
     uint64_t audit_interval_ms;
+    uint64_t rebalance_bandwidth;
+    bool rebalance_enabled;
+    uint64_t rebalance_margin;
     uint64_t repair_bandwidth;
     bool repair_enabled;
     uint64_t repair_patience_ms;

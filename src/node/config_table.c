@@ -156,6 +156,12 @@ static const pg_config_key keys[] = {
         "node.mode", node_mode, "full", "full view-only", false,
         "view-only: keep nothing for strangers, relay nothing, answer nobody in the DHTs; put, get "
         "and pin as any node"),
+    BYTES("rebalance.bandwidth", rebalance_bandwidth, "2MiB", 0, 1024 * TIB, true,
+          "bytes a second that rebalancing may move; 0 is no cap"),
+    BOOL("rebalance.enabled", rebalance_enabled, "true", true,
+         "give slots to hosts that are much emptier than this node"),
+    NUMBER("rebalance.margin", rebalance_margin, "10", 1, 100, true,
+           "percent of its quota by which a host has to be emptier to be given slots"),
     BYTES("repair.bandwidth", repair_bandwidth, "8MiB", 0, 1024 * TIB, true,
           "bytes a second that repairs may move, what is fetched and pushed together; 0 is no cap"),
     BOOL("repair.enabled", repair_enabled, "true", true,

@@ -97,6 +97,9 @@ static pg_guard_rules guard_rules_make(const pg_config *config)
         .audit_interval_s = config->audit_interval_ms / 1000,
         .bandwidth = config->repair_bandwidth,
         .repairs = config->repair_enabled,
+        .rebalances = config->rebalance_enabled,
+        .rebalance_bandwidth = config->rebalance_bandwidth,
+        .rebalance_margin = (unsigned) config->rebalance_margin,
     };
 }
 
@@ -131,6 +134,11 @@ static void dropped(const pg_lease_grant *grant, void *user)
 static pg_err held_elsewhere(const pg_place_claim *claim, pg_slot_set *out_held, void *user)
 {
     return pg_files_held_elsewhere(user, claim, out_held);
+}
+
+static bool is_own(const pg_cid *descriptor, void *user)
+{
+    return pg_files_is_own(user, descriptor);
 }
 
 // ---- The archive
@@ -216,6 +224,7 @@ static pg_err services_start(pg_storage *storage, const pg_storage_parts *parts,
         .newest_grant = newest_grant,
         .dropped = dropped,
         .held_elsewhere = held_elsewhere,
+        .is_own = is_own,
         .user = storage->files,
     };
     PG_TRY(pg_error_wrap(pg_place_server_new(&place, &storage->place), "leases"));

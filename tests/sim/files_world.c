@@ -50,7 +50,8 @@ static pg_err life_begin(life *own, sim_node *self)
     pg_scope_init_tolerant(&own->mesh);
     PG_TRY(pg_keystore_init(&own->identity, &self->seeds, 1700000000));
     PG_TRY(pg_config_init(&own->config));
-    own->config.storage_quota_bytes = 64 << 20;
+    own->config.storage_quota_bytes =
+        self->world->quota_bytes != 0 ? self->world->quota_bytes : 64 << 20;
     own->config.storage_cache_bytes = 4 << 20;
     if (self->world->ttl_ms != 0) {
         own->config.storage_ttl_ms = self->world->ttl_ms;
@@ -165,6 +166,7 @@ void sim_nodes_make_of(sim_world *world, size_t first_up, const sim_world *like)
     const uint64_t cold_s = like->cold_s;
     const pg_objects *objects[NODES];
     memcpy(objects, like->objects, sizeof(objects));
+    const uint64_t quota_bytes = like->quota_bytes;
     memset(world, 0, sizeof(*world));
     world->cold_s = cold_s;
     memcpy(world->objects, objects, sizeof(objects));
@@ -172,6 +174,7 @@ void sim_nodes_make_of(sim_world *world, size_t first_up, const sim_world *like)
     world->has_dht = has_dht;
     world->patience_s = patience_s;
     world->audit_s = audit_s;
+    world->quota_bytes = quota_bytes;
     for (size_t i = 0; i < NODES; i++) {
         sim_node *self = &world->nodes[i];
         self->world = world;

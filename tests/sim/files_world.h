@@ -19,7 +19,9 @@
     } while (0)
 #define CHECK_OK(expression) CHECK((expression) == PG_OK)
 
+#ifndef NODES // a scenario may be built with more
 #define NODES 14
+#endif
 #define PORT 4417
 #define HOSTS_MAX 16
 #define READER (NODES - 1) // takes nothing for others: never a host
@@ -69,12 +71,13 @@ struct sim_node {
 /** The world of one seed. */
 typedef struct sim_world {
     sim_node nodes[NODES];
-    uint64_t ttl_ms;     // of leases; 0 = the default
-    bool is_long;        // hours go by: who lost a connection may wait half a minute to dial again
-    bool has_dht;        // else nodes know only whom they are connected with
-    uint64_t patience_s; // with hosts that do not answer; 0 = the default
-    uint64_t audit_s;    // between two audits of an extent; 0 = the default
-    uint64_t cold_s;     // without reads until an extent may be archived; 0 = the default
+    uint64_t ttl_ms;      // of leases; 0 = the default
+    bool is_long;         // hours go by: who lost a connection may wait half a minute to dial again
+    bool has_dht;         // else nodes know only whom they are connected with
+    uint64_t patience_s;  // with hosts that do not answer; 0 = the default
+    uint64_t audit_s;     // between two audits of an extent; 0 = the default
+    uint64_t cold_s;      // without reads until an extent may be archived; 0 = the default
+    uint64_t quota_bytes; // of a node; 0 = 64 MiB
     const pg_objects *objects[NODES]; // where nodes archive; NULL = nowhere
 } sim_world;
 
@@ -84,7 +87,7 @@ void sim_nodes_make(sim_world *world, size_t first_up);
 /** The same, with leases of another length. */
 void sim_nodes_make_with(sim_world *world, size_t first_up, uint64_t ttl_ms);
 
-/** The same, with the settings of `like` (ttl_ms, has_dht, patience_s, audit_s, cold_s, objects). */
+/** The same, with the settings of `like` (ttl_ms, has_dht, patience_s, audit_s, cold_s, objects, quota_bytes). */
 void sim_nodes_make_of(sim_world *world, size_t first_up, const sim_world *like);
 
 /** Stop all that run, in good order. */

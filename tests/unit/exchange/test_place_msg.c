@@ -233,7 +233,9 @@ static void test_place_msg__responses__read_back(void **state)
          .sequence = UINT64_MAX,
          .expiry_s = UINT64_MAX,
          .receipts = receipts,
-         .receipt_count = PG_PLACE_RECEIPTS_MAX},
+         .receipt_count = PG_PLACE_RECEIPTS_MAX,
+         .fill = PG_PLACE_FILL_MAX + 1,
+         .leaving = 2},
     };
     for (size_t i = 0; i < PG_ARRAY_LEN(responses); i++) {
         const pg_place_response *response = &responses[i];
@@ -253,8 +255,20 @@ static void test_place_msg__responses__read_back(void **state)
         assert_true(got.expiry_s == response->expiry_s);
         assert_int_equal(got.receipt_count, response->receipt_count);
         assert_true(got.receipt_count == 0 || pg_bytes_equal(got.receipts[63], receipts[63]));
+        assert_int_equal(got.fill, response->fill);
+        assert_int_equal(got.leaving, response->leaving);
         trip_end(&trip);
     }
+}
+
+static void test_place_msg__host_fuller_than_full__is_malformed(void **state)
+{
+    (void) state;
+    pg_arena arena = pg_arena_make(PG_PLACE_ARENA_BYTES);
+    pg_place_response got;
+    pg_bytes in = PG_BYTES_LIT("\x08\x01\x60\x66"); // 102
+    assert_int_equal(pg_place_response_decode(in, &arena, &got), PG_ERR_MALFORMED);
+    pg_arena_deinit(&arena);
 }
 
 static void test_place_msg__unknown_status__is_unsupported(void **state)
@@ -289,6 +303,7 @@ int main(void)
         cmocka_unit_test(test_place_msg__requests_that_lack_something__are_refused),
         cmocka_unit_test(test_place_msg__tiny_fields__end_at_the_arena),
         cmocka_unit_test(test_place_msg__responses__read_back),
+        cmocka_unit_test(test_place_msg__host_fuller_than_full__is_malformed),
         cmocka_unit_test(test_place_msg__unknown_status__is_unsupported),
         cmocka_unit_test(test_place_msg__statuses__are_the_errors_of_the_header),
     };

@@ -191,6 +191,10 @@ static void put_owner(pg_buf *out, const pg_identity *lease, const pg_identity *
                                     .owner = PG_BYTES_LIT("owner")});
     put_response(out, "response to COMMIT: others hold the slots",
                  &(pg_place_response){.id = 8, .status = PG_PLACE_STATUS_HELD});
+    put_response(out, "response to HAVE: nothing, and the host is 42 % full",
+                 &(pg_place_response){.id = 9, .fill = 43});
+    put_response(out, "response to HAVE: slots 0 and 4, of which 4 is being handed over",
+                 &(pg_place_response){.id = 10, .slots = 0x11, .leaving = 0x10, .fill = 100});
     pg_identity_deinit(&uploader);
 }
 
