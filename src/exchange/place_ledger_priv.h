@@ -115,6 +115,10 @@ PG_NODISCARD pg_err pg_ledger_grant_read(pg_db *db, const pg_ledger_key *key, pg
 /** Append the hosts that receipts of a lease name to `out`, pg_peer_id[], at most PG_PLACE_RECEIPTS_MAX, the newest first. */
 PG_NODISCARD pg_err pg_ledger_hosts(pg_db *db, int64_t lease, pg_buf *out);
 
+/** Append the hosts that receipts name of the leases after the id `after` to `out`, pg_place_lease_host[], in the order of ids, all of some leases at a
+ *  time; none at the end. */
+PG_NODISCARD pg_err pg_ledger_hosts_page(pg_db *db, int64_t after, pg_buf *out);
+
 /** Take slots out of a lease, and end it with the last. Errors: PG_ERR_CHANGED, PG_ERR_NOT_FOUND, those of the database. */
 PG_NODISCARD pg_err pg_ledger_release_write(pg_db *db, const pg_lease_release *release,
                                             bool make_room, pg_ledger_change *change);
@@ -156,8 +160,16 @@ typedef struct pg_ledger_listed {
 /** Append the leases after the id `after` to `out`, pg_ledger_listed[], in the order of ids; none at the end. */
 PG_NODISCARD pg_err pg_ledger_list(pg_db *db, int64_t after, pg_buf *out);
 
-/** Give the lease number `nth`, from 0, in the order of ids; its bytes are not summed up. Errors: PG_ERR_NOT_FOUND. */
-PG_NODISCARD pg_err pg_ledger_nth(pg_db *db, uint64_t nth, pg_ledger_listed *out_listed);
+/** Give one lease by its descriptor, the one that ends last. Errors: PG_ERR_NOT_FOUND. */
+PG_NODISCARD pg_err pg_ledger_listed_find(pg_db *db, const pg_cid *descriptor,
+                                          pg_ledger_listed *out_listed);
+
+/** Give the lease with an id. Errors: PG_ERR_NOT_FOUND. */
+PG_NODISCARD pg_err pg_ledger_listed_get(pg_db *db, int64_t id, pg_ledger_listed *out_listed);
+
+/** Draw a lease, each as likely as any other as long as not nearly all of the ids up to the last are gone. Errors:
+ *  PG_ERR_NOT_FOUND: there is none. */
+PG_NODISCARD pg_err pg_ledger_listed_draw(pg_db *db, pg_ledger_listed *out_listed);
 
 /** A row of a lease's blocks. */
 typedef struct pg_ledger_row {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "codec/frame.h"
 #include "exchange/place_ledger_row_priv.h"
+#include "exchange/place_neighbours.h"
+#include "runtime/random.h"
 
 #define PAGE_ROWS 2048
 #define PAGE_LEASES 256
+#define DRAWS_MAX 64U // with one id in ten left one draw in 800 goes to a neighbour of a gap
 
 // ---- Rows
 
@@ -263,6 +266,42 @@ pg_err pg_ledger_hosts(pg_db *db, int64_t lease, pg_buf *out)
     return pg_db_read(db, job_hosts, &job);
 }
 
+/** A question for the hosts of a page of leases. */
+struct hosts_page_job {
+    int64_t after;
+    pg_buf *out;
+};
+
+static pg_err job_hosts_page(pg_db_conn *conn, void *arg)
+{
+    const struct hosts_page_job *job = arg;
+    pg_stmt *stmt = NULL;
+    pg_err err = PG_OK;
+    PG_TRY(
+        pg_db_prepare(conn,
+                      "SELECT id, descriptor, host FROM"
+                      " (SELECT id, descriptor FROM place_lease WHERE id > ?1 ORDER BY id LIMIT ?2)"
+                      " LEFT JOIN place_receipt ON lease = id ORDER BY id",
+                      &stmt));
+    pg_stmt_bind_i64(stmt, 1, job->after);
+    pg_stmt_bind_i64(stmt, 2, PAGE_LEASES);
+    while (pg_stmt_next(stmt, &err)) {
+        pg_place_lease_host one = {.lease = pg_stmt_i64(stmt, 0)};
+        PG_TRY(cid_take(pg_stmt_blob(stmt, 1), &one.descriptor));
+        if (!pg_stmt_is_null(stmt, 2)) {
+            PG_TRY(peer_take(pg_stmt_blob(stmt, 2), &one.host));
+        }
+        PG_TRY(pg_buf_append(job->out, pg_bytes_make(&one, sizeof(one))));
+    }
+    return err;
+}
+
+pg_err pg_ledger_hosts_page(pg_db *db, int64_t after, pg_buf *out)
+{
+    struct hosts_page_job job = {after, out};
+    return pg_db_read(db, job_hosts_page, &job);
+}
+
 // ---- Leases that end
 
 /** A look for them. */
@@ -301,6 +340,24 @@ pg_err pg_ledger_ending(pg_db *db, uint64_t after_s, uint64_t until_s, pg_buf *o
 
 // ---- Pages
 
+// Blocks take whole units of 4,096 bytes with a header of 128 (store/block_header.h); one that stands in two slots counts once.
+#define LISTED                                                                                     \
+    "SELECT " PG_LEDGER_LEASE_COLUMNS ", descriptor,"                                              \
+    " (SELECT coalesce(sum((len + 128 + 4095) / 4096 * 4096), 0) FROM"                             \
+    " (SELECT DISTINCT name, len FROM place_block WHERE lease = place_lease.id)),"                 \
+    " lease_key FROM place_lease"
+
+static pg_err listed_take(pg_stmt *stmt, pg_ledger_listed *out_listed)
+{
+    pg_ledger_listed listed = {.bytes = 0};
+    PG_TRY(pg_ledger_lease_take(stmt, &listed.lease));
+    PG_TRY(cid_take(pg_stmt_blob(stmt, PG_LEDGER_LEASE_COLUMN_COUNT), &listed.descriptor));
+    listed.bytes = (uint64_t) pg_stmt_i64(stmt, PG_LEDGER_LEASE_COLUMN_COUNT + 1);
+    PG_TRY(key_take(pg_stmt_blob(stmt, PG_LEDGER_LEASE_COLUMN_COUNT + 2), listed.lease_key));
+    *out_listed = listed;
+    return PG_OK;
+}
+
 /** A page of leases. */
 struct list_job {
     int64_t after;
@@ -312,22 +369,12 @@ static pg_err job_list(pg_db_conn *conn, void *arg)
     const struct list_job *job = arg;
     pg_stmt *stmt = NULL;
     pg_err err = PG_OK;
-    // Blocks take whole units of 4,096 bytes with a header of 128 (store/block_header.h); one that stands in two slots counts once.
-    PG_TRY(
-        pg_db_prepare(conn,
-                      "SELECT " PG_LEDGER_LEASE_COLUMNS ", descriptor,"
-                      " (SELECT coalesce(sum((len + 128 + 4095) / 4096 * 4096), 0) FROM"
-                      " (SELECT DISTINCT name, len FROM place_block WHERE lease = place_lease.id)),"
-                      " lease_key FROM place_lease WHERE id > ?1 ORDER BY id LIMIT ?2",
-                      &stmt));
+    PG_TRY(pg_db_prepare(conn, LISTED " WHERE id > ?1 ORDER BY id LIMIT ?2", &stmt));
     pg_stmt_bind_i64(stmt, 1, job->after);
     pg_stmt_bind_i64(stmt, 2, PAGE_LEASES);
     while (pg_stmt_next(stmt, &err)) {
-        pg_ledger_listed one = {0};
-        PG_TRY(pg_ledger_lease_take(stmt, &one.lease));
-        PG_TRY(cid_take(pg_stmt_blob(stmt, PG_LEDGER_LEASE_COLUMN_COUNT), &one.descriptor));
-        one.bytes = (uint64_t) pg_stmt_i64(stmt, PG_LEDGER_LEASE_COLUMN_COUNT + 1);
-        PG_TRY(key_take(pg_stmt_blob(stmt, PG_LEDGER_LEASE_COLUMN_COUNT + 2), one.lease_key));
+        pg_ledger_listed one;
+        PG_TRY(listed_take(stmt, &one));
         PG_TRY(pg_buf_append(job->out, pg_bytes_make(&one, sizeof(one))));
     }
     return err;
@@ -339,38 +386,96 @@ pg_err pg_ledger_list(pg_db *db, int64_t after, pg_buf *out)
     return pg_db_read(db, job_list, &job);
 }
 
-/** One lease by its number. */
-struct nth_job {
-    uint64_t nth;
-    pg_ledger_listed *listed;
+// ---- One lease, as it is listed
+
+/** A look for one. */
+struct one_job {
+    const pg_cid *descriptor;
+    int64_t id;
+    pg_ledger_listed listed;
 };
 
-static pg_err job_nth(pg_db_conn *conn, void *arg)
+/** Run a statement to its first row. */
+static pg_err one_take(pg_stmt *stmt, pg_ledger_listed *out_listed)
 {
-    const struct nth_job *job = arg;
-    pg_stmt *stmt = NULL;
     pg_err err = PG_OK;
-    PG_TRY(pg_db_prepare(conn,
-                         "SELECT " PG_LEDGER_LEASE_COLUMNS ", descriptor, lease_key"
-                         " FROM place_lease ORDER BY id LIMIT 1 OFFSET ?1",
-                         &stmt));
-    pg_stmt_bind_i64(stmt, 1, (int64_t) job->nth);
     if (!pg_stmt_next(stmt, &err)) {
         return err != PG_OK ? err : PG_ERR_NOT_FOUND;
     }
-    pg_ledger_listed *listed = job->listed;
-    PG_TRY(pg_ledger_lease_take(stmt, &listed->lease));
-    PG_TRY(cid_take(pg_stmt_blob(stmt, PG_LEDGER_LEASE_COLUMN_COUNT), &listed->descriptor));
-    return key_take(pg_stmt_blob(stmt, PG_LEDGER_LEASE_COLUMN_COUNT + 1), listed->lease_key);
+    return listed_take(stmt, out_listed);
 }
 
-pg_err pg_ledger_nth(pg_db *db, uint64_t nth, pg_ledger_listed *out_listed)
+static pg_err job_listed_find(pg_db_conn *conn, void *arg)
 {
-    pg_ledger_listed listed = {.bytes = 0};
-    struct nth_job job = {nth, &listed};
-    PG_TRY(pg_db_read(db, job_nth, &job));
-    *out_listed = listed;
+    struct one_job *job = arg;
+    pg_stmt *stmt = NULL;
+    PG_TRY(
+        pg_db_prepare(conn, LISTED " WHERE descriptor = ?1 ORDER BY expiry_s DESC LIMIT 1", &stmt));
+    pg_stmt_bind_blob(stmt, 1, pg_cid_bytes(job->descriptor));
+    return one_take(stmt, &job->listed);
+}
+
+static pg_err job_listed_get(pg_db_conn *conn, void *arg)
+{
+    struct one_job *job = arg;
+    pg_stmt *stmt = NULL;
+    PG_TRY(pg_db_prepare(conn, LISTED " WHERE id = ?1", &stmt));
+    pg_stmt_bind_i64(stmt, 1, job->id);
+    return one_take(stmt, &job->listed);
+}
+
+/** Return the last id, or the first one that is `id` or more; 0 when there is none. */
+static pg_err id_find(pg_stmt *stmt, int64_t *out_id)
+{
+    pg_err err = PG_OK;
+    *out_id = pg_stmt_next(stmt, &err) ? pg_stmt_i64(stmt, 0) : 0;
+    return err;
+}
+
+// Ids that are gone are drawn again: whoever comes after many of them would be drawn for them all.
+static pg_err job_listed_draw(pg_db_conn *conn, void *arg)
+{
+    struct one_job *job = arg;
+    pg_stmt *stmt = NULL;
+    int64_t last = 0;
+    PG_TRY(pg_db_prepare(conn, "SELECT max(id) FROM place_lease", &stmt));
+    PG_TRY(id_find(stmt, &last));
+    for (unsigned tries = 0; tries < DRAWS_MAX && last > 0; tries++) {
+        int64_t drawn = 1 + (int64_t) pg_random_below((uint64_t) last);
+        PG_TRY(pg_db_prepare(conn, "SELECT id FROM place_lease WHERE id >= ?1 ORDER BY id LIMIT 1",
+                             &stmt));
+        pg_stmt_bind_i64(stmt, 1, drawn);
+        PG_TRY(id_find(stmt, &job->id));
+        if (job->id == drawn) {
+            break;
+        }
+    }
+    return job_listed_get(conn, job);
+}
+
+static pg_err one_read(pg_db *db, pg_db_fn fn, struct one_job *job, pg_ledger_listed *out_listed)
+{
+    PG_TRY(pg_db_read(db, fn, job));
+    *out_listed = job->listed;
     return PG_OK;
+}
+
+pg_err pg_ledger_listed_find(pg_db *db, const pg_cid *descriptor, pg_ledger_listed *out_listed)
+{
+    struct one_job job = {.descriptor = descriptor};
+    return one_read(db, job_listed_find, &job, out_listed);
+}
+
+pg_err pg_ledger_listed_get(pg_db *db, int64_t id, pg_ledger_listed *out_listed)
+{
+    struct one_job job = {.id = id};
+    return one_read(db, job_listed_get, &job, out_listed);
+}
+
+pg_err pg_ledger_listed_draw(pg_db *db, pg_ledger_listed *out_listed)
+{
+    struct one_job job = {.id = 0};
+    return one_read(db, job_listed_draw, &job, out_listed);
 }
 
 /** A page of rows. */

@@ -31,17 +31,39 @@ pg_err pg_place_server_page(pg_place_server *server, int64_t after, pg_buf *out)
     return PG_OK;
 }
 
-pg_err pg_place_server_nth(pg_place_server *server, uint64_t nth, pg_place_lease *out_lease)
+pg_err pg_place_server_hosts(pg_place_server *server, int64_t lease, pg_buf *out)
+{
+    return pg_ledger_hosts(server->config.db, lease, out);
+}
+
+pg_err pg_place_server_hosts_page(pg_place_server *server, int64_t after, pg_buf *out)
+{
+    return pg_ledger_hosts_page(server->config.db, after, out);
+}
+
+pg_err pg_place_server_find(pg_place_server *server, const pg_cid *descriptor,
+                            pg_place_lease *out_lease)
 {
     pg_ledger_listed listed;
-    PG_TRY(pg_ledger_nth(server->config.db, nth, &listed));
+    PG_TRY(pg_ledger_listed_find(server->config.db, descriptor, &listed));
     *out_lease = pg_place_lease_of(&listed);
     return PG_OK;
 }
 
-pg_err pg_place_server_hosts(pg_place_server *server, int64_t lease, pg_buf *out)
+pg_err pg_place_server_get(pg_place_server *server, int64_t id, pg_place_lease *out_lease)
 {
-    return pg_ledger_hosts(server->config.db, lease, out);
+    pg_ledger_listed listed;
+    PG_TRY(pg_ledger_listed_get(server->config.db, id, &listed));
+    *out_lease = pg_place_lease_of(&listed);
+    return PG_OK;
+}
+
+pg_err pg_place_server_draw(pg_place_server *server, pg_place_lease *out_lease)
+{
+    pg_ledger_listed listed;
+    PG_TRY(pg_ledger_listed_draw(server->config.db, &listed));
+    *out_lease = pg_place_lease_of(&listed);
+    return PG_OK;
 }
 
 /** Receipts being verified. */

@@ -18,12 +18,30 @@
  *  Errors of the database, PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_place_server_page(pg_place_server *server, int64_t after, pg_buf *out);
 
-/** Give the lease number `nth`, from 0, in the order of ids. Errors: PG_ERR_NOT_FOUND, of the database. */
-PG_NODISCARD pg_err pg_place_server_nth(pg_place_server *server, uint64_t nth,
-                                        pg_place_lease *out_lease);
-
 /** Append the hosts that receipts of a lease name to `out`, pg_peer_id[]; at most PG_PLACE_RECEIPTS_MAX. Errors of the database, PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_place_server_hosts(pg_place_server *server, int64_t lease, pg_buf *out);
+
+/** A host of a lease, as a receipt names it. */
+typedef struct pg_place_lease_host {
+    int64_t lease; // its id
+    pg_cid descriptor;
+    pg_peer_id host; // len 0: no receipt names one
+} pg_place_lease_host;
+
+/** Append the hosts of the leases after the id `after` (0: from the first) to `out`, pg_place_lease_host[] in the order of ids, all those of some leases at
+ *  a time; none at the end. Errors of the database, PG_ERR_NOMEM. */
+PG_NODISCARD pg_err pg_place_server_hosts_page(pg_place_server *server, int64_t after, pg_buf *out);
+
+/** Give the lease of an extent, of several the one that ends last. Errors: PG_ERR_NOT_FOUND, of the database. */
+PG_NODISCARD pg_err pg_place_server_find(pg_place_server *server, const pg_cid *descriptor,
+                                         pg_place_lease *out_lease);
+
+/** Give the lease with an id. Errors: PG_ERR_NOT_FOUND, of the database. */
+PG_NODISCARD pg_err pg_place_server_get(pg_place_server *server, int64_t id,
+                                        pg_place_lease *out_lease);
+
+/** Draw a lease by lot. Errors: PG_ERR_NOT_FOUND (there is none), of the database. */
+PG_NODISCARD pg_err pg_place_server_draw(pg_place_server *server, pg_place_lease *out_lease);
 
 /** Tell of an extent what a peer would be told by HAVE, receipts verified. Errors of the database, PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_place_server_holding(pg_place_server *server, const pg_cid *descriptor,

@@ -246,44 +246,39 @@ static pg_err peers_check(pg_guard *guard, pg_buf *out_denied)
 
 // ---- Extents
 
-/** What is done with each lease of this node. */
-typedef pg_err (*lease_fn)(pg_guard *guard, const pg_place_lease *lease, void *user);
+/** What is done with each host of each lease of this node, those of a lease one after the other. */
+typedef pg_err (*host_fn)(pg_guard *guard, const pg_place_lease_host *host, void *user);
 
-static pg_err leases_each(pg_guard *guard, lease_fn each, void *user)
+static pg_err hosts_each(pg_guard *guard, host_fn each, void *user)
 {
     pg_buf page PG_CLEANUP(pg_buf_deinit) = {0};
     int64_t after = 0;
     do {
         pg_buf_clear(&page);
-        PG_TRY(pg_place_server_page(guard->config.place, after, &page));
-        for (size_t at = 0; at + sizeof(pg_place_lease) <= page.len; at += sizeof(pg_place_lease)) {
-            pg_place_lease lease;
-            memcpy(&lease, page.ptr + at, sizeof(lease));
-            after = lease.id;
-            PG_TRY(each(guard, &lease, user));
+        PG_TRY(pg_place_server_hosts_page(guard->config.place, after, &page));
+        for (size_t at = 0; at < page.len; at += sizeof(pg_place_lease_host)) {
+            pg_place_lease_host host;
+            memcpy(&host, page.ptr + at, sizeof(host));
+            after = host.lease;
+            PG_TRY(each(guard, &host, user));
         }
+        PG_TRY(pg_fiber_yield());
     } while (page.len > 0);
     return PG_OK;
 }
 
-static pg_err on_lease_peers(pg_guard *guard, const pg_place_lease *lease, void *user)
+static pg_err on_host_mark(pg_guard *guard, const pg_place_lease_host *host, void *user)
 {
-    pg_buf hosts PG_CLEANUP(pg_buf_deinit) = {0};
     (void) user;
-    PG_TRY(pg_place_server_hosts(guard->config.place, lease->id, &hosts));
-    for (size_t at = 0; at + sizeof(pg_peer_id) <= hosts.len; at += sizeof(pg_peer_id)) {
-        pg_peer_id id;
-        memcpy(&id, hosts.ptr + at, sizeof(id));
-        guard_peer *peer = peer_get(guard, &id);
-        if (peer == NULL) {
-            continue;
-        }
-        // Another extent each round, by chance: what a host lost is found the sooner.
-        if (peer->round != guard->totals.rounds_total || pg_random_below(4) == 0) {
-            peer->probe = lease->descriptor;
-        }
-        peer->round = guard->totals.rounds_total;
+    guard_peer *peer = host->host.len == 0 ? NULL : peer_get(guard, &host->host);
+    if (peer == NULL) {
+        return PG_OK;
     }
+    // Another extent each round, by chance: what a host lost is found the sooner.
+    if (peer->round != guard->totals.rounds_total || pg_random_below(4) == 0) {
+        peer->probe = host->descriptor;
+    }
+    peer->round = guard->totals.rounds_total;
     return PG_OK;
 }
 
@@ -291,6 +286,7 @@ static pg_err on_lease_peers(pg_guard *guard, const pg_place_lease *lease, void 
 typedef struct suspects {
     pg_buf list;     // pg_cid[]
     bool has_silent; // some host is silent for long enough to matter
+    int64_t lease;   // id of the one that was suspected last
 } suspects;
 
 static bool is_listed(const suspects *self, const pg_cid *descriptor)
@@ -305,9 +301,9 @@ static bool is_listed(const suspects *self, const pg_cid *descriptor)
     return false;
 }
 
-static bool is_settled(pg_guard *guard, const pg_place_lease *lease)
+static bool is_settled(pg_guard *guard, int64_t lease)
 {
-    const pg_bytes key = pg_bytes_make(&lease->id, sizeof(lease->id));
+    const pg_bytes key = pg_bytes_make(&lease, sizeof(lease));
     const pg_time *until = pg_map_get(&guard->settled, key);
     if (until == NULL || pg_now() < *until) {
         return until != NULL;
@@ -317,31 +313,26 @@ static bool is_settled(pg_guard *guard, const pg_place_lease *lease)
     return false;
 }
 
-static pg_err has_lost_host(pg_guard *guard, const pg_place_lease *lease, bool *out_has)
+static bool is_lost(const pg_guard *guard, const pg_peer_id *host)
 {
-    pg_buf hosts PG_CLEANUP(pg_buf_deinit) = {0};
-    *out_has = false;
-    PG_TRY(pg_place_server_hosts(guard->config.place, lease->id, &hosts));
-    for (size_t at = 0; at + sizeof(pg_peer_id) <= hosts.len; at += sizeof(pg_peer_id)) {
-        pg_peer_id id;
-        memcpy(&id, hosts.ptr + at, sizeof(id));
-        const guard_peer *peer = pg_guard_peer(guard, &id);
-        *out_has |= peer != NULL && pg_guard_peer_is_lost(peer, guard->config.rules.patience_s / 4);
-    }
-    return PG_OK;
+    const guard_peer *peer = host->len == 0 ? NULL : pg_guard_peer(guard, host);
+    return peer != NULL && pg_guard_peer_is_lost(peer, guard->config.rules.patience_s / 4);
 }
 
-static pg_err on_lease_look(pg_guard *guard, const pg_place_lease *lease, void *user)
+static pg_err on_host_look(pg_guard *guard, const pg_place_lease_host *host, void *user)
 {
-    const suspects *self = user;
-    bool is_suspect = is_listed(self, &lease->descriptor);
-    if (!is_suspect && self->has_silent && !is_settled(guard, lease)) {
-        PG_TRY(has_lost_host(guard, lease, &is_suspect));
-    }
-    if (!is_suspect) {
+    suspects *self = user;
+    pg_place_lease lease;
+    if (host->lease == self->lease ||
+        !(is_listed(self, &host->descriptor) ||
+          (self->has_silent && is_lost(guard, &host->host) && !is_settled(guard, host->lease)))) {
         return PG_OK;
     }
-    pg_err err = pg_guard_suspect(guard, lease);
+    self->lease = host->lease;
+    pg_err err = pg_place_server_get(guard->config.place, host->lease, &lease);
+    if (err == PG_OK) {
+        err = pg_guard_suspect(guard, &lease);
+    }
     return err == PG_ERR_CANCELLED || err == PG_ERR_NOMEM ? err : PG_OK;
 }
 
@@ -367,7 +358,7 @@ static pg_err round_run(pg_guard *guard)
     uint64_t now_s = pg_guard_now_s();
     pg_db *db = guard->config.files->config.db;
     guard->totals.rounds_total++;
-    pg_err err = leases_each(guard, on_lease_peers, NULL);
+    pg_err err = hosts_each(guard, on_host_mark, NULL);
     if (err == PG_OK) {
         peers_forget(guard);
         err = peers_check(guard, &found.list);
@@ -377,7 +368,7 @@ static pg_err round_run(pg_guard *guard)
     }
     if (err == PG_OK) {
         peers_look(guard, &found);
-        err = found.has_silent || found.list.len > 0 ? leases_each(guard, on_lease_look, &found)
+        err = found.has_silent || found.list.len > 0 ? hosts_each(guard, on_host_look, &found)
                                                      : PG_OK;
     }
     if (err == PG_OK && now_s > PG_GUARD_PROOF_S) {

@@ -238,7 +238,7 @@ static pg_err lot_audit(pg_guard *guard, uint64_t own, uint64_t leases)
         return own_audit(guard, &extent);
     }
     pg_place_lease lease;
-    PG_TRY(pg_place_server_nth(guard->config.place, lot - own, &lease));
+    PG_TRY(pg_place_server_draw(guard->config.place, &lease));
     return lease_audit(guard, &lease);
 }
 

@@ -324,7 +324,7 @@ static pg_err round_run(balance *self)
     if (count == 0 || is_over(self)) {
         return PG_OK;
     }
-    pg_err err = pg_place_server_nth(self->guard->config.place, pg_random_below(count), &first);
+    pg_err err = pg_place_server_draw(self->guard->config.place, &first);
     if (err != PG_OK) {
         return err == PG_ERR_NOT_FOUND ? PG_OK : err; // they are fewer by now
     }

@@ -637,32 +637,12 @@ pg_err pg_guard_repair_run(void *arg)
 
 // ---- By hand
 
-/** A lease being looked for. */
-typedef struct finding {
-    const pg_cid *descriptor;
-    pg_place_lease lease;
-    bool is_found;
-} finding;
-
-static void on_lease(const pg_place_lease *lease, void *user)
-{
-    finding *self = user;
-    if (pg_cid_equal(&lease->descriptor, self->descriptor) &&
-        (!self->is_found || lease->expiry_s > self->lease.expiry_s)) {
-        self->lease = *lease;
-        self->is_found = true;
-    }
-}
-
 pg_err pg_guard_lease(pg_guard *guard, const pg_cid *descriptor, pg_place_lease *out_lease)
 {
-    finding self = {.descriptor = descriptor};
-    PG_TRY(pg_place_server_leases(guard->config.place, on_lease, &self));
-    if (!self.is_found) {
-        return pg_fail(PG_ERR_NOT_FOUND, "this node keeps nothing of this extent");
-    }
-    *out_lease = self.lease;
-    return PG_OK;
+    pg_err err = pg_place_server_find(guard->config.place, descriptor, out_lease);
+    return err == PG_ERR_NOT_FOUND
+               ? pg_fail(PG_ERR_NOT_FOUND, "this node keeps nothing of this extent")
+               : err;
 }
 
 pg_err pg_guard_repair(pg_guard *guard, const pg_cid *descriptor, bool is_dry,
