@@ -9,14 +9,13 @@ GiB between two nodes, coding 0.4 and storing 0.4 s for a GiB, by which a put of
 2.15 s, and a get, which moves and decodes 1 GiB and stores in its cache what passed through, 1.8 s. The commands are counted in rows of their own. --large puts one more file and tells the peak of memory.
 """
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-from bench_node import Node, Rows, cpu_seconds
+from bench_node import TCP, Node, Rows, commands_cpu, cpu_seconds
 
 NODES = 14
 GIB = 1 << 30
@@ -28,7 +27,7 @@ PUT_MODEL, GET_MODEL = 2.15, 1.8
 class Network:
     """Fourteen nodes, all connected to all."""
 
-    def __init__(self, program, listen="/ip4/127.0.0.1/tcp/0"):
+    def __init__(self, program, listen=TCP):
         self.nodes = []
         for _ in range(NODES):
             peers = [f"net.peers={node.addr}" for node in self.nodes]
@@ -76,12 +75,6 @@ def copy_mb_s(path, folder):
     took = time.monotonic() - start
     os.unlink(os.path.join(folder, "copy"))
     return os.path.getsize(path) / took / 1e6
-
-
-def commands_cpu():
-    """CPU seconds of the commands that have ended; nodes are running still."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def measure(network, size, command):

@@ -10,6 +10,7 @@ iperf3, js-libp2p (Node.js 20), go-libp2p (Go). Rounds alternate between the pro
 import atexit
 import json
 import os
+import resource
 import shutil
 import signal
 import statistics
@@ -18,13 +19,13 @@ import sys
 import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-INTEROP = os.path.join(HERE, "..", "tests", "interop")
+from foreign import VERSIONS, Foreign, pair, program as foreign_program
+
 TICK = os.sysconf("SC_CLK_TCK")
 GIB = 1 << 30
-ROUNDS = 5
-CROWD = 200
+ROUNDS = int(os.environ.get("PANGEA_BENCH_ROUNDS", "5"))
 SETTLE_S = 5  # until connections count as idle
+TCP, QUIC = "/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"
 
 
 def cpu_seconds(pid):
@@ -33,13 +34,19 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
+def commands_cpu():
+    """CPU seconds of the commands that have ended; nodes are running still."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def resident_kib(pid):
     with open(f"/proc/{pid}/status", encoding="ascii") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
 
 
 class Node:
-    def __init__(self, program, *settings, listen="/ip4/127.0.0.1/tcp/0"):
+    def __init__(self, program, *settings, listen=TCP):
         self.dir = tempfile.mkdtemp(prefix="pangea-bench-")
         self.program = program
         ready = os.path.join(self.dir, "ready.json")
@@ -72,33 +79,26 @@ class Node:
         shutil.rmtree(self.dir, ignore_errors=True)  # it may have ended before
 
 
-class Foreign:
-    def __init__(self, argv):
-        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        hello = json.loads(self.process.stdout.readline())
-        self.peer_id, self.addr, self.pid = hello["peerId"], hello["addrs"][0], self.process.pid
-        atexit.register(self.end)
-
-    def __call__(self, cmd, **args):
-        self.process.stdin.write(json.dumps({"cmd": cmd, **args}) + "\n")
-        self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
-        if not answer["ok"]:
-            raise SystemExit(f"{cmd}: {answer['error']}")
-        return answer
-
-    def end(self):
-        self.process.kill()
-        self.process.wait()
-
-
 class Rows:
+    """What was measured: printed as it comes, and written as JSON. Rows that name a plot are drawn by plot.py."""
+
     def __init__(self):
         self.rows = []
 
     def add(self, name, value, unit, reach=""):
         self.rows.append({"row": name, "value": round(value, 3), "unit": unit, "reach": reach})
         print(f"{name:<58} {value:>10.2f} {unit:<14} {reach}", flush=True)
+
+    def spread(self, name, values, unit, reach="", draw=None):
+        """Add the median of several rounds with the least and the most; `draw` is (plot, its title, who). Returns the median."""
+        low, value, high = min(values), statistics.median(values), max(values)
+        row = {"row": name, "value": round(value, 3), "low": round(low, 3), "high": round(high, 3), "rounds": len(values), "unit": unit,
+               "reach": reach}
+        if draw:
+            row |= dict(zip(("plot", "title", "who"), draw))
+        self.rows.append(row)
+        print(f"{name:<58} {value:>10.2f} {unit:<14} {low:.2f} to {high:.2f} {reach}", flush=True)
+        return value
 
     def write(self):
         out = os.environ.get("PANGEA_BENCH_JSON")
@@ -118,7 +118,7 @@ def bench_start(rows, program):
 
 def bench_idle(rows, program):
     node = Node(program)
-    time.sleep(2)
+    time.sleep(5)
     before = cpu_seconds(node.pid)
     time.sleep(10)
     rows.add("idle: CPU", (cpu_seconds(node.pid) - before) * 10, "%", "< 0.1")
@@ -126,28 +126,49 @@ def bench_idle(rows, program):
     node.end()
 
 
-def bench_crowd(rows, program, peer):
-    node = Node(program, "limits.connections=4096", "limits.pending=1024")
-    before = resident_kib(node.pid)
-    crowd = subprocess.Popen([peer, node.addr, f"crowd:{CROWD}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    crowd.stdout.readline()
-    time.sleep(SETTLE_S)
-    after = resident_kib(node.pid)
-    rows.add(f"memory per idle connection ({CROWD})", (after - before) / CROWD, "KiB", "< 20")
-    crowd.stdin.close()
-    crowd.wait()
-    crowd.stdout.close()
-    node.end()
+CONNECTS = 200  # a round
 
 
-def bench_connect(rows, program):
+def connects_pangea(node, peer):
+    """(median us, 95th percentile us, CPU us of both sides) of a new connection until the first ping is back."""
+    cpu = cpu_seconds(node.pid) + commands_cpu()
+    done = subprocess.run([peer, node.addr, f"connect:{CONNECTS}"], check=True, capture_output=True, text=True)
+    cpu = cpu_seconds(node.pid) + commands_cpu() - cpu
+    answer = json.loads(done.stdout.splitlines()[-1])
+    return answer["p50_us"], answer["p95_us"], cpu / CONNECTS * 1e6
+
+
+def connects_foreign(a, b):
+    cpu = cpu_seconds(a.pid) + cpu_seconds(b.pid)
+    answer = a("connects", addr=b.addr, count=CONNECTS)
+    return answer["p50_us"], answer["p95_us"], (cpu_seconds(a.pid) + cpu_seconds(b.pid) - cpu) / CONNECTS * 1e6
+
+
+def bench_connect(rows, program, peer):
+    sides = {}
+    for kind, listen, option in (("TCP", TCP, []), ("QUIC", QUIC, ["--quic"])):
+        node = Node(program, "limits.accepts_per_ip=100000", listen=listen)
+        sides[f"pangea, hybrid, {kind}"] = (connects_pangea, node, peer)
+        argv = foreign_program("go")
+        if argv:
+            both = [Foreign([*argv, *option]) for _ in range(2)]
+            sides[f"{VERSIONS['go']}, transport only, {kind}"] = (connects_foreign, *both)
+    results = {name: [] for name in sides}
+    for _ in range(ROUNDS):
+        for name, (measure, a, b) in sides.items():
+            results[name].append(measure(a, b))
+    for name, found in results.items():
+        p50, p95, cpu = zip(*found)
+        rows.spread(f"new connection to first ping: {name}: median", p50, "us",
+                    draw=("connect", "New connection to the first ping, median", name))
+        rows.spread(f"new connection to first ping: {name}: p95", p95, "us")
+        rows.spread(f"new connection to first ping: {name}: both sides", cpu, "CPU us")
+    for _, a, b in sides.values():
+        a.end()
+        if not isinstance(b, str):
+            b.end()
     a, b = Node(program), Node(program)
-    times = []
-    for _ in range(50):
-        dial = a.cli("dial", b.addr, "--fresh")["dial_ms"]
-        times.append(dial)
-    rows.add("new connection, hybrid Noise, yamux, identify: median", statistics.median(times), "ms")
-    rows.add("new connection, hybrid Noise, yamux, identify: p95", sorted(times)[47], "ms")
+    a.cli("dial", b.addr)
     rtts = [round["rtt_ms"] for round in a.cli("ping", b.addr, "--count", "100", "--interval", "0")["rounds"]]
     rows.add("ping on an open connection: median", statistics.median(rtts) * 1000, "us")
     a.end()
@@ -180,23 +201,13 @@ def iperf(seconds=2):
 
 
 def foreign_pairs():
-    def prepare(*args):
-        return subprocess.run([os.path.join(INTEROP, "prepare"), *args], check=False, stdout=subprocess.DEVNULL).returncode == 0
-
+    """{name: (a, b, bytes)} of the nodes of others that can be had here."""
     pairs = {}
-    go_peer = os.path.join(tempfile.gettempdir(), f"pangea-bench-go-{os.getpid()}")
-    if prepare("js"):
-        pairs["js-libp2p, Noise"] = ["node", os.path.join(INTEROP, "js", "peer.mjs")], 64 << 20
-    if prepare("go", go_peer):
-        pairs["go-libp2p, Noise"] = [go_peer], GIB
-    started = {}
-    for name, (argv, size) in pairs.items():
-        a, b = Foreign(argv), Foreign(argv)
-        a("dial", addr=b.addr)
-        started[name] = (a, b, size)
-    if os.path.exists(go_peer):
-        os.unlink(go_peer)
-    return started
+    for kind, size in (("js", 64 << 20), ("go", GIB)):
+        both = pair(kind)
+        if both:
+            pairs[f"{VERSIONS[kind]}, Noise"] = (*both, size)
+    return pairs
 
 
 def bench_perf(rows, program):
@@ -212,16 +223,17 @@ def bench_perf(rows, program):
             plain.append(iperf())
 
     def tell(name, results):
-        up, down, cpu = (statistics.median(column) for column in zip(*results))
-        rows.add(f"/perf: {name}, up", up, "MB/s")
-        rows.add(f"/perf: {name}, down", down, "MB/s")
-        rows.add(f"/perf: {name}, CPU of both sides", cpu, "s per GiB")
-        return up, cpu
+        ups, downs, cpus = zip(*results)
+        title = "/perf over TCP with Noise, 1 GiB each way"
+        rows.spread(f"/perf: {name}, up", ups, "MB/s", draw=("perf-tcp", title, name))
+        rows.spread(f"/perf: {name}, down", downs, "MB/s")
+        cpu = rows.spread(f"/perf: {name}, CPU of both sides", cpus, "s per GiB", draw=("perf-tcp-cpu", title + ", both sides", name))
+        return statistics.median(ups + downs), cpu
 
     up, cpu = tell("pangea, hybrid Noise", ours)
     for name, results in theirs.items():
         foreign_up, foreign_cpu = tell(name, results)
-        rows.add(f"/perf: pangea over {name}, speed", up / foreign_up, "x", ">= 3" if name.startswith("js") else ">= 1")
+        rows.add(f"/perf: pangea over {name}, speed", up / foreign_up, "x", ">= 5" if name.startswith("js") else ">= 1")
         rows.add(f"/perf: pangea over {name}, CPU", cpu / foreign_cpu, "x", "" if name.startswith("js") else "<= 1.1")
     if plain:
         rows.add("iperf3, one stream", statistics.median(plain), "MB/s")
@@ -238,8 +250,7 @@ def main():
     rows = Rows()
     bench_start(rows, program)
     bench_idle(rows, program)
-    bench_crowd(rows, program, peer)
-    bench_connect(rows, program)
+    bench_connect(rows, program, peer)
     bench_perf(rows, program)
     rows.write()
 

@@ -5,12 +5,11 @@
 usage: bench_peers.py PANGEA
 
 Ours is put and got through 14 nodes; Syncthing copies it between two folders; Kubo adds it, and another node of Kubo gets it. All on
-loopback, with their own encryption. CPU seconds are those of all nodes and of the commands. Syncthing is taken from PATH, Kubo from PATH
-or PANGEA_BENCH_IPFS; who is not there is left out.
+loopback, with their own encryption. CPU seconds are those of all nodes and of the commands. Syncthing is taken from PATH, Kubo is
+built from its Go module; who is not there is left out.
 """
 import json
 import os
-import resource
 import shutil
 import socket
 import statistics
@@ -22,9 +21,9 @@ import urllib.request
 import xml.etree.ElementTree as ElementTree
 
 from bench_network import GIB, NODES, SIZE, Network, file_make
-from bench_node import Rows, cpu_seconds
+from bench_node import QUIC, ROUNDS, TCP, Rows, commands_cpu, cpu_seconds
+from foreign import program as foreign_program
 
-ROUNDS = int(os.environ.get("PANGEA_BENCH_ROUNDS", "5"))
 PATIENCE = 600
 
 
@@ -40,11 +39,6 @@ def children(pid):
         with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
             found += [int(word) for word in file.read().split()]
     return found
-
-
-def commands_cpu():
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def peak_mib(pid):
@@ -69,18 +63,19 @@ class Side:
         return result
 
     def report(self, rows):
+        size = f"{SIZE >> 20} MiB of random bytes"
         for what, values in self.found.items():
-            for place, unit in enumerate(("MB/s", "CPU s/GiB")):
-                all_values = sorted(value[place] for value in values)
-                rows.add(f"{self.name}: {what}, median of {len(all_values)}", statistics.median(all_values), unit,
-                         f"{all_values[0]:.1f} to {all_values[-1]:.1f}")
+            speeds, cpus = zip(*values)
+            who = f"{self.name}: {what}"
+            rows.spread(who, speeds, "MB/s", draw=("files", f"{size} from node to node", who))
+            rows.spread(who, cpus, "CPU s/GiB", draw=("files-cpu", f"{size} from node to node, all processes", who))
         rows.add(f"{self.name}: peak of a process", max(map(peak_mib, self.pids)), "MiB")
 
 
 class Pangea(Side):
-    def __init__(self, program):
-        super().__init__("pangea, 14 nodes")
-        self.network = Network(program)
+    def __init__(self, program, transport, listen):
+        super().__init__(f"pangea, 14 nodes, {transport}")
+        self.network = Network(program, listen)
         self.pids = [node.pid for node in self.network.nodes]
 
     def round(self, path, turn):
@@ -230,12 +225,13 @@ class Kubo(Side):
 
 def sides_make(program, folder, sides):
     """Append to `sides`, so that those which were made are ended when the next one cannot be."""
-    sides.append(Pangea(program))
+    sides.append(Pangea(program, "TCP", TCP))
+    sides.append(Pangea(program, "QUIC", QUIC))
     if shutil.which("syncthing"):
         sides.append(Syncthing(folder))
-    ipfs = os.environ.get("PANGEA_BENCH_IPFS") or shutil.which("ipfs")
+    ipfs = foreign_program("kubo")
     if ipfs:
-        sides.append(Kubo(ipfs, folder))
+        sides.append(Kubo(ipfs[0], folder))
 
 
 def main():

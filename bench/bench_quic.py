@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """QUIC beside TCP and beside the QUIC of others, as processes on loopback: /perf, handshakes by key agreement, memory per idle
-connection, files through 14 nodes.
+connection.
 
 usage: bench_quic.py PANGEA PEER BENCH_NET
 
@@ -17,29 +17,12 @@ import sys
 import tempfile
 import time
 
-from bench_network import GIB, Network, file_make, round_trip
-from bench_node import INTEROP, SETTLE_S, Foreign, Node, Rows, perf_foreign, perf_pangea, resident_kib
+from bench_node import QUIC, ROUNDS, SETTLE_S, TCP, Node, Rows, perf_foreign, perf_pangea, resident_kib
+from foreign import VERSIONS, Foreign, pair, program as foreign_program
 
-ROUNDS = 5
 SIZE = 512 << 20  # of one transfer by /perf
 JS_SIZE = 32 << 20
-FILE_ROUNDS = 3
-FILE_SIZE = int(os.environ.get("PANGEA_BENCH_BYTES", GIB))
 CROWD = 1000
-TCP, QUIC = "/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"
-
-
-def foreign_start(kind, folder):
-    """Two peers of a kind that speak QUIC, connected; None where they cannot be had."""
-    program = os.path.join(folder, "go-peer")
-    args, argv = (["js"], ["node", os.path.join(INTEROP, "js", "peer.mjs")]) if kind == "js" else (["go", program], [program])
-    done = subprocess.run([os.path.join(INTEROP, "prepare"), *args], check=False, capture_output=True, text=True)
-    if done.returncode != 0:
-        print(f"/perf: {kind}-libp2p, QUIC: skipped: {done.stdout.strip().removeprefix('skipped: ') or 'it cannot be made ready'}")
-        return None
-    pair = Foreign([*argv, "--quic"]), Foreign([*argv, "--quic"])
-    pair[0]("dial", addr=pair[1].addr)
-    return pair
 
 
 def ours_start(program, listen):
@@ -53,29 +36,32 @@ def ours_start(program, listen):
 
 def perf_tell(rows, name, results):
     ups, downs, cpus = zip(*results)
-    for way, speeds in (("up", ups), ("down", downs)):
-        rows.add(f"/perf: {name}, {way}", statistics.median(speeds), "MB/s", f"{min(speeds):.0f} to {max(speeds):.0f}")
-    rows.add(f"/perf: {name}, CPU of both sides", statistics.median(cpus), "s per GiB", f"{min(cpus):.2f} to {max(cpus):.2f}")
-    return statistics.median(ups + downs), statistics.median(cpus)
+    title = "/perf on one stream, 512 MiB each way"
+    rows.spread(f"/perf: {name}, up", ups, "MB/s", draw=("perf-quic", title, name))
+    rows.spread(f"/perf: {name}, down", downs, "MB/s")
+    cpu = rows.spread(f"/perf: {name}, CPU of both sides", cpus, "s per GiB", draw=("perf-quic-cpu", title + ", both sides", name))
+    return statistics.median(ups + downs), cpu
 
 
-def bench_perf(rows, program, folder):
+def bench_perf(rows, program):
     runs = {"pangea, QUIC": (perf_pangea, *ours_start(program, QUIC), SIZE),
             "pangea, TCP with Noise": (perf_pangea, *ours_start(program, TCP), SIZE)}
     for kind, size in (("go", SIZE), ("js", JS_SIZE)):
-        pair = foreign_start(kind, folder)
-        if pair:
-            runs[f"{kind}-libp2p, QUIC"] = (perf_foreign, *pair, size)
+        both = pair(kind, "--quic")
+        if both:
+            runs[f"{VERSIONS[kind]}, QUIC"] = (perf_foreign, *both, size)
     results = {name: [] for name in runs}
     for _ in range(ROUNDS):
         for name, (perf, a, b, size) in runs.items():
             results[name].append(perf(a, b, size))
     told = {name: perf_tell(rows, name, each) for name, each in results.items()}
     speed, cpu = told["pangea, QUIC"]
-    for name, aims in (("go-libp2p, QUIC", (">= 2", "<= 0.5")), ("js-libp2p, QUIC", (">= 5", "")), ("pangea, TCP with Noise", ("", ""))):
-        if name in told:
-            rows.add(f"/perf: pangea, QUIC over {name}, speed", speed / told[name][0], "x", aims[0])
-            rows.add(f"/perf: pangea, QUIC over {name}, CPU", cpu / told[name][1], "x", aims[1])
+    aims = {VERSIONS["go"]: (">= 3", "<= 0.33"), VERSIONS["js"]: (">= 5", "")}
+    for name in told:
+        aim = aims.get(name.removesuffix(", QUIC"), ("", ""))
+        if name != "pangea, QUIC":
+            rows.add(f"/perf: pangea, QUIC over {name}, speed", speed / told[name][0], "x", aim[0])
+            rows.add(f"/perf: pangea, QUIC over {name}, CPU", cpu / told[name][1], "x", aim[1])
     for _, a, b, _ in runs.values():
         a.end()
         b.end()
@@ -91,41 +77,35 @@ def bench_handshakes(rows, bench_net, folder):
             rows.add(f"handshake: {case['name']}, CPU of both sides", case["cpu_s"] * 1e6, "us")
 
 
+def crowd_kib(pid, addr, peer, count_of=None):
+    """KiB for each of a crowd of connections that are idle."""
+    time.sleep(SETTLE_S)  # what only starting needs is given back
+    before = resident_kib(pid)
+    crowd = subprocess.Popen([peer, addr, f"crowd:{CROWD}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    crowd.stdout.readline()
+    time.sleep(SETTLE_S)
+    if count_of is not None and count_of() < CROWD:
+        raise SystemExit(f"{count_of()} of {CROWD} connections are there")
+    kib = (resident_kib(pid) - before) / CROWD
+    crowd.stdin.close()
+    crowd.wait()
+    crowd.stdout.close()
+    return kib
+
+
 def bench_crowd(rows, program, peer):
-    for name, listen in (("TCP", TCP), ("QUIC", QUIC)):
+    for name, listen, options in (("TCP", TCP, []), ("QUIC", QUIC, ["--quic"])):
+        draw = ("connections", f"Memory of an idle connection, {CROWD} of them")
         node = Node(program, "limits.connections=4096", "limits.pending=1024", "limits.connections_high=4096", listen=listen)
-        before = resident_kib(node.pid)
-        crowd = subprocess.Popen([peer, node.addr, f"crowd:{CROWD}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        crowd.stdout.readline()
-        time.sleep(SETTLE_S)
-        count = len(node.cli("peers")["peers"])
-        if count < CROWD:
-            raise SystemExit(f"{count} of {CROWD} connections are there")
-        rows.add(f"memory per idle connection ({CROWD}), {name}", (resident_kib(node.pid) - before) / CROWD, "KiB", "< 20")
-        crowd.stdin.close()
-        crowd.wait()
-        crowd.stdout.close()
+        kib = crowd_kib(node.pid, node.addr, peer, lambda node=node: len(node.cli("peers")["peers"]))
+        rows.spread(f"memory per idle connection ({CROWD}), {name}", [kib], "KiB", "< 20", (*draw, f"pangea, {name}"))
         node.end()
-
-
-def bench_files(rows, program, folder):
-    networks = {"QUIC": Network(program, QUIC), "TCP": Network(program, TCP)}
-    results = {name: [] for name in networks}
-    path = file_make(folder, FILE_SIZE, "random")
-    try:
-        for turn in range(FILE_ROUNDS):
-            for name, network in networks.items():
-                results[name].append(round_trip(network, path, turn))
-    finally:
-        for network in networks.values():
-            network.end()
-    for index, what in enumerate(("put", "get")):
-        for name, each in results.items():
-            speeds = [result[index][0] for result in each]
-            rows.add(f"{FILE_SIZE / GIB:g} GiB through 14 nodes, {name}: {what}", statistics.median(speeds), "MB/s",
-                     f"{min(speeds):.0f} to {max(speeds):.0f}")
-            rows.add(f"{FILE_SIZE / GIB:g} GiB through 14 nodes, {name}: {what}, all nodes",
-                     statistics.median(result[index][1] for result in each), "CPU s/GiB")
+        argv = foreign_program("go")
+        if argv:
+            other = Foreign([*argv, *options])
+            kib = crowd_kib(other.pid, other.addr, peer)
+            rows.spread(f"the same, {VERSIONS['go']}, {name}", [kib], "KiB", "", (*draw, f"{VERSIONS['go']}, {name}"))
+            other.end()
 
 
 def main():
@@ -133,9 +113,8 @@ def main():
     rows = Rows()
     with tempfile.TemporaryDirectory(prefix="pangea-bench-") as folder:
         bench_handshakes(rows, bench_net, folder)
-        bench_perf(rows, program, folder)
+        bench_perf(rows, program)
         bench_crowd(rows, program, peer)
-        bench_files(rows, program, folder)
     rows.write()
 
 

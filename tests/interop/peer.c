@@ -8,10 +8,13 @@
 //      echo:STREAMS:BYTES   that many streams at once, each sends random bytes, closes its half, and reads them back
 //      reset:STREAMS        open, write, reset; then an echo must still work
 //      unsupported          a protocol nobody has must be refused and the connection live on
+//      connect:COUNT        that many new connections one after the other, each until the first ping is back; prints the median and
+//                           the 95th percentile in microseconds
 //      crowd:COUNT          that many further peers connect, each with an identity of its own, and stay until standard
 //                           input ends
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -19,6 +22,7 @@
 #include "codec/multiaddr.h"
 #include "crypto/identity.h"
 #include "net/host.h"
+#include "net/ping.h"
 #include "runtime/fiber.h"
 #include "runtime/file.h"
 #include "runtime/random.h"
@@ -179,6 +183,48 @@ static pg_err step_identify(struct session *session)
     return PG_OK;
 }
 
+// ---- new connections
+
+static pg_err connect_once(struct session *session, double *out_us)
+{
+    const pg_dial_options options = {.fresh = true};
+    pg_host_conn conn;
+    pg_ping ping = {0};
+    pg_id id = 0;
+    int64_t rtt_ns = 0;
+    pg_time start = pg_now();
+    PG_TRY(pg_host_dial(session->host, &session->addr, &options, pg_after(STEP_TIMEOUT), &id));
+    PG_TRY(pg_host_conn_get(session->host, id, &conn));
+    pg_err err = pg_ping_init(&ping, session->host, conn.info.peer, pg_after(STEP_TIMEOUT));
+    if (err == PG_OK) {
+        err = pg_ping_round(&ping, pg_after(STEP_TIMEOUT), &rtt_ns);
+    }
+    *out_us = (double) (pg_now() - start) / 1e3;
+    pg_ping_deinit(&ping);
+    pg_host_hang_up(session->host, id);
+    return err;
+}
+
+static int double_compare(const void *a, const void *b)
+{
+    double x = *(const double *) a;
+    double y = *(const double *) b;
+    return (x > y) - (x < y);
+}
+
+static pg_err step_connect(struct session *session, uint64_t count)
+{
+    static double took[STREAMS_MAX];
+    pg_host_hang_up(session->host, session->conn);
+    for (uint64_t i = 0; i < count; i++) {
+        PG_TRY(connect_once(session, &took[i]));
+    }
+    qsort(took, count, sizeof(took[0]), double_compare);
+    (void) printf("{\"step\":\"connect\",\"p50_us\":%.0f,\"p95_us\":%.0f}\n", took[count / 2],
+                  took[count * 95 / 100]);
+    return PG_OK;
+}
+
 // ---- crowd
 
 static pg_err member_start(const pg_multiaddr *addr, pg_identity *identity, pg_host **out_host)
@@ -250,6 +296,9 @@ static pg_err step_run(struct session *session, const char *text)
     }
     if (pg_str_equal(name, PG_STR("identify"))) {
         return step_identify(session);
+    }
+    if (pg_str_equal(name, PG_STR("connect"))) {
+        return step_connect(session, a);
     }
     if (pg_str_equal(name, PG_STR("crowd"))) {
         return step_crowd(&session->addr, a);

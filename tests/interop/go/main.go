@@ -28,11 +28,13 @@ import (
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
+	"github.com/multiformats/go-multistream"
 )
 
 const (
@@ -217,6 +219,56 @@ func (n *node) perf(ctx context.Context, c command) (answer, error) {
 	return answer{"seconds": time.Since(start).Seconds()}, s.Close()
 }
 
+// New connections, each until the first ping is back, by the transport alone: nothing else of the host takes part on this side.
+func (n *node) connects(ctx context.Context, c command) (answer, error) {
+	addr, err := ma.NewMultiaddr(c.Addr)
+	if err != nil {
+		return nil, err
+	}
+	info, err := peer.AddrInfoFromP2pAddr(addr)
+	if err != nil {
+		return nil, err
+	}
+	dialer := n.host.Network().(*swarm.Swarm).TransportForDialing(info.Addrs[0])
+	took := []float64{}
+	for range c.Count {
+		start := time.Now()
+		conn, err := dialer.Dial(ctx, info.Addrs[0], info.ID)
+		if err != nil {
+			return nil, err
+		}
+		if err := firstPing(ctx, conn); err != nil {
+			return nil, err
+		}
+		took = append(took, float64(time.Since(start).Nanoseconds())/1e3)
+		_ = conn.Close()
+	}
+	slices.Sort(took)
+	return answer{"p50_us": took[len(took)/2], "p95_us": took[len(took)*95/100]}, nil
+}
+
+func firstPing(ctx context.Context, conn network.MuxedConn) error {
+	s, err := conn.OpenStream(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := multistream.SelectOneOf([]protocol.ID{ping.ID}, s); err != nil {
+		return err
+	}
+	var sent, back [32]byte
+	_, _ = rand.Read(sent[:])
+	if _, err := s.Write(sent[:]); err != nil {
+		return err
+	}
+	if _, err := io.ReadFull(s, back[:]); err != nil {
+		return err
+	}
+	if sent != back {
+		return errors.New("ping: other bytes came back")
+	}
+	return nil
+}
+
 func (n *node) reset(ctx context.Context, c command) (answer, error) {
 	for range max(c.Streams, 1) {
 		s, err := n.open(ctx, c, echoID)
@@ -271,6 +323,8 @@ func (n *node) run(c command) (answer, error) {
 		return answer{"refused": err.Error()}, nil
 	case "perf":
 		return n.perf(ctx, c)
+	case "connects":
+		return n.connects(ctx, c)
 	case "hangup":
 		p, err := peer.Decode(c.Peer)
 		if err != nil {
