@@ -21,7 +21,7 @@ SEED = int(os.environ.get("PG_CLUSTER_SEED", "1"))
 PATIENCE_S = int(os.environ.get("PG_CLUSTER_PATIENCE", "30"))
 FILE_BYTES = (40_000, 400_000)
 SETTINGS = ("storage.quota=256MiB", "storage.cache=0", "net.drain_timeout=100ms", "audit.interval=0s")
-HASTY = (f"repair.patience={PATIENCE_S}s", "repair.bandwidth=0")
+UNBOUND = ("repair.bandwidth=0",)
 USUAL = (8, 2)
 READERS = 4
 ASKERS = 8
@@ -215,7 +215,7 @@ class Cluster(NodeTest):
         reader = reader or self.reader
 
         def fetch(file):
-            done = run("get", file.link, "-o", "-", "--data", reader.folder, text=False)
+            done = run("get", file.link, "-o", "-", "--data", reader.folder, text=False, timeout=LONG_S)
             if done.returncode == 0:
                 self.assertTrue(done.stdout == file.content, "a file came with other bytes")
             return done.returncode
@@ -229,6 +229,16 @@ class Cluster(NodeTest):
 
     def refused_well(self, codes):
         self.assertEqual(set(codes) - {0, MISSING}, set(), "what cannot be read says that pieces are missing")
+
+    def hasten(self):
+        """From now on nobody is waited for longer than PATIENCE_S; before it the many rounds would only cost."""
+
+        def tell(node):
+            node.answer("config", "set", "repair.patience", f"{PATIENCE_S}s")
+            node.answer("reload")
+
+        with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
+            list(pool.map(tell, self.nodes))
 
     # Who is there
 
@@ -275,9 +285,10 @@ class Cluster(NodeTest):
         with concurrent.futures.ThreadPoolExecutor(ASKERS) as pool:
             return [file for file, is_whole in zip(files, pool.map(self.look, files)) if not is_whole]
 
-    def await_whole(self, files):
-        """Wait until each of the files is whole again; the seconds it took, for half of them and for all."""
-        began, count, left, half = time.monotonic(), len(files), list(files), 0.0
+    def await_whole(self, files, began=None):
+        """Wait until each of the files is whole again; the seconds it took since `began`, or the call, for half of them and for all."""
+        began = began or time.monotonic()
+        count, left, half = len(files), list(files), 0.0
 
         def is_done():
             nonlocal left, half

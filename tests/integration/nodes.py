@@ -20,10 +20,10 @@ KEY, MISSING, CLOSED, RESET, REFUSED, UNREACHABLE, NO_NODE, PENDING, INTERRUPTED
 PATIENCE = 150  # seconds after which an event counts as never coming: a node tries some things again each minute
 
 
-def run(*arguments, env=None, stdin=None, text=True):
+def run(*arguments, env=None, stdin=None, text=True, timeout=120):
     """Run a command to its end."""
     words = [PANGEA, *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, check=False, timeout=120, text=text, env=env, input=stdin)
+    return subprocess.run(words, capture_output=True, check=False, timeout=timeout, text=text, env=env, input=stdin)
 
 
 def begin(*arguments, **more):
