@@ -39,7 +39,9 @@ static pg_err get(const pg_objects *objects, const arguments *given)
     pg_object_range range = {strtoull(word(given, 10), NULL, 10),
                              strtoull(word(given, 11), NULL, 10)};
     PG_TRY(objects->get(objects->self, word(given, 9), given->count > 10 ? &range : NULL, &out));
-    (void) fwrite(out.ptr, 1, out.len, stdout);
+    if (out.len > 0) {
+        (void) fwrite(out.ptr, 1, out.len, stdout);
+    }
     return PG_OK;
 }
 

@@ -23,7 +23,9 @@ static json_object *write_and_read(const pg_telemetry_facts *facts)
     pg_buf text = {0};
     assert_int_equal(pg_telemetry_write(facts, &text), PG_OK);
     assert_true(text.len <= PG_API_TELEMETRY_BYTES_MAX);
-    json_object *document = json_tokener_parse((const char *) text.ptr);
+    json_tokener *tokener = json_tokener_new();
+    json_object *document = json_tokener_parse_ex(tokener, (const char *) text.ptr, (int) text.len);
+    json_tokener_free(tokener);
     pg_buf_deinit(&text);
     assert_non_null(document);
     return document;
