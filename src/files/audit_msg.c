@@ -33,23 +33,6 @@ static pg_err nonce_take(const char *what, ProtobufCBinaryData field,
     return PG_OK;
 }
 
-/** What reads one message. */
-typedef pg_err (*taker)(const ProtobufCMessage *message, void *out);
-
-static pg_err message_read(const char *what, const ProtobufCMessageDescriptor *type, pg_bytes in,
-                           taker take, void *out)
-{
-    if (in.len > PG_AUDIT_MESSAGE_BYTES_MAX) {
-        return pg_fail(PG_ERR_LIMIT, "%s: has %zu bytes, at most %u", what, in.len,
-                       PG_AUDIT_MESSAGE_BYTES_MAX);
-    }
-    PG_TRY(pg_wire_check_version(what, in));
-    pg_arena arena PG_CLEANUP(pg_arena_deinit) = pg_wire_arena(in.len);
-    ProtobufCMessage *message = NULL;
-    PG_TRY(pg_wire_read(what, type, in, &arena, &message));
-    return take(message, out);
-}
-
 // ---- Requests
 
 pg_err pg_audit_request_encode(const pg_audit_request *request, pg_buf *out)
@@ -78,7 +61,7 @@ static pg_err request_take(const ProtobufCMessage *base, void *out)
 
 pg_err pg_audit_request_decode(pg_bytes in, pg_audit_request *out_request)
 {
-    return message_read("audit request", &pangea__files__audit_request__descriptor, in,
+    return pg_wire_take("audit request", &pangea__files__audit_request__descriptor, in,
                         request_take, out_request);
 }
 
@@ -119,7 +102,7 @@ static pg_err reply_take(const ProtobufCMessage *base, void *out)
 pg_err pg_audit_reply_decode(pg_bytes in, pg_audit_reply *out_reply)
 {
     reply_taking taking = {.in = in};
-    PG_TRY(message_read("audit reply", &pangea__files__audit_reply__descriptor, in, reply_take,
+    PG_TRY(pg_wire_take("audit reply", &pangea__files__audit_reply__descriptor, in, reply_take,
                         &taking));
     *out_reply = taking.reply;
     return PG_OK;
@@ -169,7 +152,7 @@ pg_err pg_audit_statement_decode(pg_bytes in, pg_audit_statement *out_statement)
     pg_arena arena PG_CLEANUP(pg_arena_deinit) = pg_arena_make(PG_ENVELOPE_ARENA_BYTES);
     PG_TRY(pg_error_wrap(pg_envelope_decode(in, DOMAIN, PAYLOAD_TYPE, &arena, &envelope),
                          "audit statement"));
-    PG_TRY(message_read("audit statement", &pangea__files__audit_statement__descriptor,
+    PG_TRY(pg_wire_take("audit statement", &pangea__files__audit_statement__descriptor,
                         envelope.payload, statement_take, &statement));
     statement.holder = envelope.signer;
     *out_statement = statement;

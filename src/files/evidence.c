@@ -7,23 +7,6 @@
 #include "files/format.pb-c.h"
 #include "files/wire_priv.h"
 
-/** What reads one message. */
-typedef pg_err (*taker)(const ProtobufCMessage *message, void *out);
-
-static pg_err message_read(const char *what, const ProtobufCMessageDescriptor *type, pg_bytes in,
-                           taker take, void *out)
-{
-    if (in.len > PG_AUDIT_MESSAGE_BYTES_MAX) {
-        return pg_fail(PG_ERR_LIMIT, "%s: has %zu bytes, at most %u", what, in.len,
-                       PG_AUDIT_MESSAGE_BYTES_MAX);
-    }
-    PG_TRY(pg_wire_check_version(what, in));
-    pg_arena arena PG_CLEANUP(pg_arena_deinit) = pg_wire_arena(in.len);
-    ProtobufCMessage *message = NULL;
-    PG_TRY(pg_wire_read(what, type, in, &arena, &message));
-    return take(message, out);
-}
-
 // ---- What is told
 
 pg_err pg_evidence_encode(const pg_evidence *evidence, pg_buf *out)
@@ -60,7 +43,7 @@ pg_err pg_evidence_decode(pg_bytes in, pg_evidence *out_evidence)
 {
     taking self = {.in = in};
     PG_TRY(
-        message_read("evidence", &pangea__files__evidence__descriptor, in, evidence_take, &self));
+        pg_wire_take("evidence", &pangea__files__evidence__descriptor, in, evidence_take, &self));
     *out_evidence = self.evidence;
     return PG_OK;
 }
@@ -87,7 +70,7 @@ static pg_err reply_take(const ProtobufCMessage *base, void *out)
 
 pg_err pg_evidence_reply_decode(pg_bytes in, pg_evidence_status *out_status)
 {
-    return message_read("reply to evidence", &pangea__files__evidence_reply__descriptor, in,
+    return pg_wire_take("reply to evidence", &pangea__files__evidence_reply__descriptor, in,
                         reply_take, out_status);
 }
 

@@ -33,3 +33,17 @@ pg_arena pg_wire_arena(size_t len)
 {
     return pg_arena_make(8 * len + 16384);
 }
+
+pg_err pg_wire_take(const char *what, const ProtobufCMessageDescriptor *type, pg_bytes in,
+                    pg_wire_taker take, void *out)
+{
+    if (in.len > PG_AUDIT_MESSAGE_BYTES_MAX) {
+        return pg_fail(PG_ERR_LIMIT, "%s: has %zu bytes, at most %u", what, in.len,
+                       PG_AUDIT_MESSAGE_BYTES_MAX);
+    }
+    PG_TRY(pg_wire_check_version(what, in));
+    pg_arena arena PG_CLEANUP(pg_arena_deinit) = pg_wire_arena(in.len);
+    ProtobufCMessage *message = NULL;
+    PG_TRY(pg_wire_read(what, type, in, &arena, &message));
+    return take(message, out);
+}

@@ -30,5 +30,13 @@ PG_NODISCARD pg_err pg_wire_check_version(const char *what, pg_bytes in);
 PG_NODISCARD pg_err pg_wire_read(const char *what, const ProtobufCMessageDescriptor *type,
                                  pg_bytes in, pg_arena *arena, ProtobufCMessage **out_message);
 
+/** What makes of a message what it says. What it keeps stands in the bytes that were read, not in the message. */
+typedef pg_err (*pg_wire_taker)(const ProtobufCMessage *message, void *out);
+
+/** Check the length (audits and evidence, PG_AUDIT_MESSAGE_BYTES_MAX) and the version of a message, read it, and hand it to `take`.
+ *  Errors: PG_ERR_LIMIT, PG_ERR_MALFORMED, PG_ERR_UNSUPPORTED, PG_ERR_NOMEM, those of `take`. */
+PG_NODISCARD pg_err pg_wire_take(const char *what, const ProtobufCMessageDescriptor *type,
+                                 pg_bytes in, pg_wire_taker take, void *out);
+
 /** Return an arena that is enough for every honest message of `len` bytes. */
 pg_arena pg_wire_arena(size_t len);
