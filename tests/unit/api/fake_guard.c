@@ -18,11 +18,13 @@ pg_guard *fake_guard(void)
 pg_guard_stats pg_guard_get_stats(const pg_guard *self)
 {
     (void) self;
-    return (pg_guard_stats){.rounds_total = guard.is_woken ? 2 : 1,
-                            .peers = 3,
-                            .peers_silent = 1,
-                            .repaired_slots_total = guard.is_repaired ? 1 : 0,
-                            .rules = {86400, 86400, 1 << 23, true}};
+    return (pg_guard_stats){
+        .rounds_total = guard.is_woken ? 2 : 1,
+        .peers = 3,
+        .peers_silent = 1,
+        .repaired_slots_total = guard.is_repaired ? 1 : 0,
+        .rules = {
+            .patience_s = 86400, .audit_interval_s = 86400, .bandwidth = 1 << 23, .repairs = true}};
 }
 
 void pg_guard_wake(pg_guard *self)
