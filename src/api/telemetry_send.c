@@ -5,6 +5,7 @@
 
 #include <curl/curl.h>
 
+#include "api/json_post.h"
 #include "api/limits.h"
 #include "base/mem.h"
 #include "runtime/offload.h"
@@ -68,79 +69,15 @@ pg_err pg_telemetry_url_check(pg_str url)
 
 // ---- Sending
 
-/** What the thread is handed. */
-typedef struct sending {
-    const char *url;
-    pg_bytes document;
-} sending;
-
-static size_t on_curl_answer(char *bytes, size_t size, size_t count, void *user)
-{
-    (void) bytes;
-    (void) user;
-    return size * count; // of no interest
-}
-
-static pg_err curl_send(CURL *curl, struct curl_slist *headers, const sending *what)
-{
-    long status = 0;
-    if (curl_easy_setopt(curl, CURLOPT_URL, what->url) != CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https") != CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L) != CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED) != CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) what->document.len) !=
-            CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, what->document.ptr) != CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers) != CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_curl_answer) != CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long) PG_API_TELEMETRY_TIMEOUT_MS) !=
-            CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) != CURLE_OK) {
-        return PG_ERR_NOMEM;
-    }
-    CURLcode code = curl_easy_perform(curl);
-    if (code != CURLE_OK) {
-        return pg_fail(PG_ERR_UNREACHABLE, "the collector: %s", curl_easy_strerror(code));
-    }
-    (void) curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    return status >= 200 && status < 300
-               ? PG_OK
-               : pg_fail(PG_ERR_REFUSED, "the collector answers with status %ld%s", status,
-                         status >= 300 && status < 400 ? "; redirects are not followed" : "");
-}
-
-static struct curl_slist *headers_make(void)
-{
-    // The last two are those of curl that are left out.
-    static const char *const lines[] = {"Content-Type: application/json", "Accept:", "Expect:"};
-    struct curl_slist *headers = NULL;
-    for (size_t i = 0; i < PG_ARRAY_LEN(lines); i++) {
-        struct curl_slist *longer = curl_slist_append(headers, lines[i]);
-        if (longer == NULL) {
-            curl_slist_free_all(headers);
-            return NULL;
-        }
-        headers = longer;
-    }
-    return headers;
-}
-
-// On a thread of its own: it may take its time.
-static pg_err send_job(void *arg)
-{
-    CURL *curl = curl_easy_init();
-    struct curl_slist *headers = headers_make();
-    pg_err err = curl == NULL || headers == NULL ? PG_ERR_NOMEM : curl_send(curl, headers, arg);
-    curl_slist_free_all(headers);
-    curl_easy_cleanup(curl);
-    return err;
-}
-
 pg_err pg_telemetry_send(const char *url, pg_bytes document, void *sender)
 {
     const pg_telemetry_sender *self = sender;
-    sending what = {url, document};
-    return pg_worker_call(self->worker, send_job, &what);
+    const pg_json_post_request request = {
+        .url = url,
+        .body = document,
+        .timeout_ms = PG_API_TELEMETRY_TIMEOUT_MS,
+    };
+    return pg_json_post(self->worker, &request);
 }
 
 pg_err pg_telemetry_sender_new(pg_telemetry_sender **out_sender)

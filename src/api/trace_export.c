@@ -7,6 +7,7 @@
 #include <json-c/json_object.h>
 
 #include "api/fields.h"
+#include "api/json_post.h"
 #include "api/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -143,55 +144,6 @@ pg_err pg_trace_write(const pg_span *spans, size_t count, const char *version, p
 
 // ---- Sending
 
-/** What the thread is handed. */
-typedef struct sending {
-    const char *endpoint;
-    pg_bytes body;
-} sending;
-
-static size_t on_curl_answer(char *bytes, size_t size, size_t count, void *user)
-{
-    (void) bytes;
-    (void) user;
-    return size * count; // of no interest
-}
-
-static pg_err curl_send(CURL *curl, struct curl_slist *headers, const sending *what)
-{
-    long status = 0;
-    if (curl_easy_setopt(curl, CURLOPT_URL, what->endpoint) != CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https") != CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_NOPROXY, "*") != CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) what->body.len) !=
-            CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, what->body.ptr) != CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers) != CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_curl_answer) != CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long) PG_API_TRACE_TIMEOUT_MS) != CURLE_OK ||
-        curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) != CURLE_OK) {
-        return PG_ERR_NOMEM;
-    }
-    CURLcode code = curl_easy_perform(curl);
-    if (code != CURLE_OK) {
-        return pg_fail(PG_ERR_UNREACHABLE, "%s", curl_easy_strerror(code));
-    }
-    (void) curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    return status >= 200 && status < 300
-               ? PG_OK
-               : pg_fail(PG_ERR_REFUSED, "the collector answers with status %ld", status);
-}
-
-// On a thread of its own: it may take its time.
-static pg_err send_job(void *arg)
-{
-    CURL *curl = curl_easy_init();
-    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-    pg_err err = curl == NULL || headers == NULL ? PG_ERR_NOMEM : curl_send(curl, headers, arg);
-    curl_slist_free_all(headers);
-    curl_easy_cleanup(curl);
-    return err;
-}
-
 static void failure_tell(pg_trace_export *self, pg_err err)
 {
     if (err != PG_OK && !self->is_failing) {
@@ -211,8 +163,13 @@ static void batch_send(pg_trace_export *self)
     self->first = (self->first + count) % PG_API_TRACE_SPANS_MAX;
     self->count -= count;
     if (err == PG_OK) {
-        sending what = {self->endpoint, pg_buf_bytes(&body)};
-        err = pg_worker_call(self->worker, send_job, &what);
+        const pg_json_post_request request = {
+            .url = self->endpoint,
+            .body = pg_buf_bytes(&body),
+            .timeout_ms = PG_API_TRACE_TIMEOUT_MS,
+            .is_direct = true,
+        };
+        err = pg_json_post(self->worker, &request);
     }
     *(err == PG_OK ? &self->stats.exported : &self->stats.dropped) += count;
     failure_tell(self, err);
