@@ -13,15 +13,38 @@
 
 // ---- nodes that lie ----
 
-// The name of nobody whose point is nearer to the target than any node's.
-static pg_peer_id fake_name(const pg_dht_key *target)
+#define FAKE_PREFIX_BITS 10 // of a point: nearer to the target than any node's
+#define FAKES_A_PREFIX 100  // so that no two liars tell of the same peers
+
+/** Names of nobody, by how their points begin. */
+static struct {
+    uint64_t names[1U << FAKE_PREFIX_BITS][FAKES_A_PREFIX]; // the bytes in which they differ
+    size_t counts[1U << FAKE_PREFIX_BITS];
+} fakes;
+
+static unsigned prefix_of(const pg_dht_key *key)
 {
-    for (;;) {
-        pg_peer_id fake = {.len = 34, .bytes = {0x12, 32}};
-        pg_random_bytes(pg_mut_bytes_make(fake.bytes + 2, 32));
+    return ((unsigned) key->bytes[0] << 8 | key->bytes[1]) >> (16 - FAKE_PREFIX_BITS);
+}
+
+static pg_peer_id fake_make(uint64_t number)
+{
+    pg_peer_id fake = {.len = 34, .bytes = {0x12, 32}};
+    memcpy(fake.bytes + 2, &number, sizeof(number));
+    return fake;
+}
+
+// Looking for one name costs a thousand hashes; looking for all of them little more than one hash for each.
+static void fakes_fill(void)
+{
+    size_t full = fakes.counts[0] == FAKES_A_PREFIX ? PG_ARRAY_LEN(fakes.counts) : 0;
+    for (uint64_t number = 0; full < PG_ARRAY_LEN(fakes.counts); number++) {
+        pg_peer_id fake = fake_make(number);
         pg_dht_key key = pg_dht_key_of_peer(&fake);
-        if (pg_dht_key_prefix(&key, target) >= 10) {
-            return fake;
+        size_t *count = &fakes.counts[prefix_of(&key)];
+        if (*count < FAKES_A_PREFIX) {
+            fakes.names[prefix_of(&key)][(*count)++] = number;
+            full += *count == FAKES_A_PREFIX ? 1 : 0;
         }
     }
 }
@@ -47,8 +70,11 @@ static void tale_add(tale *self, const pg_peer_id *id, const pg_multiaddr *addr)
 
 static void liar_tell(tale *self, const pg_dht_key *target)
 {
-    while (self->count < PG_DHT_K) {
-        pg_peer_id fake = fake_name(target);
+    uint8_t first;
+    fakes_fill();
+    pg_random_bytes(pg_mut_bytes_make(&first, 1));
+    for (size_t i = first; self->count < PG_DHT_K; i++) {
+        pg_peer_id fake = fake_make(fakes.names[prefix_of(target)][i % FAKES_A_PREFIX]);
         uint8_t nowhere[4] = {99, 0, 0, 1};
         pg_random_bytes(pg_mut_bytes_make(nowhere + 1, 2));
         pg_multiaddr addr =
