@@ -232,9 +232,7 @@ pg_err pg_dht_new(const pg_dht_config *config, pg_dht **out_dht)
     dht->rpc.idle_max = config->idle_streams_max;
     pg_dht_records_init(&dht->records, &dht->self, config->ttl_ns);
     pg_dht_providers_init(&dht->providers, &dht->self, config->ttl_ns);
-    pg_list_init(&dht->serving);
     pg_list_init(&dht->published_list);
-    pg_waitq_init(&dht->unserved);
     pg_waitq_init(&dht->wake);
     pg_scope_init_tolerant(&dht->scope);
 
@@ -263,19 +261,8 @@ void pg_dht_free(pg_dht **dht)
     pg_assert(dead->keep == NULL);
     dead->is_closing = true;
     pg_host_unwatch(dead->config.host, on_host_event, dead);
-    if (dead->is_server) {
-        pg_host_unserve(dead->config.host, dead->config.protocol);
-    }
+    pg_host_withdraw(dead->config.host, dead->config.protocol);
     pg_scope_close(&dead->scope);
-    // Their fibers are the host's: it cannot be told to stop them, but their streams can be ended.
-    pg_fiber_shield(true);
-    while (dead->serving_count > 0) {
-        for (pg_list *node = dead->serving.next; node != &dead->serving; node = node->next) {
-            pg_stream_reset(PG_LIST_OBJECT(node, pg_dht_served, node)->stream);
-        }
-        pg_ignore(pg_waitq_wait(&dead->unserved, PG_FOREVER), "looked at again");
-    }
-    pg_fiber_shield(false);
     pg_dht_rpc_deinit(&dead->rpc);
     pg_dht_published_free(dead);
     pg_dht_records_deinit(&dead->records);

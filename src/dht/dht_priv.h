@@ -13,12 +13,6 @@
 #include "dht/table.h"
 #include "runtime/fiber.h"
 
-/** A stream being served. */
-typedef struct pg_dht_served {
-    pg_list node;
-    pg_stream *stream;
-} pg_dht_served;
-
 /** Something to be published again and again. */
 typedef struct pg_dht_published {
     pg_list node; // in no list while it is being published
@@ -40,13 +34,11 @@ struct pg_dht {
     pg_dht_keep *keep; // on disk; NULL = not
     bool is_server;
     bool is_closing;
-    pg_list serving; // pg_dht_served
-    uint32_t serving_count;
-    pg_waitq unserved;
-    pg_scope scope;       // upkeep, publishing, corrections
-    uint32_t corrections; // running
-    uint32_t behind;      // requests of pg_dht_spread that nobody waits for
-    pg_waitq wake;        // of upkeep
+    uint32_t serving_count; // streams
+    pg_scope scope;         // upkeep, publishing, corrections
+    uint32_t corrections;   // running
+    uint32_t behind;        // requests of pg_dht_spread that nobody waits for
+    pg_waitq wake;          // of upkeep
     pg_time refresh_at;
     pg_time round_at;
     pg_map published;

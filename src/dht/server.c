@@ -353,18 +353,14 @@ static pg_err next_serve(pg_net_stream_ctx *ctx)
 pg_err pg_dht_serve(pg_net_stream_ctx *ctx)
 {
     pg_dht *dht = ctx->user;
-    pg_dht_served entry = {.stream = ctx->stream};
     pg_err err = PG_OK;
     if (dht->is_closing || dht->serving_count >= PG_DHT_STREAMS_MAX) {
         return pg_fail(PG_ERR_LIMIT, "%u DHT streams are served already", dht->serving_count);
     }
-    pg_list_append(&dht->serving, &entry.node);
     dht->serving_count++;
     while (err == PG_OK && !dht->is_closing) {
         err = next_serve(ctx);
     }
-    pg_list_remove(&entry.node);
     dht->serving_count--;
-    pg_waitq_wake_all(&dht->unserved);
     return err == PG_ERR_CLOSED ? PG_OK : err;
 }

@@ -138,7 +138,6 @@ pg_err pg_bitswap_new(pg_host *host, pg_block_store *blocks, pg_bitswap **out_bi
     bitswap->host = host;
     bitswap->blocks = blocks;
     pg_scope_init_tolerant(&bitswap->scope);
-    pg_list_init(&bitswap->inbound);
     pg_list_init(&bitswap->budget_queue);
     pg_waitq_init(&bitswap->left);
     pg_waitq_init(&bitswap->pressed);
@@ -186,12 +185,10 @@ void pg_bitswap_free(pg_bitswap **bitswap)
     it->is_closing = true;
     pg_host_unserve(it->host, PG_BITSWAP_ID);
     pg_host_unwatch(it->host, on_event, it);
-    for (pg_list *node = it->inbound.next; node != &it->inbound; node = node->next) {
-        pg_stream_reset(PG_LIST_OBJECT(node, pg_bitswap_inbound, node)->stream);
-    }
     peers_cut(it);
     pg_scope_close(&it->scope);
-    while (!pg_list_is_empty(&it->inbound) || it->stats.fetches_running > 0) {
+    pg_host_withdraw(it->host, PG_BITSWAP_ID);
+    while (it->stats.fetches_running > 0) {
         pg_ignore(pg_waitq_wait(&it->left, PG_FOREVER), "looked at again");
     }
     peers_cut(it); // what came while the others left

@@ -135,7 +135,6 @@ typedef struct pg_bitswap_wait {
 
 /** A stream on which a peer sends. */
 typedef struct pg_bitswap_inbound {
-    pg_list node; // in bitswap.inbound
     pg_bitswap *bitswap;
     pg_bitswap_peer *peer;
     pg_stream *stream;
@@ -198,8 +197,7 @@ struct pg_bitswap {
     bool is_closing;
     pg_map peers;   // by id
     pg_map demands; // by multihash
-    pg_list inbound;
-    pg_waitq left; // woken when a caller or an inbound stream has gone
+    pg_waitq left;  // woken when a caller has gone
 
     uint32_t held_count;
     uint32_t holders; // peers with wants

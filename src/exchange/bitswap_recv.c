@@ -337,7 +337,6 @@ pg_err pg_bitswap_recv_stream(pg_net_stream_ctx *ctx)
     pg_bitswap_inbound in = {.bitswap = bitswap, .stream = ctx->stream};
     PG_TRY(window_check(&in));
     PG_TRY(pg_bitswap_peer_use(bitswap, ctx->peer, &in.peer));
-    pg_list_append(&bitswap->inbound, &in.node);
     pg_err err = messages_take(&in);
     if (pg_host_is_connected(bitswap->host, &in.peer->id)) {
         pg_bitswap_serve_pump(in.peer);
@@ -345,8 +344,6 @@ pg_err pg_bitswap_recv_stream(pg_net_stream_ctx *ctx)
         pg_bitswap_serve_clear(in.peer); // what was still read after the end of the connection
     }
     pg_mfree(in.window);
-    pg_list_remove(&in.node);
     pg_bitswap_peer_unuse(in.peer);
-    pg_waitq_wake_all(&bitswap->left);
     return err;
 }

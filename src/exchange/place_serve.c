@@ -244,14 +244,10 @@ pg_err pg_place_handle(pg_net_stream_ctx *ctx)
         .peer = *ctx->peer,
         .active_at = pg_now(),
     };
-    if (server->is_closing) {
-        return PG_ERR_CLOSED;
-    }
     pg_waitq_init(&stream.room);
     pg_waitq_init(&stream.write_turn);
     pg_scope_init_tolerant(&stream.scope);
     pg_list_append(&server->streams, &stream.node);
-    server->stream_count++;
     pg_err err = stream_serve(&stream);
     if (err != PG_OK) {
         pg_stream_reset(ctx->stream); // so that no answer waits for the peer
@@ -259,7 +255,5 @@ pg_err pg_place_handle(pg_net_stream_ctx *ctx)
     pg_ignore(pg_scope_join(&stream.scope), "each has answered for itself");
     pg_place_session_end(&stream);
     pg_list_remove(&stream.node);
-    server->stream_count--;
-    pg_waitq_wake_all(&server->gone);
     return err;
 }

@@ -195,8 +195,8 @@ pg_err pg_place_server_new(const pg_place_server_config *config, pg_place_server
     server->config = *config;
     pg_held_init(&server->held);
     pg_list_init(&server->streams);
-    pg_waitq *const waitqs[] = {&server->turn,  &server->changed, &server->ledger_free,
-                                &server->swept, &server->kicked,  &server->gone};
+    pg_waitq *const waitqs[] = {&server->turn, &server->changed, &server->ledger_free,
+                                &server->swept, &server->kicked};
     for (size_t i = 0; i < PG_ARRAY_LEN(waitqs); i++) {
         pg_waitq_init(waitqs[i]);
     }
@@ -336,17 +336,13 @@ static void streams_end(pg_place_server *server)
 {
     pg_waitq *const waitqs[] = {&server->turn, &server->changed};
     for (pg_list *node = server->streams.next; node != &server->streams; node = node->next) {
-        pg_place_stream *stream = PG_LIST_OBJECT(node, pg_place_stream, node);
-        pg_stream_reset(stream->stream);
-        pg_waitq_wake_all(&stream->room);
+        pg_waitq_wake_all(&PG_LIST_OBJECT(node, pg_place_stream, node)->room);
     }
     for (size_t i = 0; i < PG_ARRAY_LEN(waitqs); i++) {
         pg_waitq_wake_all(waitqs[i]);
     }
     pg_place_claims_end(&server->claims);
-    while (server->stream_count > 0) {
-        pg_waitq_wait_hard(&server->gone);
-    }
+    pg_host_withdraw(server->config.host, PG_PLACE_ID);
 }
 
 void pg_place_server_free(pg_place_server **server)
@@ -358,7 +354,6 @@ void pg_place_server_free(pg_place_server **server)
     *server = NULL;
     pg_fiber_shield(true);
     own->is_closing = true;
-    pg_host_unserve(own->config.host, PG_PLACE_ID);
     streams_end(own);
     pg_scope_close(&own->scope);
     pg_err err = pg_place_save(own);

@@ -55,7 +55,6 @@ struct pg_place_server {
     pg_held held;
     pg_place_clock clock;
     pg_list streams;                    // of pg_place_stream
-    uint32_t stream_count;              // of which
     uint32_t sessions;                  // are open
     size_t body_bytes;                  // of blocks being received or written
     uint32_t commits;                   // being worked on
@@ -72,7 +71,6 @@ struct pg_place_server {
     pg_waitq ledger_free;
     pg_waitq swept;
     pg_waitq kicked;
-    pg_waitq gone;  // a stream ended
     pg_scope scope; // of the fiber that sweeps
     uint64_t leases;
     uint64_t tombs;

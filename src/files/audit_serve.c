@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "files/audit_msg.h"
@@ -16,25 +15,14 @@
 
 struct pg_audit_server {
     pg_audit_server_config config;
-    pg_list streams; // of served
-    uint32_t stream_count;
     uint32_t workers;
     bool is_closing;
     pg_waitq turn; // workers went down
-    pg_waitq gone; // a stream ended
     pg_map spent;  // by auditor: uint64_t bytes of this minute
     uint64_t spent_total;
     pg_time minute_ends;
     pg_audit_server_stats stats;
 };
-
-/** A stream being served. */
-typedef struct served {
-    pg_list node;
-    pg_audit_server *server;
-    pg_stream *stream;
-    pg_peer_id peer;
-} served;
 
 // ---- What it may cost
 
@@ -215,25 +203,26 @@ static void answer_count(pg_audit_server *server, pg_audit_status status)
     server->stats.busy_total += status == PG_AUDIT_STATUS_BUSY ? 1 : 0;
 }
 
-static pg_err answer(const served *self, const pg_audit_request *request)
+static pg_err answer(const pg_net_stream_ctx *ctx, const pg_audit_request *request)
 {
+    pg_audit_server *server = ctx->user;
     work *own = PG_NEW(work);
     pg_buf out = {0};
     if (own == NULL) {
         return PG_ERR_NOMEM;
     }
-    own->server = self->server;
-    own->auditor = &self->peer;
+    own->server = server;
+    own->auditor = ctx->peer;
     own->request = *request;
     own->block.max_len = PG_BITSWAP_BLOCK_BYTES_MAX;
     own->shard_bytes.max_len = PG_SHARD_BYTES_MAX;
     pg_audit_reply reply = {.status = answer_make(own)};
-    answer_count(self->server, reply.status);
+    answer_count(server, reply.status);
     reply.statement =
         reply.status == PG_AUDIT_STATUS_OK ? pg_buf_bytes(&own->encoded) : PG_BYTES_EMPTY;
     pg_err err = pg_audit_reply_encode(&reply, &out);
     if (err == PG_OK) {
-        err = pg_framed_write(self->stream, pg_buf_bytes(&out), pg_after(PG_MS(PG_AUDIT_ASK_MS)));
+        err = pg_framed_write(ctx->stream, pg_buf_bytes(&out), pg_after(PG_MS(PG_AUDIT_ASK_MS)));
     }
     pg_buf_deinit(&out);
     pg_buf_deinit(&own->block);
@@ -245,32 +234,23 @@ static pg_err answer(const served *self, const pg_audit_request *request)
 
 // ---- Streams
 
-static pg_err next_serve(const served *self)
+static pg_err next_serve(const pg_net_stream_ctx *ctx)
 {
     pg_audit_request request;
     pg_buf head PG_CLEANUP(pg_buf_deinit) = {0};
-    PG_TRY(pg_framed_read(self->stream, PG_AUDIT_MESSAGE_BYTES_MAX,
+    PG_TRY(pg_framed_read(ctx->stream, PG_AUDIT_MESSAGE_BYTES_MAX,
                           pg_after(PG_MS(PG_AUDIT_IDLE_MS)), &head));
     PG_TRY(pg_audit_request_decode(pg_buf_bytes(&head), &request));
-    return answer(self, &request);
+    return answer(ctx, &request);
 }
 
 static pg_err handle(pg_net_stream_ctx *ctx)
 {
-    pg_audit_server *server = ctx->user;
-    served self = {.server = server, .stream = ctx->stream, .peer = *ctx->peer};
-    if (server->is_closing) {
-        return PG_ERR_CLOSED;
-    }
-    pg_list_append(&server->streams, &self.node);
-    server->stream_count++;
+    const pg_audit_server *server = ctx->user;
     pg_err err = PG_OK;
     while (err == PG_OK && !server->is_closing) {
-        err = next_serve(&self);
+        err = next_serve(ctx);
     }
-    pg_list_remove(&self.node);
-    server->stream_count--;
-    pg_waitq_wake_all(&server->gone);
     return err == PG_ERR_CLOSED || err == PG_ERR_TIMEOUT ? PG_OK : err;
 }
 
@@ -283,9 +263,7 @@ pg_err pg_audit_server_new(const pg_audit_server_config *config, pg_audit_server
         return PG_ERR_NOMEM;
     }
     server->config = *config;
-    pg_list_init(&server->streams);
     pg_waitq_init(&server->turn);
-    pg_waitq_init(&server->gone);
     const pg_net_protocol protocol = {PG_AUDIT_ID, handle, server, PG_AUDIT_STREAMS_MAX};
     pg_err err = pg_host_serve(config->host, &protocol);
     if (err != PG_OK) {
@@ -309,14 +287,8 @@ void pg_audit_server_free(pg_audit_server **server)
     }
     *server = NULL;
     dead->is_closing = true;
-    pg_host_unserve(dead->config.host, PG_AUDIT_ID);
-    for (pg_list *node = dead->streams.next; node != &dead->streams; node = node->next) {
-        pg_stream_reset(PG_LIST_OBJECT(node, served, node)->stream);
-    }
     pg_waitq_wake_all(&dead->turn);
-    while (dead->stream_count > 0) {
-        pg_waitq_wait_hard(&dead->gone);
-    }
+    pg_host_withdraw(dead->config.host, PG_AUDIT_ID);
     spent_clear(dead);
     pg_mfree(dead);
 }

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "exchange/place_neighbours.h"
@@ -17,25 +16,14 @@
 
 struct pg_evidence_server {
     pg_evidence_server_config config;
-    pg_list streams; // of served
-    uint32_t stream_count;
     bool is_working; // on a record: what comes twice is to be known the second time
     bool is_closing;
     pg_waitq turn;
-    pg_waitq gone; // a stream ended
-    pg_map told;   // by peer: uint32_t, records of this hour
+    pg_map told; // by peer: uint32_t, records of this hour
     uint32_t told_total;
     pg_time hour_ends;
     pg_evidence_stats stats;
 };
-
-/** A stream being served. */
-typedef struct served {
-    pg_list node;
-    pg_evidence_server *server;
-    pg_stream *stream;
-    pg_peer_id peer;
-} served;
 
 // ---- What it may cost
 
@@ -77,7 +65,7 @@ static bool told_count(pg_evidence_server *server, const pg_peer_id *peer)
 /** A record being looked into. */
 typedef struct work {
     pg_evidence_server *server;
-    const served *from;
+    const pg_net_stream_ctx *from;
     pg_buf head;
     pg_evidence evidence;
     pg_audit_statement statement;
@@ -210,7 +198,7 @@ static pg_err shard_get(work *self)
 
 static pg_evidence_status status_find(work *self)
 {
-    if (!told_count(self->server, &self->from->peer)) {
+    if (!told_count(self->server, self->from->peer)) {
         return PG_EVIDENCE_STATUS_BUSY;
     }
     if (pg_audit_statement_decode(self->evidence.statement, &self->statement) != PG_OK) {
@@ -283,13 +271,13 @@ static pg_err work_run(work *self)
     return err == PG_OK ? reply(self, status) : err;
 }
 
-static pg_err next_serve(const served *from)
+static pg_err next_serve(const pg_net_stream_ctx *from)
 {
     work *self = PG_NEW(work);
     if (self == NULL) {
         return PG_ERR_NOMEM;
     }
-    self->server = from->server;
+    self->server = from->user;
     self->from = from;
     pg_err err = pg_framed_read(from->stream, PG_AUDIT_MESSAGE_BYTES_MAX,
                                 pg_after(PG_MS(PG_AUDIT_IDLE_MS)), &self->head);
@@ -306,20 +294,11 @@ static pg_err next_serve(const served *from)
 
 static pg_err handle(pg_net_stream_ctx *ctx)
 {
-    pg_evidence_server *server = ctx->user;
-    served self = {.server = server, .stream = ctx->stream, .peer = *ctx->peer};
-    if (server->is_closing) {
-        return PG_ERR_CLOSED;
-    }
-    pg_list_append(&server->streams, &self.node);
-    server->stream_count++;
+    const pg_evidence_server *server = ctx->user;
     pg_err err = PG_OK;
     while (err == PG_OK && !server->is_closing) {
-        err = next_serve(&self);
+        err = next_serve(ctx);
     }
-    pg_list_remove(&self.node);
-    server->stream_count--;
-    pg_waitq_wake_all(&server->gone);
     return err == PG_ERR_CLOSED || err == PG_ERR_TIMEOUT ? PG_OK : err;
 }
 
@@ -333,9 +312,7 @@ pg_err pg_evidence_server_new(const pg_evidence_server_config *config,
         return PG_ERR_NOMEM;
     }
     server->config = *config;
-    pg_list_init(&server->streams);
     pg_waitq_init(&server->turn);
-    pg_waitq_init(&server->gone);
     const pg_net_protocol protocol = {PG_EVIDENCE_ID, handle, server, PG_AUDIT_STREAMS_MAX};
     pg_err err = pg_host_serve(config->host, &protocol);
     if (err != PG_OK) {
@@ -359,14 +336,8 @@ void pg_evidence_server_free(pg_evidence_server **server)
     }
     *server = NULL;
     dead->is_closing = true;
-    pg_host_unserve(dead->config.host, PG_EVIDENCE_ID);
-    for (pg_list *node = dead->streams.next; node != &dead->streams; node = node->next) {
-        pg_stream_reset(PG_LIST_OBJECT(node, served, node)->stream);
-    }
     pg_waitq_wake_all(&dead->turn);
-    while (dead->stream_count > 0) {
-        pg_waitq_wait_hard(&dead->gone);
-    }
+    pg_host_withdraw(dead->config.host, PG_EVIDENCE_ID);
     told_clear(dead);
     pg_mfree(dead);
 }

@@ -54,6 +54,7 @@ pg_err pg_host_new(const pg_host_config *config, pg_host **out_host)
     pg_scope_init_tolerant(&host->scope);
     pg_scope_init_tolerant(&host->listening);
     pg_list_init(&host->conns);
+    pg_list_init(&host->serving);
     pg_list_init(&host->pending);
     pg_waitq_init(&host->gone);
     pg_waitq_init(&host->changed);
@@ -221,6 +222,28 @@ void pg_host_unserve(pg_host *host, const char *id)
             host->protocols[i] = (pg_net_protocol){0};
             pg_host_note_change(host);
         }
+    }
+}
+
+/** False when no handler of the protocol runs. */
+static bool served_reset(pg_host *host, const char *id)
+{
+    bool found = false;
+    for (pg_list *node = host->serving.next; node != &host->serving; node = node->next) {
+        const pg_host_served *served = PG_LIST_OBJECT(node, pg_host_served, node);
+        if (strcmp(served->protocol, id) == 0) {
+            pg_stream_reset(served->stream);
+            found = true;
+        }
+    }
+    return found;
+}
+
+void pg_host_withdraw(pg_host *host, const char *id)
+{
+    pg_host_unserve(host, id);
+    while (served_reset(host, id)) {
+        pg_waitq_wait_hard(&host->gone);
     }
 }
 

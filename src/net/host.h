@@ -126,6 +126,10 @@ PG_NODISCARD pg_err pg_host_serve_unlisted(pg_host *host, const pg_net_protocol 
 /** Serve a protocol no longer and tell the peers; streams being served go on. Unknown ids are ignored. */
 void pg_host_unserve(pg_host *host, const char *id);
 
+/** The same, reset its streams, and return when none of its handlers runs any more: what they use can be freed then. A handler that waits for
+ *  something else than its stream has to be woken before. Cannot be cancelled. Parks: yes. */
+void pg_host_withdraw(pg_host *host, const char *id);
+
 // Connections
 
 /** How to dial. All-zero: use a connection that is there, respect the waits after failures. */

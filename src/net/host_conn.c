@@ -243,7 +243,8 @@ static pg_err protocol_agree(pg_host *host, pg_stream *stream, size_t *out_place
     size_t index = 0;
     PG_TRY(pg_multistream_listen(stream, ids, count, PG_FOREVER, &index)); // has its own deadline
     *out_place = places[index];
-    return PG_OK;
+    // It may have been withdrawn meanwhile, and its place be another one's.
+    return host->protocols[*out_place].id == ids[index].ptr ? PG_OK : PG_ERR_CANCELLED;
 }
 
 // After the handler: say that we write no more, and let the other side finish. A stream freed before that is reset, and the
@@ -269,9 +270,6 @@ static pg_err stream_serve(pg_host_entry *entry, pg_stream *stream, size_t place
 {
     pg_host *host = entry->host;
     const pg_net_protocol protocol = host->protocols[place];
-    if (protocol.id == NULL) {
-        return PG_ERR_CANCELLED; // withdrawn while we agreed on it
-    }
     if (protocol.conn_streams_max > 0 && entry->by_protocol[place] >= protocol.conn_streams_max) {
         return pg_fail(PG_ERR_LIMIT, "%s: %u streams at once", protocol.id,
                        protocol.conn_streams_max);
@@ -287,9 +285,13 @@ static pg_err stream_serve(pg_host_entry *entry, pg_stream *stream, size_t place
         .protocol = protocol.id,
         .user = protocol.user,
     };
+    pg_host_served served = {.stream = stream, .protocol = protocol.id};
+    pg_list_append(&host->serving, &served.node);
     entry->by_protocol[place]++;
     pg_err err = protocol.handler(&ctx);
     entry->by_protocol[place]--;
+    pg_list_remove(&served.node);
+    pg_waitq_wake_all(&host->gone);
     if (err != PG_OK) {
         pg_log(PG_LOG_LEVEL_DEBUG, "net.stream.failed", PG_LOG_STR("protocol", protocol.id),
                PG_LOG_STR("error", pg_err_name(err)), PG_LOG_STR("detail", pg_error_detail(err)));

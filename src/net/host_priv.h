@@ -53,6 +53,13 @@ typedef struct pg_host_entry {
     pg_time active_at;                          // the last stream, either way
 } pg_host_entry;
 
+/** A stream that a handler serves. */
+typedef struct pg_host_served {
+    pg_list node;
+    pg_stream *stream;
+    const char *protocol; // its id
+} pg_host_served;
+
 /** An address listened on. */
 typedef struct pg_host_listening {
     pg_host *host;
@@ -87,8 +94,9 @@ struct pg_host {
     pg_pseudonyms own_pseudonyms;
     pg_pseudonyms *pseudonyms; // those of the configuration, or these
     pg_slots entries;
-    pg_list conns; // pg_host_entry, oldest first
-    pg_waitq gone; // woken when a connection or one of its streams has ended
+    pg_list conns;   // pg_host_entry, oldest first
+    pg_list serving; // pg_host_served
+    pg_waitq gone;   // woken when a connection or one of its streams has ended
     pg_list pending;
     uint32_t pending_count;
     pg_host_listening listens[PG_NET_LISTEN_MAX];

@@ -326,7 +326,74 @@ static pg_err first_flood(sim_host *self)
     return PG_OK;
 }
 
+/** A protocol whose handlers take their time to end. */
+#define SLOW_ID "/test/slow/1.0.0"
+#define SLOW_STREAMS 3
+
+static unsigned slow_running;
+static bool slow_is_open; // all streams, as their opener sees it
+
+static pg_err on_slow_stream(pg_net_stream_ctx *ctx)
+{
+    uint8_t byte;
+    slow_running++;
+    pg_err err = pg_stream_read_full(ctx->stream, pg_mut_bytes_make(&byte, 1), PG_FOREVER);
+    CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(3))));
+    slow_running--;
+    return err;
+}
+
+// Serve until all streams are open, then no more: what the handlers use could be freed.
+static pg_err first_withdraw(sim_host *self)
+{
+    const pg_net_protocol protocol = {.id = SLOW_ID, .handler = on_slow_stream};
+    slow_running = 0;
+    slow_is_open = false;
+    PG_TRY(pg_host_serve(self->host, &protocol));
+    while (!slow_is_open) {
+        PG_TRY(pg_sleep_until(pg_after(PG_MS(10))));
+    }
+    CHECK(slow_running == SLOW_STREAMS);
+    pg_host_withdraw(self->host, SLOW_ID);
+    CHECK(slow_running == 0);
+    return PG_OK;
+}
+
+static pg_err second_open_slow(sim_host *self)
+{
+    static const char *const ids[] = {SLOW_ID, NULL};
+    const pg_peer_id *first = &self->world->hosts[0].id;
+    pg_stream *streams[SLOW_STREAMS] = {NULL};
+    uint8_t byte;
+    PG_TRY(peer_use(self, &self->world->hosts[0]));
+    for (size_t i = 0; i < SLOW_STREAMS; i++) {
+        PG_TRY(pg_host_open_stream(self->host, first, ids, pg_after(PG_SECONDS(20)), &streams[i],
+                                   NULL));
+    }
+    slow_is_open = true;
+    for (size_t i = 0; i < SLOW_STREAMS; i++) {
+        CHECK(pg_stream_read_full(streams[i], pg_mut_bytes_make(&byte, 1),
+                                  pg_after(PG_SECONDS(20))) != PG_ERR_TIMEOUT);
+        pg_stream_free(&streams[i]);
+    }
+    CHECK(pg_host_open_stream(self->host, first, ids, pg_after(PG_SECONDS(20)), &streams[0],
+                              NULL) == PG_ERR_UNSUPPORTED);
+    return PG_OK;
+}
+
 // ---- scripts ----
+
+static pg_err withdraw_script(void *arg)
+{
+    sim_world *world = arg;
+    hosts_make(world);
+    task_begin(&world->hosts[0], first_withdraw);
+    task_begin(&world->hosts[1], second_open_slow);
+    task_check(&world->hosts[0], PG_MINUTES(2));
+    task_check(&world->hosts[1], PG_MINUTES(2));
+    hosts_stop(world);
+    return PG_OK;
+}
 
 static pg_err flood_script(void *arg)
 {
@@ -570,6 +637,12 @@ static void test_host__ten_thousand_streams__bounded_and_others_served(void **st
     seeds_run(flood_script, 1);
 }
 
+static void test_host__protocol_withdrawn__its_streams_end_and_handlers_are_awaited(void **state)
+{
+    (void) state;
+    seeds_run(withdraw_script, 3);
+}
+
 static void stack_print(const pg_fiber_stats *stats, void *user)
 {
     size_t *kinds = user;
@@ -612,6 +685,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_host__both_transports__quic_wins_and_tcp_stands_in),
         cmocka_unit_test(test_host__both_transports__all_reach_all),
         cmocka_unit_test(test_host__ten_thousand_streams__bounded_and_others_served),
+        cmocka_unit_test(test_host__protocol_withdrawn__its_streams_end_and_handlers_are_awaited),
         cmocka_unit_test(test_host__stacks_painted__every_kind_keeps_a_quarter_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
