@@ -84,7 +84,7 @@ class Devnet(unittest.TestCase):
     def wait_for(self, condition, what):
         deadline = time.monotonic() + 60
         while not condition():
-            self.assertLess(time.monotonic(), deadline, what)
+            self.assertLess(time.monotonic(), deadline, what() if callable(what) else what)
             time.sleep(0.02)  # other processes: nothing else tells
 
     def test_all_are_connected_with_all(self):
@@ -126,7 +126,7 @@ class Devnet(unittest.TestCase):
         line = network.process.stderr.readline()
         self.assertEqual(line, f"pangea: warning: node 2 (pid {victim['pid']}) has ended, with status 137\n")
         for node in (network.nodes[0], network.nodes[2], network.nodes[3]):
-            self.wait_for(lambda node=node: len(network.ask(node, "peers")["peers"]) == 2, "the others notice")
+            self.wait_for(lambda node=node: len(network.ask(node, "peers")["peers"]) == 2, lambda node=node: (victim, node, network.ask(node, "peers")))
         self.assertEqual(network.end().returncode, 0)
         self.nothing_left(network)
 
