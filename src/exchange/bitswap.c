@@ -186,8 +186,8 @@ void pg_bitswap_free(pg_bitswap **bitswap)
     pg_host_unserve(it->host, PG_BITSWAP_ID);
     pg_host_unwatch(it->host, on_event, it);
     peers_cut(it);
-    pg_scope_close(&it->scope);
     pg_host_withdraw(it->host, PG_BITSWAP_ID);
+    pg_scope_close(&it->scope);
     while (it->stats.fetches_running > 0) {
         pg_ignore(pg_waitq_wait(&it->left, PG_FOREVER), "looked at again");
     }

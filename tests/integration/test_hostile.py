@@ -114,11 +114,11 @@ class Hostile(NodeTest):
     def test_foreign_descriptors(self):
         """A descriptor that opens with no key of this file, or is an old one, is not even looked at: its name is its digest. Eight of ten hosts give one."""
         self.network(2, 8)
-        self.put(0)  # the one that is given instead
-        put, content = self.put(1)
+        self.put(0, 100_000)  # the one that is given instead
+        puts = [self.put(1 + i, 100_000) for i in range(TRIES)]  # of one the reader may ask an honest host alone
         self.turn("descriptors")
         names = set()
-        for _ in range(TRIES):
+        for put, content in puts:
             self.get(put["link"], content)
             names = self.named(self.reader, "exchange.bitswap.corrupt", "")
             if names:
