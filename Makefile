@@ -5,7 +5,7 @@ SECONDS ?= 60
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-asan test-tsan test-archive bench cluster nightly nightly-dht nightly-month fuzz coverage lint lint-quick analyze format install dist deb test-deb reproducible clean
+.PHONY: help run build test test-long test-asan test-tsan test-archive bench cluster nightly nightly-dht nightly-month fuzz coverage lint lint-quick analyze format install dist deb test-deb reproducible clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -20,6 +20,10 @@ build: ## build/pangea, with all it needs installed first
 test: ## all tests and checks: release, address and undefined, thread sanitizer
 	@scripts/setup test
 	@scripts/test
+
+test-long: ## all tests at their full length, those with processes under the sanitizers too: an hour
+	@scripts/setup test
+	@PG_TEST_LONG=1 scripts/test
 
 test-asan: ## only the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@scripts/setup test
