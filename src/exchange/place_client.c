@@ -600,25 +600,31 @@ static pg_err job_verify(void *arg)
             return pg_fail(PG_ERR_AUTH, "the host passes on a receipt that is none");
         }
     }
+    holding->receipt_count = response->receipt_count;
+    return PG_OK;
+}
+
+// All but the receipts.
+static void holding_fill(const pg_place_response *response, pg_place_holding *holding)
+{
     holding->slots = response->slots;
     holding->leaving = response->leaving;
     holding->has_descriptor = response->has_descriptor;
     holding->sequence = response->sequence;
     holding->expiry_s = response->expiry_s;
-    holding->receipt_count = response->receipt_count;
     holding->has_fill = response->fill > 0;
     holding->fill = holding->has_fill ? response->fill - 1 : 0;
-    return PG_OK;
+    holding->receipt_count = 0;
 }
 
 static pg_err holding_take(const pg_place_response *response, const pg_cid *descriptor,
                            const pg_peer_id *peer, pg_place_holding *out_holding)
 {
-    PG_TRY(response_check(response));
     pg_place_holding *holding = PG_NEW(pg_place_holding);
     if (holding == NULL) {
         return pg_fail(PG_ERR_NOMEM, "no memory for receipts");
     }
+    holding_fill(response, holding);
     verifying work = {response, descriptor, peer, holding};
     pg_err err = pg_offload(job_verify, &work);
     if (err == PG_OK) {
@@ -628,21 +634,50 @@ static pg_err holding_take(const pg_place_response *response, const pg_cid *desc
     return err;
 }
 
+// Ask in a stream of its own. The answer is in the place, and goes with the session, which the caller frees.
+static pg_err have_ask(pg_host *host, const pg_peer_id *peer, pg_place_request *request,
+                       pg_time deadline, pg_place_session **out_session, place **out_place)
+{
+    pg_place_session *session = NULL;
+    place *at = NULL;
+    if (!pg_block_cid_is_kept(request->cids)) {
+        return pg_fail(PG_ERR_UNSUPPORTED, "a block needs a CID with a hash of 32 bytes");
+    }
+    PG_TRY(session_begin(host, peer, deadline, &session));
+    pg_err err = ask(session, request, PG_BYTES_EMPTY, deadline, &at);
+    if (err == PG_OK) {
+        err = response_check(&at->response);
+    }
+    if (err != PG_OK) {
+        pg_place_session_free(&session);
+        return err;
+    }
+    *out_session = session;
+    *out_place = at;
+    return PG_OK;
+}
+
 pg_err pg_place_have(pg_host *host, const pg_peer_id *peer, const pg_cid *descriptor,
                      pg_time deadline, pg_place_holding *out_holding)
 {
     pg_place_request request = {.kind = PG_PLACE_KIND_HAVE, .cids = descriptor, .cid_count = 1};
     pg_place_session *session = NULL;
     place *at = NULL;
-    if (!pg_block_cid_is_kept(descriptor)) {
-        return pg_fail(PG_ERR_UNSUPPORTED, "a block needs a CID with a hash of 32 bytes");
-    }
-    PG_TRY(session_begin(host, peer, deadline, &session));
-    pg_err err = ask(session, &request, PG_BYTES_EMPTY, deadline, &at);
-    if (err == PG_OK) {
-        err = holding_take(&at->response, descriptor, peer, out_holding);
-        place_free(session, at);
-    }
+    PG_TRY(have_ask(host, peer, &request, deadline, &session, &at));
+    pg_err err = holding_take(&at->response, descriptor, peer, out_holding);
     pg_place_session_free(&session);
     return err;
+}
+
+pg_err pg_place_have_slots(pg_host *host, const pg_peer_id *peer, const pg_cid *descriptor,
+                           pg_time deadline, pg_place_holding *out_holding)
+{
+    pg_place_request request = {
+        .kind = PG_PLACE_KIND_HAVE, .cids = descriptor, .cid_count = 1, .without_receipts = true};
+    pg_place_session *session = NULL;
+    place *at = NULL;
+    PG_TRY(have_ask(host, peer, &request, deadline, &session, &at));
+    holding_fill(&at->response, out_holding);
+    pg_place_session_free(&session);
+    return PG_OK;
 }

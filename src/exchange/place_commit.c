@@ -758,7 +758,8 @@ pg_place_status pg_place_have_answer(pg_place_job *job)
     if (!server->has_bare_lease && pg_held_find(&server->held, &name) == PG_HELD_NONE) {
         return PG_PLACE_STATUS_OK; // strangers' questions cost no look at the ledger
     }
-    pg_err err = pg_ledger_have(server->config.db, descriptor, &holding);
+    pg_err err =
+        pg_ledger_have(server->config.db, descriptor, !job->request.without_receipts, &holding);
     if (err != PG_OK) {
         return pg_place_failed("have", err);
     }

@@ -139,8 +139,8 @@ typedef struct pg_ledger_holding {
     pg_buf receipts; // of others, each with its length in front (codec/frame.h)
 } pg_ledger_holding;
 
-/** Look up by the descriptor alone. The caller frees out_holding->receipts. */
-PG_NODISCARD pg_err pg_ledger_have(pg_db *db, const pg_cid *descriptor,
+/** Look up by the descriptor alone; receipts only where they are wanted. The caller frees out_holding->receipts. */
+PG_NODISCARD pg_err pg_ledger_have(pg_db *db, const pg_cid *descriptor, bool with_receipts,
                                    pg_ledger_holding *out_holding);
 
 /** Append the keys of leases that end after `after_s` and not after `until_s`, pg_ledger_key[], those that end first, at most

@@ -160,6 +160,7 @@ pg_err pg_ledger_has_key(pg_db *db, const uint8_t lease_key[PG_ED25519_PUBLIC_BY
 /** A question. */
 struct have_job {
     const pg_cid *descriptor;
+    bool with_receipts;
     pg_ledger_holding holding;
 };
 
@@ -193,12 +194,15 @@ static pg_err job_have(pg_db_conn *conn, void *arg)
         return err;
     }
     PG_TRY(pg_ledger_lease_take(stmt, &job->holding.lease));
-    return receipts_collect(conn, job->holding.lease.id, &job->holding.receipts);
+    return job->with_receipts
+               ? receipts_collect(conn, job->holding.lease.id, &job->holding.receipts)
+               : PG_OK;
 }
 
-pg_err pg_ledger_have(pg_db *db, const pg_cid *descriptor, pg_ledger_holding *out_holding)
+pg_err pg_ledger_have(pg_db *db, const pg_cid *descriptor, bool with_receipts,
+                      pg_ledger_holding *out_holding)
 {
-    struct have_job job = {.descriptor = descriptor};
+    struct have_job job = {.descriptor = descriptor, .with_receipts = with_receipts};
     pg_err err = pg_db_read(db, job_have, &job);
     if (err != PG_OK) {
         pg_buf_deinit(&job.holding.receipts);

@@ -105,6 +105,7 @@ pg_err pg_place_request_encode(const pg_place_request *request, pg_buf *out)
     message.release = pg_pb_view(request->release);
     message.abandon = pg_pb_view(request->abandon);
     message.owner = pg_pb_view(request->owner);
+    message.without_receipts = request->without_receipts;
     return head_append(&message.base, out);
 }
 
@@ -247,6 +248,7 @@ static pg_err request_take(const Pangea__Exchange__Request *message, pg_arena *a
         request->release = pg_pb_bytes(message->release);
         return signed_check(request->release);
     case PG_PLACE_KIND_HAVE:
+        request->without_receipts = message->without_receipts != 0;
         return request_cids(message, 1, arena, request);
     case PG_PLACE_KIND_ABANDON:
         request->abandon = pg_pb_bytes(message->abandon);

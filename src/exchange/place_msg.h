@@ -63,6 +63,7 @@ typedef struct pg_place_request {
     pg_bytes release; // RELEASE, encoded
     pg_bytes abandon; // ABANDON, encoded
     pg_bytes owner;   // COMMIT, encoded; empty: somebody else, or an older program
+    bool without_receipts; // HAVE; an older host sends them all the same
 } pg_place_request;
 
 /** A response. Pointers as in pg_place_request. */

@@ -114,7 +114,7 @@ pg_err pg_place_server_holding(pg_place_server *server, const pg_cid *descriptor
                                pg_place_holding *out_holding)
 {
     pg_ledger_holding found = {0};
-    PG_TRY(pg_ledger_have(server->config.db, descriptor, &found));
+    PG_TRY(pg_ledger_have(server->config.db, descriptor, true, &found));
     pg_err err = holding_fill(server, descriptor, &found, out_holding);
     pg_buf_deinit(&found.receipts);
     return err;
@@ -123,7 +123,7 @@ pg_err pg_place_server_holding(pg_place_server *server, const pg_cid *descriptor
 pg_err pg_place_server_receipts(pg_place_server *server, const pg_cid *descriptor, pg_buf *out)
 {
     pg_ledger_holding found = {0};
-    PG_TRY(pg_ledger_have(server->config.db, descriptor, &found));
+    PG_TRY(pg_ledger_have(server->config.db, descriptor, true, &found));
     pg_err err = pg_buf_append(out, pg_buf_bytes(&found.receipts));
     pg_buf_deinit(&found.receipts);
     return err;

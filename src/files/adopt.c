@@ -67,8 +67,8 @@ static pg_err ask_run(void *arg)
         return PG_ERR_NOMEM;
     }
     pg_discover_peer(self->files, &self->peer);
-    if (pg_place_have(self->files->config.host, &self->peer, self->descriptor,
-                      pg_after(PG_MS(PG_FETCH_ASK_MS)), holding) == PG_OK) {
+    if (pg_place_have_slots(self->files->config.host, &self->peer, self->descriptor,
+                            pg_after(PG_MS(PG_FETCH_ASK_MS)), holding) == PG_OK) {
         self->slots = holding->slots;
     }
     pg_mfree(holding);
@@ -185,8 +185,8 @@ static pg_err covered_confirm(adoption *self, pg_slot_set *out_covered)
     pg_err err = holding == NULL ? PG_ERR_NOMEM : PG_OK;
     for (size_t i = 0; i < extent->holder_count && err == PG_OK; i++) {
         const pg_catalogue_holder *holder = &extent->holders[i];
-        if (pg_place_have(self->files->config.host, &holder->peer, &extent->descriptor,
-                          pg_after(PG_MS(PG_FETCH_ASK_MS)), holding) == PG_OK) {
+        if (pg_place_have_slots(self->files->config.host, &holder->peer, &extent->descriptor,
+                                pg_after(PG_MS(PG_FETCH_ASK_MS)), holding) == PG_OK) {
             *out_covered |= holder->slots & holding->slots & ~holding->leaving;
         }
         err = pg_fiber_is_cancelled() ? PG_ERR_CANCELLED : PG_OK;

@@ -159,8 +159,8 @@ static pg_err check_run(void *arg)
         return PG_ERR_NOMEM;
     }
     pg_discover_peer(files, &self->peer);
-    self->has_answered = pg_place_have(files->config.host, &self->peer, &self->probe,
-                                       pg_after(PG_MS(PG_UPLOAD_OPEN_MS)), holding) == PG_OK;
+    self->has_answered = pg_place_have_slots(files->config.host, &self->peer, &self->probe,
+                                             pg_after(PG_MS(PG_UPLOAD_OPEN_MS)), holding) == PG_OK;
     self->has_denied = self->has_answered && holding->slots == 0;
     pg_mfree(holding);
     return pg_fiber_is_cancelled() ? PG_ERR_CANCELLED : PG_OK;

@@ -48,8 +48,8 @@ static pg_err offer_run(void *arg)
         return PG_ERR_NOMEM;
     }
     self->is_open =
-        pg_place_have(self->guard->config.files->config.host, &self->candidate.peer, &self->probe,
-                      pg_after(PG_MS(PG_UPLOAD_OPEN_MS)), holding) == PG_OK &&
+        pg_place_have_slots(self->guard->config.files->config.host, &self->candidate.peer,
+                            &self->probe, pg_after(PG_MS(PG_UPLOAD_OPEN_MS)), holding) == PG_OK &&
         holding->has_fill;
     self->fill = holding->fill;
     pg_mfree(holding);

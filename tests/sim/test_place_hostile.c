@@ -41,6 +41,7 @@ typedef struct world {
     place_extent extent;
     lie lie;
     uint64_t sequence;
+    bool was_asked_bare; // by HAVE, without receipts
     pg_place_stats stats;
     pg_host_stats net;
 } world;
@@ -572,9 +573,11 @@ static void commit_answer(const world *w, pg_net_stream_ctx *ctx, const pg_place
     pg_buf_deinit(&receipt);
 }
 
-static void have_answer(const world *w, pg_net_stream_ctx *ctx, const pg_place_request *request)
+// As a host that is older: receipts, whether they are wanted or not.
+static void have_answer(world *w, pg_net_stream_ctx *ctx, const pg_place_request *request)
 {
     pg_buf receipt = {0};
+    w->was_asked_bare |= request->without_receipts;
     const pg_lease_receipt made = {
         .descriptor = request->cids[0], .slots = 1, .sequence = 1, .expiry_s = 1};
     const place_node *signer = w->lie == LIE_OWN_PASSED_ON ? &w->host : &w->attacker;
@@ -588,7 +591,7 @@ static void have_answer(const world *w, pg_net_stream_ctx *ctx, const pg_place_r
 }
 
 // Any request but OPEN.
-static void request_answer(const world *w, pg_net_stream_ctx *ctx, const pg_place_request *request)
+static void request_answer(world *w, pg_net_stream_ctx *ctx, const pg_place_request *request)
 {
     switch ((int) w->lie) {
     case LIE_UNKNOWN_ID:
@@ -620,7 +623,7 @@ static void request_answer(const world *w, pg_net_stream_ctx *ctx, const pg_plac
 
 static pg_err liar_handle(pg_net_stream_ctx *ctx)
 {
-    const world *w = ctx->user;
+    world *w = ctx->user;
     pg_err err = PG_OK;
     while (err == PG_OK) {
         pg_buf head = {0};
@@ -690,6 +693,11 @@ static pg_err on_believe(place_node *self, void *arg)
         pg_place_holding holding = {.slots = 77};
         CHECK_ERR(place_have(self, HOST, &w->extent, &holding), wanted[w->lie]);
         CHECK(holding.slots == 77);
+        w->was_asked_bare = false;
+        CHECK_OK(pg_place_have_slots(self->host, &HOST->identity.peer_id, &w->extent.cid,
+                                     pg_after(PG_SECONDS(5)), &holding));
+        CHECK(holding.slots == 1 && holding.receipt_count == 0); // who wants none looks at none
+        CHECK(w->was_asked_bare);
         return PG_OK;
     }
     pg_place_session *session = NULL;

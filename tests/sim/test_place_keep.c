@@ -697,6 +697,13 @@ static pg_err on_many_receipts(place_node *self, void *arg)
     CHECK_OK(place_have(self, HOST, &w->extent, &holding));
     CHECK(holding.receipt_count == PG_PLACE_RECEIPTS_MAX);
     CHECK(holding.receipts[0].time_s == 100 + PG_PLACE_RECEIPTS_MAX + 9);
+    const pg_place_holding all = holding;
+    CHECK_OK(pg_place_have_slots(self->host, &HOST->identity.peer_id, &w->extent.cid, PG_FOREVER,
+                                 &holding));
+    CHECK(holding.receipt_count == 0 && holding.slots == all.slots && holding.slots != 0);
+    CHECK(holding.has_descriptor && holding.sequence == all.sequence);
+    CHECK(holding.expiry_s == all.expiry_s);
+    CHECK(holding.has_fill == all.has_fill && holding.fill == all.fill);
     pg_buf_deinit(&receipt);
     pg_place_session_free(&session);
     return PG_OK;

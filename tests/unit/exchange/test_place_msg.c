@@ -76,6 +76,11 @@ static void test_place_msg__requests__read_back(void **state)
          .owner = PG_BYTES_LIT("own")},
         {.id = 5, .kind = PG_PLACE_KIND_RELEASE, .release = PG_BYTES_LIT("rel")},
         {.id = 0, .kind = PG_PLACE_KIND_HAVE, .cids = &cid, .cid_count = 1},
+        {.id = 1,
+         .kind = PG_PLACE_KIND_HAVE,
+         .cids = &cid,
+         .cid_count = 1,
+         .without_receipts = true},
         {.id = 7,
          .kind = PG_PLACE_KIND_ABANDON,
          .cids = &cid,
@@ -97,6 +102,7 @@ static void test_place_msg__requests__read_back(void **state)
         assert_true(pg_bytes_equal(got.release, request->release));
         assert_true(pg_bytes_equal(got.abandon, request->abandon));
         assert_true(pg_bytes_equal(got.owner, request->owner));
+        assert_true(got.without_receipts == request->without_receipts);
         assert_int_equal(got.receipt_count, request->receipt_count);
         assert_true(got.receipt_count == 0 || pg_bytes_equal(got.receipts[1], receipts[1]));
         trip_end(&trip);
@@ -208,6 +214,47 @@ static void test_place_msg__tiny_fields__end_at_the_arena(void **state)
     pg_arena_deinit(&arena);
 }
 
+/** Append fields that no version has yet, one of each wire type. */
+static void unknown_append(struct trip *trip)
+{
+    const pg_bytes unknown = PG_BYTES_LIT("\xf8\x01\x01"                             // 31: a varint
+                                          "\x81\x02\x01\x02\x03\x04\x05\x06\x07\x08" // 32: 64 bits
+                                          "\x8a\x02\x02hi"                           // 33: bytes
+                                          "\x95\x02\x01\x02\x03\x04");               // 34: 32 bits
+    pg_buf longer = {0};
+    assert_int_equal(pg_buf_append(&longer, trip->body), PG_OK);
+    assert_int_equal(pg_buf_append(&longer, unknown), PG_OK);
+    pg_buf_deinit(&trip->buf);
+    trip->buf = longer;
+    trip->body = pg_buf_bytes(&longer);
+}
+
+// What is added to a head later is passed over by who does not know it: so a host that is older answers as it always did.
+static void test_place_msg__fields_of_later_versions__are_passed_over(void **state)
+{
+    (void) state;
+    pg_cid cid = pg_cid_of_sha256(PG_BYTES_LIT("x"));
+    const pg_place_request have = {
+        .id = 5, .kind = PG_PLACE_KIND_HAVE, .cids = &cid, .cid_count = 1};
+    const pg_place_response told = {.id = 5, .slots = 3, .sequence = 9, .fill = 7};
+    pg_place_request request;
+    pg_place_response response;
+    struct trip trip = request_write(&have);
+    unknown_append(&trip);
+    assert_int_equal(pg_place_request_decode(trip.body, &trip.arena, &request), PG_OK);
+    assert_true(request.id == 5 && request.kind == PG_PLACE_KIND_HAVE && request.cid_count == 1);
+    assert_true(pg_cid_equal(&request.cids[0], &cid) && !request.without_receipts);
+    trip_end(&trip);
+    pg_buf buf = {0};
+    assert_int_equal(pg_place_response_encode(&told, &buf), PG_OK);
+    trip = trip_begin(buf);
+    unknown_append(&trip);
+    assert_int_equal(pg_place_response_decode(trip.body, &trip.arena, &response), PG_OK);
+    assert_true(response.id == 5 && response.slots == 3 && response.sequence == 9);
+    assert_true(response.fill == 7 && response.receipt_count == 0);
+    trip_end(&trip);
+}
+
 static void test_place_msg__responses__read_back(void **state)
 {
     (void) state;
@@ -302,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_place_msg__requests_at_their_limits__fit_a_head),
         cmocka_unit_test(test_place_msg__requests_that_lack_something__are_refused),
         cmocka_unit_test(test_place_msg__tiny_fields__end_at_the_arena),
+        cmocka_unit_test(test_place_msg__fields_of_later_versions__are_passed_over),
         cmocka_unit_test(test_place_msg__responses__read_back),
         cmocka_unit_test(test_place_msg__host_fuller_than_full__is_malformed),
         cmocka_unit_test(test_place_msg__unknown_status__is_unsupported),

@@ -172,7 +172,6 @@ static void put_abandon(pg_buf *out, const pg_identity *lease, const pg_identity
     pg_identity_deinit(&uploader);
 }
 
-// What came last.
 static void put_owner(pg_buf *out, const pg_identity *lease, const pg_identity *host)
 {
     pg_identity uploader = {0};
@@ -198,6 +197,18 @@ static void put_owner(pg_buf *out, const pg_identity *lease, const pg_identity *
     pg_identity_deinit(&uploader);
 }
 
+// What came last.
+static void put_without_receipts(pg_buf *out)
+{
+    const pg_cid cid = pg_cid_of_blake3(PG_BYTES_LIT("a"));
+    put_request(out, "HAVE of one descriptor, without receipts",
+                &(pg_place_request){.id = 11,
+                                    .kind = PG_PLACE_KIND_HAVE,
+                                    .cids = &cid,
+                                    .cid_count = 1,
+                                    .without_receipts = true});
+}
+
 static void make(pg_buf *out)
 {
     pg_identity lease = {0};
@@ -209,6 +220,7 @@ static void make(pg_buf *out)
     put_heads(out, &lease);
     put_abandon(out, &lease, &host);
     put_owner(out, &lease, &host);
+    put_without_receipts(out);
     pg_identity_deinit(&host);
     pg_identity_deinit(&lease);
 }
