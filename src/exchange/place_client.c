@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "crypto/hash.h"
 #include "exchange/place_msg.h"
 #include "net/framed.h"
 #include "runtime/fiber.h"
@@ -578,13 +579,43 @@ pg_err pg_place_abandon(pg_place_session *session, const pg_identity *lease, pg_
 
 // ---- What a host has
 
+void pg_place_verified_init(pg_place_verified *verified)
+{
+    verified->is_busy = false;
+    verified->count = 0;
+    pg_waitq_init(&verified->turn);
+}
+
 /** What a host answered, to be verified. */
 typedef struct verifying {
     const pg_place_response *response;
     const pg_cid *descriptor;
     const pg_peer_id *peer;
+    pg_place_verified *verified; // NULL = nothing is known
     pg_place_holding *holding;
 } verifying;
+
+static pg_err receipt_verify(pg_place_verified *verified, pg_bytes encoded,
+                             pg_lease_receipt *out_receipt)
+{
+    uint8_t digest[PG_HASH_BYTES];
+    if (verified == NULL) {
+        return pg_lease_receipt_decode(encoded, out_receipt);
+    }
+    pg_blake3(encoded, digest);
+    for (size_t i = 0; i < verified->count; i++) {
+        if (memcmp(verified->items[i].digest, digest, sizeof(digest)) == 0) {
+            *out_receipt = verified->items[i].receipt;
+            return PG_OK;
+        }
+    }
+    PG_TRY(pg_lease_receipt_decode(encoded, out_receipt));
+    if (verified->count < PG_PLACE_RECEIPTS_MAX) {
+        memcpy(verified->items[verified->count].digest, digest, sizeof(digest));
+        verified->items[verified->count++].receipt = *out_receipt;
+    }
+    return PG_OK;
+}
 
 // A job of the pool: 64 signatures take 4 ms.
 static pg_err job_verify(void *arg)
@@ -594,7 +625,7 @@ static pg_err job_verify(void *arg)
     pg_place_holding *holding = work->holding;
     for (size_t i = 0; i < response->receipt_count; i++) {
         pg_lease_receipt *receipt = &holding->receipts[i];
-        if (pg_lease_receipt_decode(response->receipts[i], receipt) != PG_OK ||
+        if (receipt_verify(work->verified, response->receipts[i], receipt) != PG_OK ||
             !pg_cid_equal(&receipt->descriptor, work->descriptor) ||
             pg_peer_id_equal(&receipt->host, work->peer)) {
             return pg_fail(PG_ERR_AUTH, "the host passes on a receipt that is none");
@@ -602,6 +633,22 @@ static pg_err job_verify(void *arg)
     }
     holding->receipt_count = response->receipt_count;
     return PG_OK;
+}
+
+static pg_err verify(verifying *work)
+{
+    pg_place_verified *verified = work->verified;
+    if (verified == NULL) {
+        return pg_offload(job_verify, work);
+    }
+    while (verified->is_busy) {
+        PG_TRY(pg_waitq_wait(&verified->turn, PG_FOREVER));
+    }
+    verified->is_busy = true;
+    pg_err err = pg_offload(job_verify, work);
+    verified->is_busy = false;
+    (void) pg_waitq_wake_one(&verified->turn);
+    return err;
 }
 
 // All but the receipts.
@@ -617,16 +664,15 @@ static void holding_fill(const pg_place_response *response, pg_place_holding *ho
     holding->receipt_count = 0;
 }
 
-static pg_err holding_take(const pg_place_response *response, const pg_cid *descriptor,
-                           const pg_peer_id *peer, pg_place_holding *out_holding)
+static pg_err holding_take(verifying *work, pg_place_holding *out_holding)
 {
     pg_place_holding *holding = PG_NEW(pg_place_holding);
     if (holding == NULL) {
         return pg_fail(PG_ERR_NOMEM, "no memory for receipts");
     }
-    holding_fill(response, holding);
-    verifying work = {response, descriptor, peer, holding};
-    pg_err err = pg_offload(job_verify, &work);
+    holding_fill(work->response, holding);
+    work->holding = holding;
+    pg_err err = verify(work);
     if (err == PG_OK) {
         *out_holding = *holding;
     }
@@ -658,13 +704,15 @@ static pg_err have_ask(pg_host *host, const pg_peer_id *peer, pg_place_request *
 }
 
 pg_err pg_place_have(pg_host *host, const pg_peer_id *peer, const pg_cid *descriptor,
-                     pg_time deadline, pg_place_holding *out_holding)
+                     pg_place_verified *verified, pg_time deadline, pg_place_holding *out_holding)
 {
     pg_place_request request = {.kind = PG_PLACE_KIND_HAVE, .cids = descriptor, .cid_count = 1};
     pg_place_session *session = NULL;
     place *at = NULL;
     PG_TRY(have_ask(host, peer, &request, deadline, &session, &at));
-    pg_err err = holding_take(&at->response, descriptor, peer, out_holding);
+    verifying work = {
+        .response = &at->response, .descriptor = descriptor, .peer = peer, .verified = verified};
+    pg_err err = holding_take(&work, out_holding);
     pg_place_session_free(&session);
     return err;
 }

@@ -18,6 +18,7 @@ void pg_holders_init(pg_holders *holders)
 /** Hosts that are asked at once. */
 typedef struct asking_round {
     const pg_holders_question *question;
+    pg_place_verified *verified;
     pg_holders *holders;
     size_t open; // who may yet answer
     pg_waitq changed;
@@ -74,7 +75,7 @@ static pg_err ask_run(void *arg)
     }
     if (holding != NULL &&
         pg_place_have(round->question->host, &self->peer, round->question->descriptor,
-                      pg_after(PG_MS(PG_FETCH_ASK_MS)), holding) == PG_OK) {
+                      round->verified, pg_after(PG_MS(PG_FETCH_ASK_MS)), holding) == PG_OK) {
         answer_take(round->holders, &self->peer, holding);
     }
     pg_mfree(holding);
@@ -107,25 +108,24 @@ static pg_err answers_wait(asking_round *round)
 }
 
 /** Ask some at once. */
-static pg_err round_run(pg_holders *holders, const pg_holders_question *question,
-                        const pg_peer_id *peers, size_t count)
+static pg_err round_run(asking_round *round, const pg_peer_id *peers, size_t count)
 {
-    asking_round round = {.question = question, .holders = holders};
     pg_scope scope;
     asking *askings = pg_calloc(count + 1, sizeof(*askings));
     if (askings == NULL) {
         return PG_ERR_NOMEM;
     }
-    pg_waitq_init(&round.changed);
+    round->open = 0;
+    pg_waitq_init(&round->changed);
     pg_scope_init_tolerant(&scope);
     pg_err err = PG_OK;
     for (size_t i = 0; i < count && err == PG_OK; i++) {
-        askings[i] = (asking){&round, peers[i]};
+        askings[i] = (asking){round, peers[i]};
         err = pg_scope_spawn(&scope, "files.ask", ask_run, &askings[i]);
-        round.open += err == PG_OK ? 1 : 0;
+        round->open += err == PG_OK ? 1 : 0;
     }
     if (err == PG_OK) {
-        err = answers_wait(&round);
+        err = answers_wait(round);
     }
     pg_scope_close(&scope);
     pg_mfree(askings);
@@ -166,9 +166,10 @@ static void silent_note(pg_holders *holders, const pg_peer_id *ourselves)
     }
 }
 
-pg_err pg_holders_ask(pg_holders *holders, const pg_holders_question *question,
-                      const pg_bytes *peers, size_t count)
+static pg_err all_ask(asking_round *round, const pg_bytes *peers, size_t count)
 {
+    pg_holders *holders = round->holders;
+    const pg_holders_question *question = round->question;
     const pg_peer_id *ourselves = pg_host_id(question->host);
     pg_peer_id asked[PG_PLACE_RECEIPTS_MAX];
     size_t asked_count = 0;
@@ -179,14 +180,28 @@ pg_err pg_holders_ask(pg_holders *holders, const pg_holders_question *question,
             asked[asked_count++] = peer;
         }
     }
-    PG_TRY(round_run(holders, question, asked, asked_count));
+    PG_TRY(round_run(round, asked, asked_count));
     if (!is_enough(holders, question->enough)) {
         pg_peer_id told[PG_PLACE_RECEIPTS_MAX];
         size_t told_count = told_list(holders, asked, asked_count, ourselves, told);
-        PG_TRY(round_run(holders, question, told, told_count));
+        PG_TRY(round_run(round, told, told_count));
     }
     silent_note(holders, ourselves);
     return PG_OK;
+}
+
+pg_err pg_holders_ask(pg_holders *holders, const pg_holders_question *question,
+                      const pg_bytes *peers, size_t count)
+{
+    asking_round round = {.question = question, .holders = holders};
+    round.verified = PG_NEW(pg_place_verified);
+    if (round.verified == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    pg_place_verified_init(round.verified);
+    pg_err err = all_ask(&round, peers, count);
+    pg_mfree(round.verified);
+    return err;
 }
 
 // ---- Whom to ask

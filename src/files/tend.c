@@ -35,7 +35,7 @@ static pg_err check_run(void *arg)
     pg_discover_peer(self->files, &self->holder->peer);
     self->has_answered =
         pg_place_have(self->files->config.host, &self->holder->peer, &self->extent->descriptor,
-                      pg_after(PG_MS(PG_UPLOAD_OPEN_MS)), holding) == PG_OK;
+                      NULL, pg_after(PG_MS(PG_UPLOAD_OPEN_MS)), holding) == PG_OK;
     self->slots = holding->slots;
     self->expiry_s = holding->expiry_s;
     self->holding = holding;

@@ -290,7 +290,7 @@ static pg_err on_share(place_node *self, void *arg)
     CHECK_OK(whole_commit(first, &w->extent.lease, &cid, expiry_s, 1));
     CHECK_ERR(whole_commit(second, &w->second.lease, &w->second.cid, expiry_s, 1),
               PG_ERR_NOT_FOUND);
-    CHECK_OK(pg_place_have(self->host, &HOST->identity.peer_id, &cid, PG_FOREVER, &holding));
+    CHECK_OK(pg_place_have(self->host, &HOST->identity.peer_id, &cid, NULL, PG_FOREVER, &holding));
     CHECK(holding.slots == 1 && holding.has_descriptor && holding.expiry_s == expiry_s);
     CHECK_OK(place_drop(first, &w->extent, 101));
     CHECK_OK(whole_commit(second, &w->second.lease, &cid, 0, 2));
@@ -397,7 +397,7 @@ static void race_once(place_node *self, world *w, pg_place_session *session,
     // Meanwhile another may have dropped it: it was pushed, and stays.
     CHECK_OK(whole_commit(session, lease, &cid, place_now_s() + DAY_S, 2 * sequence));
     CHECK_OK(pg_sleep_until(pg_after((int64_t) pg_random_below(PG_MS(30)))));
-    CHECK_OK(pg_place_have(self->host, &HOST->identity.peer_id, &cid, PG_FOREVER, &holding));
+    CHECK_OK(pg_place_have(self->host, &HOST->identity.peer_id, &cid, NULL, PG_FOREVER, &holding));
     CHECK(holding.slots == 1 && holding.has_descriptor);
     CHECK_OK(whole_commit(session, lease, &cid, 0, 2 * sequence + 1));
     pg_buf_deinit(&block);

@@ -180,7 +180,7 @@ static void all_check(real *r)
         pg_place_holding holding = {0};
         pg_buf got = {0};
         pg_cid cid = block_fill(&all[i]);
-        CHECK_OK(pg_place_have(r->hosts[1], pg_host_id(r->hosts[0]), &cid, SOON, &holding));
+        CHECK_OK(pg_place_have(r->hosts[1], pg_host_id(r->hosts[0]), &cid, NULL, SOON, &holding));
         CHECK(holding.slots == i % 2 && holding.has_descriptor == (i % 2 == 1));
         pg_err err = pg_block_store_get(r->blocks, &cid, &got);
         CHECK(err == (i % 2 == 1 ? PG_OK : PG_ERR_NOT_FOUND));
