@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-from bench_node import TCP, Node, Rows, commands_cpu, cpu_seconds
+from bench_node import TCP, Node, Rows, commands_cpu, cpu_seconds, peak_mib
 
 NODES = 14
 GIB = 1 << 30
@@ -45,11 +45,6 @@ class Network:
     def end(self):
         for node in self.nodes:
             node.end()
-
-
-def peak_mib(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 1024
 
 
 def file_make(folder, size, kind):

@@ -5,7 +5,8 @@
 usage: bench_node.py PANGEA PEER [--json FILE]
 
 PEER is the test client tests/interop/peer.c. Foreign programs are measured in the same run where they are there:
-iperf3, js-libp2p (Node.js 20), go-libp2p (Go). Rounds alternate between the programs; medians are printed.
+iperf3, js-libp2p (Node.js 20), go-libp2p (Go), rust-libp2p (Rust). Rounds alternate between the programs; medians are printed.
+PANGEA_BENCH_BYTES is what /perf moves each way, PANGEA_BENCH_ROUNDS how often.
 """
 import atexit
 import json
@@ -23,6 +24,8 @@ from foreign import VERSIONS, Foreign, pair, program as foreign_program
 
 TICK = os.sysconf("SC_CLK_TCK")
 GIB = 1 << 30
+SIZE = int(os.environ.get("PANGEA_BENCH_BYTES", GIB))  # of one transfer by /perf
+JS_SIZE = min(SIZE, 64 << 20)
 ROUNDS = int(os.environ.get("PANGEA_BENCH_ROUNDS", "5"))
 SETTLE_S = 5  # until connections count as idle
 TCP, QUIC = "/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"
@@ -40,9 +43,17 @@ def commands_cpu():
     return usage.ru_utime + usage.ru_stime
 
 
-def resident_kib(pid):
+def status_kib(pid, name):
     with open(f"/proc/{pid}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
+        return next(int(line.split()[1]) for line in status if line.startswith(f"{name}:"))
+
+
+def resident_kib(pid):
+    return status_kib(pid, "VmRSS")
+
+
+def peak_mib(pid):
+    return status_kib(pid, "VmHWM") / 1024
 
 
 class Node:
@@ -129,10 +140,10 @@ def bench_idle(rows, program):
 CONNECTS = 200  # a round
 
 
-def connects_pangea(node, peer):
-    """(median us, 95th percentile us, CPU us of both sides) of a new connection until the first ping is back."""
+def connects_pangea(node, peer, step):
+    """(median us, 95th percentile us, CPU us of both sides) of a new connection by a step of PEER, as it says there."""
     cpu = cpu_seconds(node.pid) + commands_cpu()
-    done = subprocess.run([peer, node.addr, f"connect:{CONNECTS}"], check=True, capture_output=True, text=True)
+    done = subprocess.run([peer, node.addr, f"{step}:{CONNECTS}"], check=True, capture_output=True, text=True)
     cpu = cpu_seconds(node.pid) + commands_cpu() - cpu
     answer = json.loads(done.stdout.splitlines()[-1])
     return answer["p50_us"], answer["p95_us"], cpu / CONNECTS * 1e6
@@ -145,28 +156,29 @@ def connects_foreign(a, b):
 
 
 def bench_connect(rows, program, peer):
-    sides = {}
+    sides, nodes = {}, []
+    others = [(name, argv) for name in ("go", "rust") if (argv := foreign_program(name))]
     for kind, listen, option in (("TCP", TCP, []), ("QUIC", QUIC, ["--quic"])):
         node = Node(program, "limits.accepts_per_ip=100000", listen=listen)
-        sides[f"pangea, hybrid, {kind}"] = (connects_pangea, node, peer)
-        argv = foreign_program("go")
-        if argv:
+        nodes.append(node)
+        sides[f"pangea, hybrid, transport only, {kind}"] = (connects_pangea, node, peer, "bare")
+        sides[f"pangea, hybrid, with identify, {kind}"] = (connects_pangea, node, peer, "connect")
+        for name, argv in others:
             both = [Foreign([*argv, *option]) for _ in range(2)]
-            sides[f"{VERSIONS['go']}, transport only, {kind}"] = (connects_foreign, *both)
+            nodes += both
+            sides[f"{VERSIONS[name]}, transport only, {kind}"] = (connects_foreign, *both)
     results = {name: [] for name in sides}
     for _ in range(ROUNDS):
-        for name, (measure, a, b) in sides.items():
-            results[name].append(measure(a, b))
+        for name, (measure, *words) in sides.items():
+            results[name].append(measure(*words))
     for name, found in results.items():
         p50, p95, cpu = zip(*found)
         rows.spread(f"new connection to first ping: {name}: median", p50, "us",
                     draw=("connect", "New connection to the first ping, median", name))
         rows.spread(f"new connection to first ping: {name}: p95", p95, "us")
         rows.spread(f"new connection to first ping: {name}: both sides", cpu, "CPU us")
-    for _, a, b in sides.values():
-        a.end()
-        if not isinstance(b, str):
-            b.end()
+    for node in nodes:
+        node.end()
     a, b = Node(program), Node(program)
     a.cli("dial", b.addr)
     rtts = [round["rtt_ms"] for round in a.cli("ping", b.addr, "--count", "100", "--interval", "0")["rounds"]]
@@ -200,10 +212,20 @@ def iperf(seconds=2):
     return json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"] / 8e6
 
 
+def perf_report(rows, name, pids, results, plot, title):
+    """Add what the rounds of one program gave; returns the medians of speed and of CPU seconds."""
+    ups, downs, cpus = zip(*results)
+    rows.spread(f"/perf: {name}, up", ups, "MB/s", draw=(plot, title, name))
+    rows.spread(f"/perf: {name}, down", downs, "MB/s")
+    cpu = rows.spread(f"/perf: {name}, CPU of both sides", cpus, "s per GiB", draw=(plot + "-cpu", title + ", both sides", name))
+    rows.add(f"/perf: {name}, peak of a side", max(map(peak_mib, pids)), "MiB")
+    return statistics.median(ups + downs), cpu
+
+
 def foreign_pairs():
     """{name: (a, b, bytes)} of the nodes of others that can be had here."""
     pairs = {}
-    for kind, size in (("js", 64 << 20), ("go", GIB)):
+    for kind, size in (("js", JS_SIZE), ("go", SIZE), ("rust", SIZE)):
         both = pair(kind)
         if both:
             pairs[f"{VERSIONS[kind]}, Noise"] = (*both, size)
@@ -216,25 +238,19 @@ def bench_perf(rows, program):
     pairs = foreign_pairs()
     ours, theirs, plain = [], {name: [] for name in pairs}, []
     for _ in range(ROUNDS):
-        ours.append(perf_pangea(a, b, GIB))
+        ours.append(perf_pangea(a, b, SIZE))
         for name, (x, y, size) in pairs.items():
             theirs[name].append(perf_foreign(x, y, size))
         if shutil.which("iperf3"):
             plain.append(iperf())
 
-    def tell(name, results):
-        ups, downs, cpus = zip(*results)
-        title = "/perf over TCP with Noise, 1 GiB each way"
-        rows.spread(f"/perf: {name}, up", ups, "MB/s", draw=("perf-tcp", title, name))
-        rows.spread(f"/perf: {name}, down", downs, "MB/s")
-        cpu = rows.spread(f"/perf: {name}, CPU of both sides", cpus, "s per GiB", draw=("perf-tcp-cpu", title + ", both sides", name))
-        return statistics.median(ups + downs), cpu
-
-    up, cpu = tell("pangea, hybrid Noise", ours)
+    plot = ("perf-tcp", f"/perf over TCP with Noise, {SIZE / GIB:g} GiB each way")
+    up, cpu = perf_report(rows, "pangea, hybrid Noise", (a.pid, b.pid), ours, *plot)
     for name, results in theirs.items():
-        foreign_up, foreign_cpu = tell(name, results)
+        x, y, _ = pairs[name]
+        foreign_up, foreign_cpu = perf_report(rows, name, (x.pid, y.pid), results, *plot)
         rows.add(f"/perf: pangea over {name}, speed", up / foreign_up, "x", ">= 5" if name.startswith("js") else ">= 1")
-        rows.add(f"/perf: pangea over {name}, CPU", cpu / foreign_cpu, "x", "" if name.startswith("js") else "<= 1.1")
+        rows.add(f"/perf: pangea over {name}, CPU", cpu / foreign_cpu, "x", "<= 1.1" if name.startswith("go") else "")
     if plain:
         rows.add("iperf3, one stream", statistics.median(plain), "MB/s")
         rows.add("/perf: pangea over iperf3, speed", up / statistics.median(plain), "x")

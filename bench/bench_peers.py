@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A file from one node to another, beside what Syncthing and Kubo take for it, in one run that alternates between them.
+"""A file from one node to another, beside what Syncthing, Kubo and Helia take for it, in one run that alternates between them.
 
 usage: bench_peers.py PANGEA
 
-Ours is put and got through 14 nodes; Syncthing copies it between two folders; Kubo adds it, and another node of Kubo gets it. All on
-loopback, with their own encryption. CPU seconds are those of all nodes and of the commands. Syncthing is taken from PATH, Kubo is
-built from its Go module; who is not there is left out.
+Ours is put and got through 14 nodes; Syncthing copies it between two folders; Kubo adds it, and another node of Kubo gets it; Helia
+does the same with the first 128 MiB, its blocks in memory. All on loopback, with their own encryption. CPU seconds are those of all
+nodes and of the commands. Syncthing is taken from PATH, Kubo is built from its Go module, Helia comes by npm; who is not there is left out.
 """
 import json
 import os
@@ -21,9 +21,10 @@ import urllib.request
 import xml.etree.ElementTree as ElementTree
 
 from bench_network import GIB, NODES, SIZE, Network, file_make
-from bench_node import QUIC, ROUNDS, TCP, Rows, commands_cpu, cpu_seconds
-from foreign import program as foreign_program
+from bench_node import QUIC, ROUNDS, TCP, Rows, commands_cpu, cpu_seconds, peak_mib
+from foreign import VERSIONS, pair, program as foreign_program
 
+HELIA_SIZE = min(SIZE, 128 << 20)
 PATIENCE = 600
 
 
@@ -39,11 +40,6 @@ def children(pid):
         with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
             found += [int(word) for word in file.read().split()]
     return found
-
-
-def peak_mib(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 1024
 
 
 class Side:
@@ -223,6 +219,29 @@ class Kubo(Side):
             process.wait()
 
 
+class Helia(Side):
+    """Two of it that know each other and nobody else."""
+
+    def __init__(self, nodes):
+        super().__init__(f"{VERSIONS['helia']}, 2 nodes, {HELIA_SIZE >> 20} MiB")
+        self.nodes, self.pids = nodes, [node.pid for node in nodes]
+
+    def round(self, path, turn):
+        (adder, getter), out = self.nodes, f"{path}.helia-{turn}"
+        cid = self.measure("add", HELIA_SIZE, lambda: adder("add", path=path, bytes=HELIA_SIZE))["cid"]
+        self.measure("get", HELIA_SIZE, lambda: getter("get", cid=cid, path=out))
+        if os.path.getsize(out) != HELIA_SIZE:
+            raise SystemExit("bench_peers: Helia got another length")
+        subprocess.run(["cmp", "-n", str(HELIA_SIZE), path, out], check=True)
+        os.unlink(out)
+        for node in self.nodes:
+            node("drop")
+
+    def end(self):
+        for node in self.nodes:
+            node.end()
+
+
 def sides_make(program, folder, sides):
     """Append to `sides`, so that those which were made are ended when the next one cannot be."""
     sides.append(Pangea(program, "TCP", TCP))
@@ -232,6 +251,9 @@ def sides_make(program, folder, sides):
     ipfs = foreign_program("kubo")
     if ipfs:
         sides.append(Kubo(ipfs[0], folder))
+    helia = pair("helia")
+    if helia:
+        sides.append(Helia(helia))
 
 
 def main():

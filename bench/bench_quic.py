@@ -5,23 +5,23 @@ connection.
 
 usage: bench_quic.py PANGEA PEER BENCH_NET
 
-PEER is the test client tests/interop/peer.c, BENCH_NET the program of bench/bench_net.c. js-libp2p (Node.js 20) and go-libp2p (Go) are
-measured where their toolchains are; else a line says that they were skipped. Rounds alternate between the programs; medians are
-printed, with the least and the most of the speeds, since the machine may have other work: then read the CPU seconds.
+PEER is the test client tests/interop/peer.c, BENCH_NET the program of bench/bench_net.c. js-libp2p (Node.js 20), go-libp2p (Go) and
+rust-libp2p (Rust) are measured where their toolchains are; else a line says that they were skipped. Rounds alternate between the
+programs; medians are printed, with the least and the most of the speeds, since the machine may have other work: then read the CPU
+seconds. PANGEA_BENCH_BYTES is what /perf moves each way, PANGEA_BENCH_ROUNDS how often.
 """
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-from bench_node import QUIC, ROUNDS, SETTLE_S, TCP, Node, Rows, perf_foreign, perf_pangea, resident_kib
+from bench_node import GIB, QUIC, ROUNDS, SETTLE_S, TCP, Node, Rows, perf_foreign, perf_pangea, perf_report, resident_kib
 from foreign import VERSIONS, Foreign, pair, program as foreign_program
 
-SIZE = 512 << 20  # of one transfer by /perf
-JS_SIZE = 32 << 20
+SIZE = int(os.environ.get("PANGEA_BENCH_BYTES", GIB // 2))  # of one transfer by /perf
+JS_SIZE = min(SIZE, 32 << 20)
 CROWD = 1000
 
 
@@ -34,19 +34,10 @@ def ours_start(program, listen):
     return a, b
 
 
-def perf_tell(rows, name, results):
-    ups, downs, cpus = zip(*results)
-    title = "/perf on one stream, 512 MiB each way"
-    rows.spread(f"/perf: {name}, up", ups, "MB/s", draw=("perf-quic", title, name))
-    rows.spread(f"/perf: {name}, down", downs, "MB/s")
-    cpu = rows.spread(f"/perf: {name}, CPU of both sides", cpus, "s per GiB", draw=("perf-quic-cpu", title + ", both sides", name))
-    return statistics.median(ups + downs), cpu
-
-
 def bench_perf(rows, program):
     runs = {"pangea, QUIC": (perf_pangea, *ours_start(program, QUIC), SIZE),
             "pangea, TCP with Noise": (perf_pangea, *ours_start(program, TCP), SIZE)}
-    for kind, size in (("go", SIZE), ("js", JS_SIZE)):
+    for kind, size in (("go", SIZE), ("rust", SIZE), ("js", JS_SIZE)):
         both = pair(kind, "--quic")
         if both:
             runs[f"{VERSIONS[kind]}, QUIC"] = (perf_foreign, *both, size)
@@ -54,9 +45,10 @@ def bench_perf(rows, program):
     for _ in range(ROUNDS):
         for name, (perf, a, b, size) in runs.items():
             results[name].append(perf(a, b, size))
-    told = {name: perf_tell(rows, name, each) for name, each in results.items()}
+    plot = ("perf-quic", f"/perf on one stream, {SIZE >> 20} MiB each way")
+    told = {name: perf_report(rows, name, (runs[name][1].pid, runs[name][2].pid), each, *plot) for name, each in results.items()}
     speed, cpu = told["pangea, QUIC"]
-    aims = {VERSIONS["go"]: (">= 3", "<= 0.33"), VERSIONS["js"]: (">= 5", "")}
+    aims = {VERSIONS["go"]: (">= 3", "<= 0.33"), VERSIONS["rust"]: (">= 2", "<= 0.5"), VERSIONS["js"]: (">= 5", "")}
     for name in told:
         aim = aims.get(name.removesuffix(", QUIC"), ("", ""))
         if name != "pangea, QUIC":
@@ -100,12 +92,13 @@ def bench_crowd(rows, program, peer):
         kib = crowd_kib(node.pid, node.addr, peer, lambda node=node: len(node.cli("peers")["peers"]))
         rows.spread(f"memory per idle connection ({CROWD}), {name}", [kib], "KiB", "< 20", (*draw, f"pangea, {name}"))
         node.end()
-        argv = foreign_program("go")
-        if argv:
-            other = Foreign([*argv, *options])
-            kib = crowd_kib(other.pid, other.addr, peer)
-            rows.spread(f"the same, {VERSIONS['go']}, {name}", [kib], "KiB", "", (*draw, f"{VERSIONS['go']}, {name}"))
-            other.end()
+        for kind in ("go", "rust"):
+            argv = foreign_program(kind)
+            if argv:
+                other = Foreign([*argv, *options])
+                kib = crowd_kib(other.pid, other.addr, peer)
+                rows.spread(f"the same, {VERSIONS[kind]}, {name}", [kib], "KiB", "", (*draw, f"{VERSIONS[kind]}, {name}"))
+                other.end()
 
 
 def main():

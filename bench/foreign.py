@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nodes of others to be measured beside: js-libp2p (Node.js), go-libp2p (Go), Kubo (Go), a DHT of OpenDHT (Debian
-package). Each is built below build/bench/ where its toolchain is there; else a line says that it was skipped."""
+"""Nodes of others to be measured beside: js-libp2p and Helia (Node.js), go-libp2p and Kubo (Go), rust-libp2p (Rust), a DHT of OpenDHT
+(Debian package). Each is built below build/bench/ where its toolchain is there; else a line says that it was skipped."""
 import atexit
 import json
 import os
@@ -8,8 +8,10 @@ import subprocess
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 INTEROP = os.path.join(HERE, "..", "tests", "interop")
+PEERS = os.path.join(HERE, "peers")
 BUILT = os.path.join(HERE, "..", "build", "bench", "peers")
-VERSIONS = {"js": "js-libp2p 3.3", "go": "go-libp2p 0.49"}
+NODE_JS = {"js": os.path.join(INTEROP, "js"), "helia": os.path.join(PEERS, "helia")}
+VERSIONS = {"js": "js-libp2p 3.3", "go": "go-libp2p 0.49", "rust": "rust-libp2p 0.57", "helia": "Helia 7.1"}
 
 
 class Foreign:
@@ -37,17 +39,17 @@ class Foreign:
 def program(kind):
     """The command of a peer, made ready; None, and why on standard output, where it cannot be had."""
     out = os.path.join(BUILT, kind)
-    tools = {"js": (INTEROP, ["js"]), "go": (INTEROP, ["go", out])}
-    folder, words = tools.get(kind, (os.path.join(HERE, "peers"), [kind, out]))
+    tools = {"go": (INTEROP, ["go", out])} | {name: (INTEROP, ["js", folder]) for name, folder in NODE_JS.items()}
+    folder, words = tools.get(kind, (PEERS, [kind, out]))
     done = subprocess.run([os.path.join(folder, "prepare"), *words], check=False, capture_output=True, text=True)
     if done.returncode != 0:
         print(f"{kind}: skipped: {done.stdout.strip().removeprefix('skipped: ') or done.stderr.strip()[-300:]}", flush=True)
         return None
-    return ["node", os.path.join(INTEROP, "js", "peer.mjs")] if kind == "js" else [out]
+    return ["node", os.path.join(NODE_JS[kind], "peer.mjs")] if kind in NODE_JS else [out]
 
 
 def pair(kind, *options):
-    """Two connected nodes of a kind ("js", "go"), or None."""
+    """Two connected nodes of a kind ("js", "go", "rust", "helia"), or None."""
     argv = program(kind)
     if argv is None:
         return None

@@ -41,16 +41,17 @@ def bars(path, title, unit, rows):
     """Draw rows (label, lowest, median, highest), one bar each as long as the median with its spread; those whose label begins with
     "pangea" in the first colour."""
     most = max(row[3] for row in rows) or 1
-    scale = (WIDTH - LEFT - RIGHT) / most
+    left = max(LEFT, 16 + 6.5 * max(len(row[0]) for row in rows))  # room for the longest label
+    scale = (WIDTH - left - RIGHT) / most
     parts = [text(10, 22, f"{title}, {unit}", kind="title")]
     for place, (label, low, middle, high) in enumerate(rows):
         y = TOP + place * (BAR + GAP)
         colour = COLOURS[0 if label.startswith("pangea") else 1]
-        parts.append(text(LEFT - 8, y + 13, label, "end"))
-        parts.append(f'<rect x="{LEFT}" y="{y}" width="{max(middle * scale, 1):.1f}" height="{BAR}" fill="{colour}"/>')
+        parts.append(text(left - 8, y + 13, label, "end"))
+        parts.append(f'<rect x="{left:g}" y="{y}" width="{max(middle * scale, 1):.1f}" height="{BAR}" fill="{colour}"/>')
         if high > low:
-            parts.append(line(LEFT + low * scale, y + BAR / 2, LEFT + high * scale, y + BAR / 2, 'stroke-width="2"'))
-        parts.append(text(LEFT + high * scale + 6, y + 13, number(middle), kind="value"))
+            parts.append(line(left + low * scale, y + BAR / 2, left + high * scale, y + BAR / 2, 'stroke-width="2"'))
+        parts.append(text(left + high * scale + 6, y + 13, number(middle), kind="value"))
     write(path, TOP + len(rows) * (BAR + GAP) + 8, parts)
 
 

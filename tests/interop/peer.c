@@ -8,8 +8,9 @@
 //      echo:STREAMS:BYTES   that many streams at once, each sends random bytes, closes its half, and reads them back
 //      reset:STREAMS        open, write, reset; then an echo must still work
 //      unsupported          a protocol nobody has must be refused and the connection live on
-//      connect:COUNT        that many new connections one after the other, each until the first ping is back; prints the median and
-//                           the 95th percentile in microseconds
+//      connect:COUNT        that many new connections one after the other, each until the first ping is back and identify is done; prints
+//                           the median and the 95th percentile in microseconds
+//      bare:COUNT           the same by the transport alone, until the first ping is back: nothing else of a host takes part on this side
 //      crowd:COUNT          that many further peers connect, each with an identity of its own, and stay until standard
 //                           input ends
 #include <inttypes.h>
@@ -22,7 +23,10 @@
 #include "codec/multiaddr.h"
 #include "crypto/identity.h"
 #include "net/host.h"
+#include "net/multistream.h"
 #include "net/ping.h"
+#include "net/quic_endpoint.h"
+#include "net/upgrade.h"
 #include "runtime/fiber.h"
 #include "runtime/file.h"
 #include "runtime/random.h"
@@ -39,6 +43,7 @@ struct session {
     int argc;
     char **argv;
     pg_multiaddr addr;
+    pg_identity identity;
     pg_host *host;
     pg_id conn;
     uint64_t echo_bytes;
@@ -199,9 +204,97 @@ static pg_err connect_once(struct session *session, double *out_us)
     if (err == PG_OK) {
         err = pg_ping_round(&ping, pg_after(STEP_TIMEOUT), &rtt_ns);
     }
+    if (err == PG_OK) {
+        err = pg_host_await_identify(session->host, id, pg_after(STEP_TIMEOUT));
+    }
     *out_us = (double) (pg_now() - start) / 1e3;
     pg_ping_deinit(&ping);
     pg_host_hang_up(session->host, id);
+    return err;
+}
+
+/** What dials without a host. */
+typedef struct bare_dialer {
+    pg_endpoint to;
+    pg_peer_id peer;
+    pg_key key; // of Noise, or of stateless resets
+    pg_upgrader upgrader;
+    pg_quic_tls *tls;
+    pg_quic_endpoint *endpoint; // NULL: TCP
+} bare_dialer;
+
+static pg_err bare_init(bare_dialer *self, const struct session *session)
+{
+    pg_multiaddr_hop hop;
+    pg_multiaddr addr = session->addr;
+    PG_TRY(pg_multiaddr_first_hop(&addr, &hop));
+    if (hop.host_code != PG_MULTIADDR_CODE_IP4 || !pg_peer_id_cut(&addr, &self->peer)) {
+        return pg_fail(PG_ERR_INVALID, "not an address of IPv4 that names its peer");
+    }
+    self->to = (pg_endpoint){.family = PG_IP_FAMILY_V4, .port = hop.port};
+    memcpy(self->to.ip, hop.host.ptr, hop.host.len);
+    pg_random_bytes(PG_MUT_BYTES_OF(self->key.bytes));
+    self->upgrader = (pg_upgrader){.identity = &session->identity,
+                                   .noise_static = &self->key,
+                                   .limits = pg_conn_limits_default(NULL)};
+    if (hop.transport != PG_MULTIADDR_TRANSPORT_QUIC) {
+        return PG_OK;
+    }
+    PG_TRY(pg_quic_tls_new(&session->identity, PG_QUIC_GROUPS_ANY, &self->tls));
+    const pg_endpoint any = {.family = PG_IP_FAMILY_V4};
+    const pg_quic_config config = {.tls = self->tls,
+                                   .reset_key = &self->key,
+                                   .limits = self->upgrader.limits,
+                                   .handshake_timeout_ns = STEP_TIMEOUT};
+    return pg_quic_endpoint_new(&config, &any, &self->endpoint);
+}
+
+static void bare_deinit(bare_dialer *self)
+{
+    pg_quic_endpoint_free(&self->endpoint);
+    pg_quic_tls_free(&self->tls);
+    pg_key_wipe(&self->key);
+}
+
+static pg_err bare_dial(bare_dialer *self, pg_conn **out_conn)
+{
+    if (self->endpoint != NULL) {
+        const pg_quic_dial_request request = {.remote = self->to, .expected_id = &self->peer};
+        return pg_quic_dial(self->endpoint, &request, pg_after(STEP_TIMEOUT), out_conn);
+    }
+    const pg_upgrade_request request = {
+        .direction = PG_CONN_DIRECTION_OUTBOUND, .expected_id = &self->peer, .transport = "tcp"};
+    pg_stream *raw = NULL;
+    PG_TRY(pg_tcp_dial(&self->to, pg_after(STEP_TIMEOUT), &raw));
+    return pg_upgrade(&raw, &self->upgrader, &request, pg_after(STEP_TIMEOUT), out_conn);
+}
+
+static pg_err bare_ping(pg_stream *stream)
+{
+    uint8_t sent[PG_PING_BYTES];
+    uint8_t back[PG_PING_BYTES];
+    size_t chosen = 0;
+    PG_TRY(pg_multistream_dial(stream, &PG_STR(PG_PING_ID), 1, pg_after(STEP_TIMEOUT), &chosen));
+    pg_random_bytes(PG_MUT_BYTES_OF(sent));
+    PG_TRY(pg_stream_write(stream, PG_BYTES_OF(sent), pg_after(STEP_TIMEOUT)));
+    PG_TRY(pg_stream_read_full(stream, PG_MUT_BYTES_OF(back), pg_after(STEP_TIMEOUT)));
+    return memcmp(sent, back, sizeof(sent)) == 0 ? PG_OK
+                                                 : pg_fail(PG_ERR_CORRUPT, "other bytes came back");
+}
+
+static pg_err bare_once(bare_dialer *self, double *out_us)
+{
+    pg_conn *conn = NULL;
+    pg_stream *stream = NULL;
+    pg_time start = pg_now();
+    PG_TRY(bare_dial(self, &conn));
+    pg_err err = pg_conn_open_stream(conn, pg_after(STEP_TIMEOUT), &stream);
+    if (err == PG_OK) {
+        err = bare_ping(stream);
+    }
+    *out_us = (double) (pg_now() - start) / 1e3;
+    pg_stream_free(&stream);
+    pg_conn_free(&conn);
     return err;
 }
 
@@ -212,13 +305,17 @@ static int double_compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static pg_err step_connect(struct session *session, uint64_t count)
+static pg_err step_connect(struct session *session, uint64_t count, bool is_bare)
 {
     static double took[STREAMS_MAX];
+    bare_dialer dialer = {0};
+    pg_err err = is_bare ? bare_init(&dialer, session) : PG_OK;
     pg_host_hang_up(session->host, session->conn);
-    for (uint64_t i = 0; i < count; i++) {
-        PG_TRY(connect_once(session, &took[i]));
+    for (uint64_t i = 0; i < count && err == PG_OK; i++) {
+        err = is_bare ? bare_once(&dialer, &took[i]) : connect_once(session, &took[i]);
     }
+    bare_deinit(&dialer);
+    PG_TRY(err);
     qsort(took, count, sizeof(took[0]), double_compare);
     (void) printf("{\"step\":\"connect\",\"p50_us\":%.0f,\"p95_us\":%.0f}\n", took[count / 2],
                   took[count * 95 / 100]);
@@ -297,8 +394,8 @@ static pg_err step_run(struct session *session, const char *text)
     if (pg_str_equal(name, PG_STR("identify"))) {
         return step_identify(session);
     }
-    if (pg_str_equal(name, PG_STR("connect"))) {
-        return step_connect(session, a);
+    if (pg_str_equal(name, PG_STR("connect")) || pg_str_equal(name, PG_STR("bare"))) {
+        return step_connect(session, a, pg_str_equal(name, PG_STR("bare")));
     }
     if (pg_str_equal(name, PG_STR("crowd"))) {
         return step_crowd(&session->addr, a);
@@ -331,18 +428,17 @@ static pg_err session_run(struct session *session)
 static pg_err peer_main(void *arg)
 {
     struct session *session = arg;
-    pg_identity identity;
     pg_key seed PG_CLEANUP(pg_key_wipe) = {0};
     pg_random_bytes(PG_MUT_BYTES_OF(seed.bytes));
-    PG_TRY(pg_identity_init(&identity, &seed));
-    pg_host_config config = pg_host_config_default(&identity);
+    PG_TRY(pg_identity_init(&session->identity, &seed));
+    pg_host_config config = pg_host_config_default(&session->identity);
     pg_err err = pg_host_new(&config, &session->host);
     if (err == PG_OK) {
         err = session_run(session);
         pg_host_close(session->host, pg_after(PG_SECONDS(2)));
     }
     pg_host_free(&session->host);
-    pg_identity_deinit(&identity);
+    pg_identity_deinit(&session->identity);
     return err;
 }
 
