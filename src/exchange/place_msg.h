@@ -60,9 +60,9 @@ typedef struct pg_place_request {
     const pg_bytes
         *receipts; // receipts[receipt_count], encoded; at most PG_PLACE_COMMIT_RECEIPTS_MAX
     size_t receipt_count;
-    pg_bytes release; // RELEASE, encoded
-    pg_bytes abandon; // ABANDON, encoded
-    pg_bytes owner;   // COMMIT, encoded; empty: somebody else, or an older program
+    pg_bytes release;      // RELEASE, encoded
+    pg_bytes abandon;      // ABANDON, encoded
+    pg_bytes owner;        // COMMIT, encoded; empty: somebody else, or an older program
     bool without_receipts; // HAVE; an older host sends them all the same
 } pg_place_request;
 
