@@ -21,7 +21,7 @@ test: ## all tests and checks: release, address and undefined, thread sanitizer
 	@scripts/setup test
 	@scripts/test
 
-test-long: ## all tests at their full length, those with processes under the sanitizers too: an hour
+test-long: ## all tests at their full length, those with processes under the sanitizers too: more than an hour
 	@scripts/setup test
 	@PG_TEST_LONG=1 scripts/test
 
