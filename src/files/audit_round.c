@@ -152,6 +152,8 @@ static pg_err items_ask(const asking *self)
     pg_err err = PG_OK;
     for (size_t i = 0; i < self->count && err == PG_OK; i++) {
         err = item_ask(self->round, self->first + i, stream);
+        self->round->result->items[self->first + i].is_broken =
+            err != PG_OK && err != PG_ERR_CANCELLED && err != PG_ERR_NOMEM;
     }
     if (err != PG_OK) {
         pg_stream_reset(stream);
@@ -207,6 +209,28 @@ static size_t items_make(round_state *round, asking askings[PG_AUDIT_ITEMS_MAX])
         }
     }
     return count;
+}
+
+/** Return true when another host than this node and the one of an item gave an answer: where none did it may be this node that is cut off. */
+static bool has_other_answer(const round_state *round, const pg_audit_item *but)
+{
+    const pg_peer_id *ourselves = pg_host_id(round->what->files->config.host);
+    for (size_t i = 0; i < round->result->count; i++) {
+        const pg_audit_item *item = &round->result->items[i];
+        if (item->finding != PG_AUDIT_FINDING_SILENT && !pg_peer_id_equal(&item->peer, ourselves) &&
+            !pg_peer_id_equal(&item->peer, &but->peer)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void silence_judge(const round_state *round)
+{
+    for (size_t i = 0; i < round->result->count; i++) {
+        pg_audit_item *item = &round->result->items[i];
+        item->is_broken = item->is_broken && has_other_answer(round, item);
+    }
 }
 
 static pg_err holders_ask(round_state *round)
@@ -381,6 +405,7 @@ static pg_err round_run(round_state *round)
 {
     bool is_proven = false;
     PG_TRY(holders_ask(round));
+    silence_judge(round);
     if (!round->what->is_local) {
         PG_TRY(judge(round, &is_proven));
     }

@@ -33,6 +33,7 @@ typedef struct pg_audit_item {
     pg_peer_id peer;
     unsigned slot;
     pg_audit_finding finding;
+    bool is_broken;   // SILENT though it took the question, while another host answered
     pg_buf statement; // signed, with LIED only
     pg_buf
         shard; // what it should have, with the first PG_EVIDENCE_LIES_MAX of them; not of a whole block

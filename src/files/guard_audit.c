@@ -15,20 +15,37 @@
 
 // ---- One audit
 
+/** Return what an item says of its host; PG_HEALTH_KIND_COUNT: nothing. */
+static pg_health_kind kind_of(const pg_audit_item *item)
+{
+    switch (item->finding) {
+    case PG_AUDIT_FINDING_PROVEN:
+        return PG_HEALTH_AUDIT_HELD;
+    case PG_AUDIT_FINDING_DENIED:
+    case PG_AUDIT_FINDING_LIED:
+        return PG_HEALTH_AUDIT_FAILED;
+    case PG_AUDIT_FINDING_SILENT:
+        return item->is_broken ? PG_HEALTH_REFUSED : PG_HEALTH_KIND_COUNT;
+    case PG_AUDIT_FINDING_BUSY:
+    case PG_AUDIT_FINDING_UNPROVEN:
+    case PG_AUDIT_FINDING_COUNT:
+        break;
+    }
+    return PG_HEALTH_KIND_COUNT;
+}
+
 /** Enter into the health book what it says of each host. */
 static void hosts_note(const pg_guard *guard, const pg_audit_result *result)
 {
     const pg_files *files = guard->config.files;
     for (size_t i = 0; i < result->count; i++) {
         const pg_audit_item *item = &result->items[i];
-        bool is_fault =
-            item->finding == PG_AUDIT_FINDING_LIED || item->finding == PG_AUDIT_FINDING_DENIED;
         const pg_health_observation seen = {
             .peer = &item->peer,
-            .kind = is_fault ? PG_HEALTH_AUDIT_FAILED : PG_HEALTH_AUDIT_HELD,
+            .kind = kind_of(item),
             .evidence = pg_buf_bytes(&item->statement),
         };
-        if ((is_fault || item->finding == PG_AUDIT_FINDING_PROVEN) &&
+        if (seen.kind != PG_HEALTH_KIND_COUNT &&
             !pg_peer_id_equal(&item->peer, pg_host_id(files->config.host))) {
             pg_health_note(files->config.health, &seen);
         }

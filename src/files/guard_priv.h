@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The inside of the guard, which its parts share: rounds and hosts (guard.c), how an extent stands (guard_examine.c), audits (guard_audit.c), what
-// hosts tell each other of liars (guard_evidence.c),
+// hosts tell each other of liars (guard_evidence.c), whether this node is cut off (guard_reach.c),
 // repairs (guard_repair.c), leaving (guard_leave.c), rebalancing (guard_rebalance.c).
 //
 // Layer: files, private.  Thread: loop thread only.
@@ -85,6 +85,10 @@ bool pg_guard_peer_is_lost(const guard_peer *peer, uint64_t patience_s);
 
 /** Return true when a host that answers was taken for lost until lately. */
 bool pg_guard_peer_is_back(const pg_guard *guard, const guard_peer *peer);
+
+/** Return true when a connected peer answers a ping, whoever it is but one: else it may be this node that is cut off. Parks: yes.
+ *  but   NULL: nobody */
+bool pg_guard_is_connected(const pg_guard *guard, const pg_peer_id *but);
 
 /** Return how likely a host is there in the next 24 hours, as the health book has it; this node is there. *out_is_forecast is false where too little is
  *  known for a forecast (pg_health_fit). */

@@ -133,6 +133,7 @@ typedef struct target {
     pg_place_session *session;
     pg_slot_set slots;
     pg_err err;
+    bool has_taken; // it gave its promise
 } target;
 
 /** A placing under way. */
@@ -509,6 +510,8 @@ static pg_err promises_get(work *self)
         target *to = &self->targets[i];
         pg_buf receipt = {.ptr = NULL};
         pg_err err = target_commit(self, to, &receipt);
+        to->err = err;
+        to->has_taken = err == PG_OK;
         if (err == PG_OK) {
             placing->moved |= to->slots;
             placing->taken += __builtin_popcount(to->slots);
@@ -543,6 +546,31 @@ static pg_err work_run(work *self)
     return promises_get(self);
 }
 
+/** Enter into the health book what came of each host, as of an upload (upload.c). Where none took anything it may be this node that is cut off: then
+ *  somebody else has to answer. */
+static void targets_note(const work *self)
+{
+    const target *broken = NULL;
+    bool is_connected = false;
+    for (size_t i = 0; i < self->target_count; i++) {
+        const target *to = &self->targets[i];
+        is_connected |= to->has_taken;
+        broken = pg_files_is_break(to->err) ? to : broken;
+    }
+    is_connected =
+        is_connected || (broken != NULL && pg_guard_is_connected(self->guard, &broken->peer));
+    for (size_t i = 0; i < self->target_count && is_connected; i++) {
+        const target *to = &self->targets[i];
+        const pg_health_observation seen = {
+            .peer = &to->peer,
+            .kind = to->has_taken ? PG_HEALTH_TRANSFER_OK : PG_HEALTH_REFUSED,
+        };
+        if (to->has_taken || pg_files_is_break(to->err)) {
+            pg_health_note(self->guard->config.files->config.health, &seen);
+        }
+    }
+}
+
 pg_err pg_guard_place(pg_guard *guard, guard_placing *placing)
 {
     work *self = PG_NEW(work);
@@ -552,6 +580,9 @@ pg_err pg_guard_place(pg_guard *guard, guard_placing *placing)
     self->guard = guard;
     self->placing = placing;
     pg_err err = work_run(self);
+    if (!pg_fiber_is_cancelled()) {
+        targets_note(self);
+    }
     pg_fiber_shield(true);
     for (size_t i = 0; i < self->target_count; i++) {
         pg_place_session_free(&self->targets[i].session);

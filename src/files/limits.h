@@ -122,6 +122,10 @@
 /** Hosts asked at once whether they are there. */
 #define PG_GUARD_CHECKS_MAX 8U
 
+/** Connected peers that are pinged at once to see whether it is this node that is cut off, and for how long, milliseconds. */
+#define PG_GUARD_PINGS_MAX 8U
+#define PG_GUARD_PING_MS 10000
+
 /** Checks in a row that a host must have missed, beside the time, before it counts as lost: a node that was away itself has an old date. */
 #define PG_GUARD_MISSES_MIN 3U
 

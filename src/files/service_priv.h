@@ -73,6 +73,13 @@ PG_NODISCARD pg_err pg_files_pins_load(pg_files *files);
 /** Get what the pins keep that were found in the catalogue of another device: for ever, until cancelled. */
 pg_err pg_files_pin_again_run(void *arg);
 
+/** Return true when a host broke what it took on; one that has no room, or sets a limit, did not. */
+static inline bool pg_files_is_break(pg_err err)
+{
+    return err == PG_ERR_TIMEOUT || err == PG_ERR_CLOSED || err == PG_ERR_RESET ||
+           err == PG_ERR_CORRUPT || err == PG_ERR_PROTOCOL;
+}
+
 /** List peers that take placements and are not barred, those that are connected first, then others that were met, without ourselves, and not those of `exclude[exclude_count]`.
  *  out_candidates   out_candidates[PG_FILES_CANDIDATES_MAX]
  *  out_connected    how many of them are connected */

@@ -54,19 +54,12 @@ static void host_log(pg_upload *upload, const pg_peer_id *peer, const char *even
                    PG_LOG_STR("detail", pg_error_detail(err)));
 }
 
-/** Return true when a host broke what it took on; one that has no room, or sets a limit, did not. */
-static bool is_fault(pg_err err)
-{
-    return err == PG_ERR_TIMEOUT || err == PG_ERR_CLOSED || err == PG_ERR_RESET ||
-           err == PG_ERR_REFUSED || err == PG_ERR_CORRUPT || err == PG_ERR_PROTOCOL;
-}
-
 void pg_upload_lose(pg_upload *upload, upload_host *host, pg_err err)
 {
     if (host->is_lost) {
         return;
     }
-    host->is_at_fault = host->session != NULL && is_fault(err);
+    host->is_at_fault = host->session != NULL && (pg_files_is_break(err) || err == PG_ERR_REFUSED);
     pg_upload_note(upload, err);
     host->is_lost = true;
     upload->gaps |= host->slots;
