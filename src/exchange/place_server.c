@@ -311,6 +311,12 @@ size_t pg_place_server_uploaders(const pg_place_server *server, pg_peer_id *out_
     return count;
 }
 
+bool pg_place_server_is_uploader(const pg_place_server *server, const pg_peer_id *peer)
+{
+    const pg_uploader *uploader = pg_map_get(&server->held.uploaders, pg_peer_id_bytes(peer));
+    return uploader != NULL && uploader->leases > 0;
+}
+
 pg_place_stats pg_place_server_get_stats(const pg_place_server *server)
 {
     pg_place_stats stats = server->totals;

@@ -130,6 +130,9 @@ bool pg_place_server_holds(const pg_place_server *server, const pg_cid *cid);
  *  out_peers   out_peers[max]. Returns how many */
 size_t pg_place_server_uploaders(const pg_place_server *server, pg_peer_id *out_peers, size_t max);
 
+/** Return true when a peer has a lease here. Parks: no. */
+bool pg_place_server_is_uploader(const pg_place_server *server, const pg_peer_id *peer);
+
 /** Hear that a block was found damaged and is gone: the lease no longer claims its slot. Parks: yes. */
 void pg_place_server_lost(pg_place_server *server, const pg_cid *cid);
 

@@ -17,9 +17,10 @@ struct pg_audit_server {
     pg_audit_server_config config;
     uint32_t workers;
     bool is_closing;
-    pg_waitq turn; // workers went down
-    pg_map spent;  // by auditor: uint64_t bytes of this minute
-    uint64_t spent_total;
+    pg_waitq turn;        // workers went down
+    pg_map spent;         // by auditor: uint64_t bytes of this minute
+    uint64_t spent_total; // of what all share
+    uint64_t spent_known; // of what is kept for those who are known
     pg_time minute_ends;
     pg_audit_server_stats stats;
 };
@@ -34,13 +35,25 @@ static void spent_clear(pg_audit_server *server)
     }
     pg_map_deinit(&server->spent);
     server->spent_total = 0;
+    server->spent_known = 0;
     server->minute_ends = pg_after(PG_MINUTES(1));
+}
+
+/** Return true when an auditor has something to do with this node: it proved a shard to us, or has a lease here. */
+static bool is_known(const pg_audit_server *server, const pg_peer_id *peer)
+{
+    pg_health_report report;
+    return pg_place_server_is_uploader(server->config.place, peer) ||
+           (pg_health_get(server->config.health, peer, &report) &&
+            report.counts[PG_HEALTH_AUDIT_HELD] > 0);
 }
 
 static uint64_t *spent_of(pg_audit_server *server, const pg_peer_id *peer)
 {
     uint64_t *spent = pg_map_get(&server->spent, pg_peer_id_bytes(peer));
-    if (spent != NULL || pg_map_count(&server->spent) == PG_AUDIT_PEERS_MAX) {
+    size_t count = pg_map_count(&server->spent);
+    if (spent != NULL || count == PG_AUDIT_PEERS_MAX ||
+        (count >= PG_AUDIT_STRANGERS_MAX && !is_known(server, peer))) {
         return spent;
     }
     spent = PG_NEW(uint64_t);
@@ -58,12 +71,18 @@ static bool spend(pg_audit_server *server, const pg_peer_id *peer, uint64_t byte
         spent_clear(server);
     }
     uint64_t *spent = spent_of(server, peer);
-    if (spent == NULL || *spent + bytes > PG_AUDIT_PEER_BYTES_MAX ||
-        server->spent_total + bytes > PG_AUDIT_TOTAL_BYTES_MAX) {
+    if (spent == NULL || *spent + bytes > PG_AUDIT_PEER_BYTES_MAX) {
+        return false;
+    }
+    if (server->spent_total + bytes <= PG_AUDIT_TOTAL_BYTES_MAX - PG_AUDIT_KNOWN_BYTES_MAX) {
+        server->spent_total += bytes;
+    } else if (server->spent_known + bytes <= PG_AUDIT_KNOWN_BYTES_MAX &&
+               *spent + bytes <= PG_AUDIT_KNOWN_PEER_BYTES_MAX && is_known(server, peer)) {
+        server->spent_known += bytes;
+    } else {
         return false;
     }
     *spent += bytes;
-    server->spent_total += bytes;
     server->stats.bytes_total += bytes;
     return true;
 }

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "crypto/identity.h"
 #include "exchange/place_server.h"
+#include "health/health.h"
 #include "net/host.h"
 #include "store/blocks.h"
 
@@ -22,6 +23,7 @@ typedef struct pg_audit_server_config {
     pg_host *host;
     pg_block_store *blocks;
     pg_place_server *place;    // says what is kept for others: a cache is no holder
+    const pg_health *health;   // knows who proved something to us; NULL: nobody did
     const pg_identity *device; // signs
 } pg_audit_server_config;
 

@@ -423,6 +423,7 @@ static pg_err guard_begin(pg_guard *guard)
         .blocks = config->files->config.blocks,
         .place = config->place,
         .device = config->device,
+        .health = config->files->config.health,
     };
     PG_TRY(peers_load(guard));
     PG_TRY(pg_audit_server_new(&answers, &guard->answers));

@@ -79,8 +79,14 @@
 #define PG_AUDIT_PEER_BYTES_MAX (UINT64_C(96) << 20)
 #define PG_AUDIT_TOTAL_BYTES_MAX (UINT64_C(384) << 20)
 
-/** Auditors of one minute that are told apart; others are asked to come later. */
+/** Of that, what is kept for auditors who proved a shard to this node, or have a lease here, and what each of them may take of it: strangers who flood it
+ *  with challenges do not have it owe them its answers. */
+#define PG_AUDIT_KNOWN_BYTES_MAX (UINT64_C(96) << 20)
+#define PG_AUDIT_KNOWN_PEER_BYTES_MAX (UINT64_C(8) << 20)
+
+/** Auditors of one minute that are told apart, and how many of them may be strangers; others are asked to come later. */
 #define PG_AUDIT_PEERS_MAX 1024U
+#define PG_AUDIT_STRANGERS_MAX 768U
 
 /** Audit streams of one connection, and answers worked on at once, each with a shard and a descriptor in memory. */
 #define PG_AUDIT_STREAMS_MAX 4U

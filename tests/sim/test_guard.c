@@ -2,6 +2,8 @@
 // Goal: what hosts ask each other while nothing is wrong costs little; who breaks off what he was asked for stands in the book of who asked.
 // Method: 14 nodes as the program builds them, patience of minutes; verified receipts are counted where they are decoded. Hostile hosts serve
 //         protocols by handlers of their own.
+#include <string.h>
+
 #include "exchange/lease.h"
 #include "exchange/place_client.h"
 #include "exchange/place_msg.h"
@@ -10,6 +12,7 @@
 #include "files/guard.h"
 #include "files_world.h"
 #include "net/framed.h"
+#include "runtime/random.h"
 
 #define PATIENCE_S 240
 #define ROUND_S (PATIENCE_S / 24)
@@ -194,6 +197,93 @@ static pg_err push_script(void *arg)
     return PG_OK;
 }
 
+// ---- Who is flooded with challenges
+
+static struct {
+    pg_cid descriptor;
+    const sim_node *target;
+    unsigned shard;   // that it holds, once it is known
+    unsigned answers; // to the last who asked
+} flood;
+
+static void on_flood_lease(const pg_place_lease *lease, void *user)
+{
+    (void) user;
+    flood.descriptor = lease->descriptor;
+}
+
+static pg_err task_flood_look(sim_node *self)
+{
+    return pg_place_server_leases(self->storage->place, on_flood_lease, NULL);
+}
+
+/** Ask for one sum. Errors: PG_ERR_REFUSED (it is busy). */
+static pg_err sum_ask(pg_stream *stream)
+{
+    pg_buf bytes PG_CLEANUP(pg_buf_deinit) = {0};
+    pg_audit_request request = {.descriptor = flood.descriptor};
+    pg_audit_reply reply;
+    pg_random_bytes(PG_MUT_BYTES_OF(request.nonce));
+    const pg_time deadline = pg_after(PG_SECONDS(15));
+    for (; flood.shard < HOSTS_OF_CODE; flood.shard++) { // found by asking for each
+        request.shard = flood.shard;
+        pg_buf_clear(&bytes);
+        CHECK_OK(pg_audit_request_encode(&request, &bytes));
+        PG_TRY(pg_framed_write(stream, pg_buf_bytes(&bytes), deadline));
+        pg_buf_clear(&bytes);
+        PG_TRY(pg_framed_read(stream, PG_AUDIT_MESSAGE_BYTES_MAX, deadline, &bytes));
+        CHECK_OK(pg_audit_reply_decode(pg_buf_bytes(&bytes), &reply));
+        if (reply.status != PG_AUDIT_STATUS_NOT_HELD) {
+            return reply.status == PG_AUDIT_STATUS_OK ? PG_OK : PG_ERR_REFUSED;
+        }
+    }
+    return PG_ERR_NOT_FOUND;
+}
+
+/** Ask until it is busy, or often. */
+static pg_err task_flood(sim_node *self)
+{
+    static const char *const ids[] = {PG_AUDIT_ID, NULL};
+    pg_stream *stream = NULL;
+    pg_err err = PG_OK;
+    flood.answers = 0;
+    PG_TRY(pg_host_open_stream(self->host, &flood.target->id, ids, pg_after(PG_SECONDS(10)),
+                               &stream, NULL));
+    for (unsigned i = 0; i < 1000 && err == PG_OK; i++) {
+        err = sum_ask(stream);
+        flood.answers += err == PG_OK ? 1 : 0;
+    }
+    pg_stream_free(&stream);
+    return err == PG_ERR_REFUSED ? PG_OK : err;
+}
+
+// Strangers ask as much as a holder answers in a minute. One who proved a shard to it gets an answer all the same, and not many.
+static pg_err flood_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_file file = {.content = 86, .size = 8000000};
+    world_make(world, 600);
+    sim_run(&world->nodes[0], sim_put, &file);
+    CHECK(file.host_count == HOSTS_OF_CODE);
+    memset(&flood, 0, sizeof(flood));
+    flood.target = sim_node_of(world, &file.hosts[2]);
+    sim_run(sim_node_of(world, &file.hosts[2]), task_flood_look, &file);
+    CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(40)))); // they audit each other meanwhile
+    for (size_t i = 1; i <= READER;
+         i++) { // three, and each may ask for a third of what strangers may
+        if (!is_host_of(&file, &world->nodes[i].id)) {
+            sim_run(&world->nodes[i], task_flood, &file);
+            CHECK(flood.answers > 50);
+        }
+    }
+    sim_run(sim_node_of(world, &file.hosts[5]), task_flood, &file);
+    CHECK(flood.answers > 0 && flood.answers < 20);
+    sim_run(&world->nodes[0], task_flood, &file); // it has a lease there
+    CHECK(flood.answers > 0 && flood.answers < 20);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
 // ---- The tests
 
 static void test_round__all_are_there__verifies_no_receipt(void **state)
@@ -214,6 +304,12 @@ static void test_repair__host_breaks_off_a_push__stands_in_the_book(void **state
     sim_files_seeds(push_script, 1);
 }
 
+static void test_audit__strangers_flood__known_ones_are_answered(void **state)
+{
+    (void) state;
+    sim_files_seeds(flood_script, 1);
+}
+
 int main(int argc, char **argv)
 {
     sim_arguments(argc, argv);
@@ -221,6 +317,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_round__all_are_there__verifies_no_receipt),
         cmocka_unit_test(test_audit__host_hangs_up__stands_in_the_book),
         cmocka_unit_test(test_repair__host_breaks_off_a_push__stands_in_the_book),
+        cmocka_unit_test(test_audit__strangers_flood__known_ones_are_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
