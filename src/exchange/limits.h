@@ -177,8 +177,8 @@
 #define PG_PLACE_PEER_CLAIMS_MAX 2U
 #define PG_PLACE_CLAIMS_MINUTE_MAX 240U
 
-/** What looking into a claim may take, milliseconds: less than who commits waits (PG_UPLOAD_COMMIT_MS). */
-#define PG_PLACE_CLAIM_MS 25000
+/** What looking into a claim may take, milliseconds: less than who repairs waits (PG_GUARD_COMMIT_MS). */
+#define PG_PLACE_CLAIM_MS 110000
 
 /** Claims that were refused are remembered for so long, milliseconds, and so many: asking again costs nobody anything. */
 #define PG_PLACE_REFUSED_MS (10 * 60 * 1000)

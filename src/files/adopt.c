@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "exchange/place_neighbours.h"
 #include "files/discover.h"
+#include "files/guard_log.h"
 #include "files/lease_keys.h"
 #include "files/limits.h"
 #include "files/notices.h"
@@ -175,22 +176,46 @@ static void strangers_take(adoption *self, pg_slot_set covered)
     }
 }
 
+/** What audits from here say of the holders of an extent. */
+typedef struct doubts {
+    size_t count;
+    pg_guard_standing standings[PG_PLACE_RECEIPTS_MAX];
+} doubts;
+
+/** Return slots that a holder did not prove when it was asked last: hosts may have replaced it for that, and are not to do it again and again. */
+static pg_slot_set doubtful(const doubts *self, const pg_peer_id *peer)
+{
+    for (size_t i = 0; i < self->count; i++) {
+        if (pg_peer_id_equal(&self->standings[i].peer, peer)) {
+            return self->standings[i].faulty | self->standings[i].owed;
+        }
+    }
+    return 0;
+}
+
 /** Ask once more, now that a second holder has shown itself, who holds what for certain: one that is handing a slot over to that very holder has it
  *  yet, and soon no more. */
 static pg_err covered_confirm(adoption *self, pg_slot_set *out_covered)
 {
     pg_catalogue_extent *extent = self->extent;
     pg_place_holding *holding = PG_NEW(pg_place_holding);
+    doubts *in_doubt = PG_NEW(doubts);
     *out_covered = extent->local;
-    pg_err err = holding == NULL ? PG_ERR_NOMEM : PG_OK;
+    pg_err err = holding == NULL || in_doubt == NULL ? PG_ERR_NOMEM : PG_OK;
+    if (err == PG_OK) {
+        err = pg_guard_log_standings(self->files->config.db, &extent->descriptor,
+                                     in_doubt->standings, &in_doubt->count);
+    }
     for (size_t i = 0; i < extent->holder_count && err == PG_OK; i++) {
         const pg_catalogue_holder *holder = &extent->holders[i];
         if (pg_place_have_slots(self->files->config.host, &holder->peer, &extent->descriptor,
                                 pg_after(PG_MS(PG_FETCH_ASK_MS)), holding) == PG_OK) {
-            *out_covered |= holder->slots & holding->slots & ~holding->leaving;
+            *out_covered |= holder->slots & holding->slots & ~holding->leaving &
+                            ~doubtful(in_doubt, &holder->peer);
         }
         err = pg_fiber_is_cancelled() ? PG_ERR_CANCELLED : PG_OK;
     }
+    pg_mfree(in_doubt);
     pg_mfree(holding);
     return err;
 }

@@ -31,6 +31,7 @@ typedef struct asking {
     round_state *round;
     size_t first;
     size_t count;
+    unsigned again; // how often it was asked once more
 } asking;
 
 static unsigned shard_of(const round_state *round, unsigned slot)
@@ -123,7 +124,7 @@ static pg_err reply_take(const round_state *round, size_t at, pg_bytes encoded)
     return PG_OK;
 }
 
-static pg_err item_ask(const round_state *round, size_t at, pg_stream *stream)
+static pg_err item_ask_once(const round_state *round, size_t at, pg_stream *stream)
 {
     pg_buf out PG_CLEANUP(pg_buf_deinit) = {0};
     pg_buf in PG_CLEANUP(pg_buf_deinit) = {0};
@@ -140,7 +141,20 @@ static pg_err item_ask(const round_state *round, size_t at, pg_stream *stream)
     return reply_take(round, at, pg_buf_bytes(&in));
 }
 
-static pg_err items_ask(const asking *self)
+/** Ask about one item. Who is busy is asked again where that is wanted, but not for long, however many items it has. */
+static pg_err item_ask(asking *self, size_t at, pg_stream *stream)
+{
+    PG_TRY(item_ask_once(self->round, at, stream));
+    while (self->round->result->items[at].finding == PG_AUDIT_FINDING_BUSY &&
+           self->round->what->is_patient && self->again + 1 < PG_AUDIT_ASKS_MAX) {
+        self->again++;
+        PG_TRY(pg_sleep_until(pg_after(PG_MS(PG_AUDIT_AGAIN_MS))));
+        PG_TRY(item_ask_once(self->round, at, stream));
+    }
+    return PG_OK;
+}
+
+static pg_err items_ask(asking *self)
 {
     static const char *const ids[] = {PG_AUDIT_ID, NULL};
     const pg_peer_id *peer = &self->round->result->items[self->first].peer;
@@ -151,7 +165,7 @@ static pg_err items_ask(const asking *self)
                                NULL));
     pg_err err = PG_OK;
     for (size_t i = 0; i < self->count && err == PG_OK; i++) {
-        err = item_ask(self->round, self->first + i, stream);
+        err = item_ask(self, self->first + i, stream);
         self->round->result->items[self->first + i].is_broken =
             err != PG_OK && err != PG_ERR_CANCELLED && err != PG_ERR_NOMEM;
     }
@@ -182,7 +196,7 @@ static pg_err items_own(const asking *self)
 
 static pg_err asking_run(void *arg)
 {
-    const asking *self = arg;
+    asking *self = arg;
     const pg_peer_id *ourselves = pg_host_id(self->round->what->files->config.host);
     bool is_own = pg_peer_id_equal(&self->round->result->items[self->first].peer, ourselves);
     pg_ignore(is_own ? items_own(self) : items_ask(self), "then it is silent");
@@ -196,7 +210,7 @@ static size_t items_make(round_state *round, asking askings[PG_AUDIT_ITEMS_MAX])
     size_t count = 0;
     for (size_t i = 0; i < round->what->holder_count; i++) {
         const pg_catalogue_holder *holder = &round->what->holders[i];
-        asking one = {round, result->count, 0};
+        asking one = {.round = round, .first = result->count};
         for (unsigned slot = 0; slot < slots && result->count < PG_AUDIT_ITEMS_MAX; slot++) {
             if ((holder->slots >> slot & 1) != 0) {
                 result->items[result->count++] =
@@ -229,7 +243,9 @@ static void silence_judge(const round_state *round)
 {
     for (size_t i = 0; i < round->result->count; i++) {
         pg_audit_item *item = &round->result->items[i];
-        item->is_broken = item->is_broken && has_other_answer(round, item);
+        bool is_alone = item->finding == PG_AUDIT_FINDING_SILENT && has_other_answer(round, item);
+        item->is_broken = item->is_broken && is_alone;
+        item->is_owed = item->finding == PG_AUDIT_FINDING_BUSY || is_alone;
     }
 }
 
@@ -427,6 +443,7 @@ static void challenge_make(round_state *round)
 {
     const pg_descriptor *read = round->what->read;
     pg_multihash hash = pg_cid_multihash(round->what->descriptor);
+    round->result->is_patient = round->what->is_patient;
     round->result->segment = read == NULL ? 0 : (uint32_t) pg_random_below(read->segment_count);
     round->challenge.segment = round->result->segment;
     round->challenge.auditor = pg_peer_id_bytes(pg_host_id(round->what->files->config.host));

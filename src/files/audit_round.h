@@ -33,7 +33,9 @@ typedef struct pg_audit_item {
     pg_peer_id peer;
     unsigned slot;
     pg_audit_finding finding;
-    bool is_broken;   // SILENT though it took the question, while another host answered
+    bool is_broken; // SILENT though it took the question, while another host answered
+    bool is_owed; // it could have answered and did not: BUSY, or SILENT while another host answered
+    bool is_missed;   // for too long (guard_log.h): nothing proves that it is there
     pg_buf statement; // signed, with LIED only
     pg_buf
         shard; // what it should have, with the first PG_EVIDENCE_LIES_MAX of them; not of a whole block
@@ -51,6 +53,7 @@ typedef struct pg_audit_case {
     size_t holder_count;
     bool
         is_local; // this node has the shards that are asked for: it judges by them, and fetches nothing
+    bool is_patient; // who is busy is asked again, for about a minute
     unsigned ask_ms; // for an answer; 0 = PG_AUDIT_ASK_MS
 } pg_audit_case;
 
@@ -58,6 +61,7 @@ typedef struct pg_audit_case {
 typedef struct pg_audit_result {
     uint32_t segment;
     bool is_settled; // whole shards were fetched
+    bool is_patient; // who was busy was asked again
     size_t count;
     pg_audit_item items[PG_AUDIT_ITEMS_MAX];
 } pg_audit_result;

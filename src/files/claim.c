@@ -121,11 +121,10 @@ static pg_err result_take(const looking *self, pg_slot_set *out_held)
         bool is_proven = item->finding == PG_AUDIT_FINDING_PROVEN;
         held |= is_proven ? (pg_slot_set) 1 << item->slot : 0;
         copies += is_proven ? 1 : 0;
-        is_unsure |=
-            item->finding == PG_AUDIT_FINDING_BUSY || item->finding == PG_AUDIT_FINDING_UNPROVEN;
+        is_unsure |= item->finding == PG_AUDIT_FINDING_UNPROVEN; // who is busy is as who is silent
     }
     *out_held = self->claim->is_whole && copies < PG_GUARD_COPIES ? 0 : held;
-    return is_unsure ? pg_fail(PG_ERR_BUSY, "a host that may hold it cannot say now") : PG_OK;
+    return is_unsure ? pg_fail(PG_ERR_BUSY, "what a host answers cannot be judged") : PG_OK;
 }
 
 static pg_err look(looking *self, pg_slot_set *out_held)
@@ -136,6 +135,7 @@ static pg_err look(looking *self, pg_slot_set *out_held)
         .read = self->claim->is_whole ? NULL : &self->read,
         .holders = self->living,
         .is_local = true,
+        .is_patient = true,
         .ask_ms = PG_CLAIM_ASK_MS,
     };
     *out_held = 0;

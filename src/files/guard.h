@@ -25,6 +25,7 @@
 
 /** The tables of the guard (store/db.h). */
 extern const char *const pg_guard_schema_1;
+extern const char *const pg_guard_schema_2;
 
 typedef struct pg_guard pg_guard;
 

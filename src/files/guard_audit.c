@@ -25,8 +25,8 @@ static pg_health_kind kind_of(const pg_audit_item *item)
     case PG_AUDIT_FINDING_LIED:
         return PG_HEALTH_AUDIT_FAILED;
     case PG_AUDIT_FINDING_SILENT:
-        return item->is_broken ? PG_HEALTH_REFUSED : PG_HEALTH_KIND_COUNT;
     case PG_AUDIT_FINDING_BUSY:
+        return item->is_broken || item->is_missed ? PG_HEALTH_REFUSED : PG_HEALTH_KIND_COUNT;
     case PG_AUDIT_FINDING_UNPROVEN:
     case PG_AUDIT_FINDING_COUNT:
         break;
@@ -52,18 +52,23 @@ static void hosts_note(const pg_guard *guard, const pg_audit_result *result)
     }
 }
 
+/** Return true when it was found that the holder does not have it. */
+static bool is_false(const pg_audit_item *item)
+{
+    return item->finding == PG_AUDIT_FINDING_LIED || item->finding == PG_AUDIT_FINDING_DENIED;
+}
+
 static pg_slot_set result_count(pg_guard *guard, const pg_audit_result *result)
 {
     pg_slot_set faulty = 0;
     guard->totals.audits_total++;
     for (size_t i = 0; i < result->count; i++) {
         const pg_audit_item *item = &result->items[i];
-        bool is_fault =
-            item->finding == PG_AUDIT_FINDING_LIED || item->finding == PG_AUDIT_FINDING_DENIED;
+        bool is_fault = is_false(item);
         guard->totals.audits_proven_total += item->finding == PG_AUDIT_FINDING_PROVEN ? 1 : 0;
         guard->totals.audits_silent_total += item->finding == PG_AUDIT_FINDING_SILENT ? 1 : 0;
         guard->totals.audits_fault_total += is_fault ? 1 : 0;
-        faulty |= is_fault ? (pg_slot_set) 1 << item->slot : 0;
+        faulty |= is_fault || item->is_missed ? (pg_slot_set) 1 << item->slot : 0;
     }
     return faulty;
 }
@@ -74,12 +79,14 @@ static void faults_log(pg_guard *guard, const pg_cid *descriptor, const pg_audit
         const pg_audit_item *item = &result->items[i];
         char name[PG_PSEUDONYM_TEXT_BYTES];
         pg_buf detail = {.ptr = NULL};
-        if (item->finding == PG_AUDIT_FINDING_LIED || item->finding == PG_AUDIT_FINDING_DENIED) {
+        if (is_false(item) || item->is_missed) {
             pg_host_peer_pseudonym(guard->config.files->config.host, &item->peer, name);
             pg_ignore(pg_buf_printf(&detail, "host %s, slot %u, segment %u", name, item->slot,
                                     result->segment),
                       "then without it");
-            pg_guard_note(guard, descriptor, pg_audit_finding_name(item->finding), &detail);
+            pg_guard_note(guard, descriptor,
+                          item->is_missed ? "missed" : pg_audit_finding_name(item->finding),
+                          &detail);
         }
     }
 }
@@ -89,11 +96,12 @@ static pg_err audit(pg_guard *guard, const pg_audit_case *what, pg_audit_result 
                     pg_slot_set *out_faulty)
 {
     PG_TRY(pg_audit_round(what, result));
+    pg_err err = pg_guard_log_audit(guard->config.files->config.db, what->descriptor, result,
+                                    pg_guard_now_s()); // which tells what is missed
     *out_faulty = result_count(guard, result);
     hosts_note(guard, result);
     faults_log(guard, what->descriptor, result);
-    return pg_guard_log_audit(guard->config.files->config.db, what->descriptor, result,
-                              pg_guard_now_s());
+    return err;
 }
 
 // ---- What is kept here
@@ -117,6 +125,17 @@ static size_t holders_make(const guard_exam *exam,
     return count;
 }
 
+/** Return true when some slot is missed unless it is proven now: then who is busy is asked again. */
+static bool is_last_chance(const guard_exam *exam)
+{
+    for (size_t i = 0; i < exam->standing_count; i++) {
+        if (exam->standings[i].due != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static pg_err exam_audit(pg_guard *guard, guard_exam *exam, pg_slot_set *out_faulty)
 {
     pg_catalogue_holder holders[PG_PLACE_RECEIPTS_MAX + 1];
@@ -130,6 +149,7 @@ static pg_err exam_audit(pg_guard *guard, guard_exam *exam, pg_slot_set *out_fau
         .read = exam->is_whole ? NULL : &exam->read,
         .holders = holders,
         .holder_count = pg_min_size(holders_make(exam, holders), PG_PLACE_RECEIPTS_MAX),
+        .is_patient = is_last_chance(exam),
     };
     pg_err err = audit(guard, &what, result, out_faulty);
     if (err == PG_OK && *out_faulty != 0) {

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "files/guard.h"
 #include "files/limits.h"
+#include "runtime/time.h"
 #include "store/stmt.h"
 
 const char *const pg_guard_schema_1 =
@@ -20,6 +21,12 @@ const char *const pg_guard_schema_1 =
     "CREATE TABLE guard_note (id INTEGER PRIMARY KEY, time_s INTEGER NOT NULL,"
     " descriptor BLOB NOT NULL, what TEXT NOT NULL, detail TEXT NOT NULL);"
     "CREATE INDEX guard_note_descriptor ON guard_note (descriptor)";
+
+// Audits in a row that a holder left unanswered, one row a slot.
+const char *const pg_guard_schema_2 =
+    "CREATE TABLE guard_owed (id INTEGER PRIMARY KEY, descriptor BLOB NOT NULL,"
+    " peer BLOB NOT NULL, slot INTEGER NOT NULL, count INTEGER NOT NULL,"
+    " since_s INTEGER NOT NULL, last_s INTEGER NOT NULL, UNIQUE (descriptor, peer, slot))";
 
 static pg_err cid_read(pg_bytes blob, pg_cid *out_cid)
 {
@@ -40,7 +47,7 @@ static pg_err peer_read(pg_bytes blob, pg_peer_id *out_peer)
 /** An audit being entered. */
 typedef struct audit_job {
     const pg_cid *descriptor;
-    const pg_audit_result *result;
+    pg_audit_result *result;
     uint64_t now_s;
 } audit_job;
 
@@ -99,16 +106,70 @@ static pg_err fault_write(pg_db_conn *conn, const audit_job *job, const pg_audit
     return pg_stmt_run(stmt);
 }
 
-static pg_err item_write(pg_db_conn *conn, const audit_job *job, size_t at)
+// ---- Answers that are owed
+
+static void owed_bind(pg_stmt *stmt, const audit_job *job, const pg_audit_item *item)
 {
-    const pg_audit_item *item = &job->result->items[at];
-    pg_slot_set proven = 0;
-    if (item->finding == PG_AUDIT_FINDING_DENIED || item->finding == PG_AUDIT_FINDING_LIED) {
-        return fault_write(conn, job, item);
-    }
-    if (item->finding != PG_AUDIT_FINDING_PROVEN) {
+    pg_stmt_bind_blob(stmt, 1, pg_cid_bytes(job->descriptor));
+    pg_stmt_bind_blob(stmt, 2, pg_peer_id_bytes(&item->peer));
+    pg_stmt_bind_i64(stmt, 3, item->slot);
+}
+
+static pg_err owed_end(pg_db_conn *conn, const audit_job *job, const pg_audit_item *item)
+{
+    pg_stmt *stmt = NULL;
+    PG_TRY(pg_db_prepare(
+        conn, "DELETE FROM guard_owed WHERE descriptor = ?1 AND peer = ?2 AND slot = ?3", &stmt));
+    owed_bind(stmt, job, item);
+    return pg_stmt_run(stmt);
+}
+
+static pg_err owed_count(pg_db_conn *conn, const audit_job *job, const pg_audit_item *item,
+                         bool *out_is_missed)
+{
+    pg_stmt *stmt = NULL;
+    pg_err err = PG_OK;
+    PG_TRY(pg_db_prepare(conn,
+                         "INSERT INTO guard_owed (descriptor, peer, slot, count, since_s, last_s)"
+                         " VALUES (?1, ?2, ?3, 1, ?4, ?4) ON CONFLICT (descriptor, peer, slot)"
+                         " DO UPDATE SET count = count + 1, last_s = ?4",
+                         &stmt));
+    owed_bind(stmt, job, item);
+    pg_stmt_bind_i64(stmt, 4, (int64_t) job->now_s);
+    PG_TRY(pg_stmt_run(stmt));
+    PG_TRY(pg_db_prepare(conn,
+                         "DELETE FROM guard_owed WHERE id IN (SELECT id FROM guard_owed"
+                         " ORDER BY last_s DESC, id DESC LIMIT -1 OFFSET ?1)",
+                         &stmt));
+    pg_stmt_bind_i64(stmt, 1, PG_GUARD_OWED_ROWS_MAX);
+    PG_TRY(pg_stmt_run(stmt));
+    PG_TRY(pg_db_prepare(conn,
+                         "SELECT 1 FROM guard_owed WHERE descriptor = ?1 AND peer = ?2"
+                         " AND slot = ?3 AND count >= ?4 AND since_s <= ?5",
+                         &stmt));
+    owed_bind(stmt, job, item);
+    pg_stmt_bind_i64(stmt, 4, PG_GUARD_OWED_MAX);
+    pg_stmt_bind_i64(stmt, 5, (int64_t) job->now_s - (int64_t) PG_GUARD_OWED_S);
+    *out_is_missed = pg_stmt_next(stmt, &err) && job->result->is_patient;
+    return err;
+}
+
+/** Count an answer that is owed. Past the limit it is a fault, which stands until the slot is proven; and the count begins anew. */
+static pg_err owed_write(pg_db_conn *conn, const audit_job *job, pg_audit_item *item)
+{
+    PG_TRY(owed_count(conn, job, item, &item->is_missed));
+    if (!item->is_missed) {
         return PG_OK;
     }
+    PG_TRY(owed_end(conn, job, item));
+    return fault_write(conn, job, item);
+}
+
+// ---- One audit
+
+static pg_err proven_write(pg_db_conn *conn, const audit_job *job, const pg_audit_item *item)
+{
+    pg_slot_set proven = 0;
     for (size_t i = 0; i < job->result->count; i++) {
         const pg_audit_item *other = &job->result->items[i];
         if (other->finding == PG_AUDIT_FINDING_PROVEN &&
@@ -120,6 +181,31 @@ static pg_err item_write(pg_db_conn *conn, const audit_job *job, size_t at)
     return fault_end(conn, job, item);
 }
 
+static pg_err item_write(pg_db_conn *conn, const audit_job *job, size_t at)
+{
+    pg_audit_item *item = &job->result->items[at];
+    if (item->is_owed) {
+        return owed_write(conn, job, item);
+    }
+    if (item->finding == PG_AUDIT_FINDING_SILENT) {
+        return PG_OK; // nobody answered: it may be this node that was cut off
+    }
+    PG_TRY(owed_end(conn, job, item));
+    switch (item->finding) {
+    case PG_AUDIT_FINDING_DENIED:
+    case PG_AUDIT_FINDING_LIED:
+        return fault_write(conn, job, item);
+    case PG_AUDIT_FINDING_PROVEN:
+        return proven_write(conn, job, item);
+    case PG_AUDIT_FINDING_SILENT:
+    case PG_AUDIT_FINDING_BUSY:
+    case PG_AUDIT_FINDING_UNPROVEN:
+    case PG_AUDIT_FINDING_COUNT:
+        break;
+    }
+    return PG_OK;
+}
+
 static pg_err job_audit(pg_db_conn *conn, void *arg)
 {
     const audit_job *job = arg;
@@ -129,7 +215,7 @@ static pg_err job_audit(pg_db_conn *conn, void *arg)
     return PG_OK;
 }
 
-pg_err pg_guard_log_audit(pg_db *db, const pg_cid *descriptor, const pg_audit_result *result,
+pg_err pg_guard_log_audit(pg_db *db, const pg_cid *descriptor, pg_audit_result *result,
                           uint64_t now_s)
 {
     audit_job job = {descriptor, result, now_s};
@@ -141,6 +227,7 @@ pg_err pg_guard_log_audit(pg_db *db, const pg_cid *descriptor, const pg_audit_re
 /** A question about one extent. */
 typedef struct standings_job {
     const pg_cid *descriptor;
+    int64_t owed_before_s; // answers owed since before then are owed for long enough
     pg_guard_standing *standings;
     size_t count;
 } standings_job;
@@ -158,6 +245,48 @@ static pg_guard_standing *standing_get(standings_job *job, const pg_peer_id *pee
     pg_guard_standing *made = &job->standings[job->count++];
     *made = (pg_guard_standing){.peer = *peer};
     return made;
+}
+
+static pg_err faults_read(pg_db_conn *conn, standings_job *job)
+{
+    pg_stmt *stmt = NULL;
+    pg_err err = PG_OK;
+    PG_TRY(pg_db_prepare(
+        conn, "SELECT peer, slot FROM guard_fault WHERE descriptor = ?1 AND is_over = 0", &stmt));
+    pg_stmt_bind_blob(stmt, 1, pg_cid_bytes(job->descriptor));
+    while (pg_stmt_next(stmt, &err)) {
+        pg_peer_id peer;
+        PG_TRY(peer_read(pg_stmt_blob(stmt, 0), &peer));
+        pg_guard_standing *standing = standing_get(job, &peer);
+        if (standing != NULL) {
+            standing->faulty |= (pg_slot_set) 1 << (pg_stmt_i64(stmt, 1) & 31);
+        }
+    }
+    return err;
+}
+
+static pg_err owed_read(pg_db_conn *conn, standings_job *job)
+{
+    pg_stmt *stmt = NULL;
+    pg_err err = PG_OK;
+    PG_TRY(pg_db_prepare(conn,
+                         "SELECT peer, slot, count + 1 >= ?2 AND since_s <= ?3 FROM guard_owed"
+                         " WHERE descriptor = ?1",
+                         &stmt));
+    pg_stmt_bind_blob(stmt, 1, pg_cid_bytes(job->descriptor));
+    pg_stmt_bind_i64(stmt, 2, PG_GUARD_OWED_MAX);
+    pg_stmt_bind_i64(stmt, 3, job->owed_before_s);
+    while (pg_stmt_next(stmt, &err)) {
+        pg_peer_id peer;
+        PG_TRY(peer_read(pg_stmt_blob(stmt, 0), &peer));
+        pg_guard_standing *standing = standing_get(job, &peer);
+        if (standing != NULL) {
+            pg_slot_set slot = (pg_slot_set) 1 << (pg_stmt_i64(stmt, 1) & 31);
+            standing->owed |= slot;
+            standing->due |= pg_stmt_i64(stmt, 2) != 0 ? slot : 0;
+        }
+    }
+    return err;
 }
 
 static pg_err job_standings(pg_db_conn *conn, void *arg)
@@ -178,24 +307,18 @@ static pg_err job_standings(pg_db_conn *conn, void *arg)
         }
     }
     PG_TRY(err);
-    PG_TRY(pg_db_prepare(
-        conn, "SELECT peer, slot FROM guard_fault WHERE descriptor = ?1 AND is_over = 0", &stmt));
-    pg_stmt_bind_blob(stmt, 1, pg_cid_bytes(job->descriptor));
-    while (pg_stmt_next(stmt, &err)) {
-        pg_peer_id peer;
-        PG_TRY(peer_read(pg_stmt_blob(stmt, 0), &peer));
-        pg_guard_standing *standing = standing_get(job, &peer);
-        if (standing != NULL) {
-            standing->faulty |= (pg_slot_set) 1 << (pg_stmt_i64(stmt, 1) & 31);
-        }
-    }
-    return err;
+    PG_TRY(faults_read(conn, job));
+    return owed_read(conn, job);
 }
 
 pg_err pg_guard_log_standings(pg_db *db, const pg_cid *descriptor, pg_guard_standing *out_standings,
                               size_t *out_count)
 {
-    standings_job job = {descriptor, out_standings, 0};
+    standings_job job = {
+        .descriptor = descriptor,
+        .owed_before_s = pg_wall_ms() / 1000 - (int64_t) PG_GUARD_OWED_S,
+        .standings = out_standings,
+    };
     PG_TRY(pg_db_read(db, job_standings, &job));
     *out_count = job.count;
     return PG_OK;
@@ -411,6 +534,9 @@ static pg_err job_forget(pg_db_conn *conn, void *arg)
     const uint64_t *before_s = arg;
     pg_stmt *stmt = NULL;
     PG_TRY(pg_db_prepare(conn, "DELETE FROM guard_proof WHERE proven_s < ?1", &stmt));
+    pg_stmt_bind_i64(stmt, 1, (int64_t) *before_s);
+    PG_TRY(pg_stmt_run(stmt));
+    PG_TRY(pg_db_prepare(conn, "DELETE FROM guard_owed WHERE last_s < ?1", &stmt));
     pg_stmt_bind_i64(stmt, 1, (int64_t) *before_s);
     return pg_stmt_run(stmt);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the guard (guard.h) remembers over restarts, in the node's sealed database: which holder proved which slots and when, which lied or
-// denied what it had promised, with the signed statement, since when a host is silent, and why what was repaired. Every table is bounded.
+// denied what it had promised, with the signed statement, which owes answers and since when, since when a host is silent, and why what was
+// repaired. Every table is bounded.
 //
 // Layer: files, private.  Thread: loop thread only; all calls park while the database works.
 #pragma once
@@ -18,16 +19,20 @@
 #include "files/audit_round.h"
 #include "store/db.h"
 
-/** Enter what an audit found out: proofs, and faults with their evidence. Errors of the database. */
-PG_NODISCARD pg_err pg_guard_log_audit(pg_db *db, const pg_cid *descriptor,
-                                       const pg_audit_result *result, uint64_t now_s);
+/** Enter what an audit found out: proofs, faults with their evidence, and answers that are owed. An item that is owed (audit_round.h) for the
+ *  PG_GUARD_OWED_MAX-th time in a row, over PG_GUARD_OWED_S at least, and by a patient audit, becomes is_missed: a fault without evidence. Errors of the
+ *  database. */
+PG_NODISCARD pg_err pg_guard_log_audit(pg_db *db, const pg_cid *descriptor, pg_audit_result *result,
+                                       uint64_t now_s);
 
 /** What is known of one holder of an extent. */
 typedef struct pg_guard_standing {
     pg_peer_id peer;
     pg_slot_set proven; // by the last audit that proved any
     uint64_t proven_s;  // when; 0 = never
-    pg_slot_set faulty; // lied about, or denied, and not proven since
+    pg_slot_set faulty; // lied about, denied, or missed, and not proven since
+    pg_slot_set owed;   // the last audit of it was left unanswered
+    pg_slot_set due;    // of these, missed if the next one is, too
 } pg_guard_standing;
 
 /** Read what is known of the holders of an extent.
@@ -44,7 +49,7 @@ typedef struct pg_guard_fault {
     pg_cid descriptor;
     pg_peer_id peer;
     unsigned slot;
-    pg_audit_finding finding; // DENIED or LIED
+    pg_audit_finding finding; // DENIED or LIED; SILENT or BUSY: missed
     bool is_over;             // it was proven since
     pg_bytes statement;       // signed, of a lie; empty otherwise. Borrowed for the call
 } pg_guard_fault;
@@ -78,5 +83,5 @@ PG_NODISCARD pg_err pg_guard_log_notes(pg_db *db, const pg_cid *descriptor, size
                                        pg_err (*each)(const pg_guard_note_line *note, void *user),
                                        void *user);
 
-/** Forget proofs older than `before_s`: of extents that are kept no more. Errors of the database. */
+/** Forget proofs, and answers owed, older than `before_s`: of extents that are kept no more. Errors of the database. */
 PG_NODISCARD pg_err pg_guard_log_forget(pg_db *db, uint64_t before_s);

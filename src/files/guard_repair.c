@@ -458,8 +458,8 @@ static pg_err target_commit(work *self, target *to, pg_buf *out_receipt)
         .receipts = receipts,
         .receipt_count = receipts_collect(self, &to->peer, receipts),
     };
-    return pg_place_commit_send(to->session, &commit, pg_after(PG_MS(PG_UPLOAD_COMMIT_MS)),
-                                &receipt, out_receipt, &known);
+    return pg_place_commit_send(to->session, &commit, pg_after(PG_MS(PG_GUARD_COMMIT_MS)), &receipt,
+                                out_receipt, &known);
 }
 
 /** Let another host of the extent keep a receipt; where it does not, it hears of it when it asks. */

@@ -96,6 +96,11 @@
 #define PG_AUDIT_ASK_MS 15000
 #define PG_AUDIT_IDLE_MS 60000
 
+/** How often a holder that says it is busy is asked where something hangs on it, and after what pauses, milliseconds: what it reads is reckoned by the
+ *  minute, and these are spread over one, so that who answers for eight seconds of each is found free. */
+#define PG_AUDIT_ASKS_MAX 8U
+#define PG_AUDIT_AGAIN_MS 7500
+
 /** How far the clock of a holder may be from ours in what it signs, seconds: its answer is else none, since nobody could tell how old the evidence is. */
 #define PG_AUDIT_SKEW_S (UINT64_C(3600))
 
@@ -112,8 +117,18 @@
 /** The same of a host whose slots somebody else brings, while that one waits. */
 #define PG_CLAIM_ASK_MS 8000
 
+/** For a new host to look into what a repair brings, milliseconds: it asks busy holders again. */
+#define PG_GUARD_COMMIT_MS 120000
+
 /** Faults of holders that are kept, with up to 4.5 KiB of evidence each; beyond, those that are over and the oldest go. */
 #define PG_GUARD_FAULTS_MAX 1024
+
+/** Audits in a row that a holder may leave unanswered, and for how long at least, seconds, before its slot counts as missed. A host under load, or whom
+ *  somebody floods with challenges, is busy for hours: twelve at random times over three days find it free once. And slots that are counted, 200 bytes
+ *  each; beyond, those asked longest ago go. */
+#define PG_GUARD_OWED_MAX 12
+#define PG_GUARD_OWED_S (UINT64_C(72) * 3600)
+#define PG_GUARD_OWED_ROWS_MAX 4096
 
 /** Lines of the log of repairs, and the length of one, bytes. */
 #define PG_GUARD_NOTES_MAX 1024

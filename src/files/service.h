@@ -90,7 +90,7 @@ bool pg_files_is_own(pg_files *files, const pg_cid *descriptor);
 
 /** Find out which of the slots that somebody brings others still hold: the hosts of the extent that are known here, to the receipts that came and
  *  to the DHTs are asked, and those that say so have to prove it, about the very shards that were brought. Of a block that is kept whole slot 0
- *  counts as held when enough others do. Parks: at most PG_PLACE_CLAIM_MS. Errors: PG_ERR_BUSY (one that may hold them cannot say now), PG_ERR_NOT_FOUND (what was
+ *  counts as held when enough others do. Parks: at most PG_PLACE_CLAIM_MS. Errors: PG_ERR_BUSY (what one says cannot be judged), PG_ERR_NOT_FOUND (what was
  *  brought is not here), those of the block store, PG_ERR_CANCELLED, PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_files_held_elsewhere(pg_files *files, const pg_place_claim *claim,
                                             pg_slot_set *out_held);

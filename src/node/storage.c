@@ -50,7 +50,7 @@ static const char *const *const schema_steps[] = {
     &pg_place_schema_1,    &pg_files_schema_1,     &pg_peer_store_schema_1, &pg_files_schema_2,
     &pg_dht_keep_schema_1, &pg_files_schema_3,     &pg_files_schema_4,      &pg_files_schema_5,
     &pg_health_schema_1,   &pg_files_schema_6,     &pg_files_schema_7,      &pg_place_schema_2,
-    &pg_guard_schema_1,    &pg_telemetry_schema_1, &pg_vault_schema_1,
+    &pg_guard_schema_1,    &pg_telemetry_schema_1, &pg_vault_schema_1,      &pg_guard_schema_2,
 };
 
 uint32_t pg_storage_schema_version(void)

@@ -284,6 +284,170 @@ static pg_err flood_script(void *arg)
     return PG_OK;
 }
 
+// ---- Who is busy
+
+#define BUSY_NODES 7 // that are up: owner, four hosts, two that have nothing
+
+/** The holder that is too busy for audits. */
+static struct {
+    sim_node *node;
+    pg_slot_set slots;
+    unsigned asked;
+} busy;
+
+static pg_audit_server *free_again; // of that holder, once it has time
+
+static pg_err on_audit_busy(pg_net_stream_ctx *ctx)
+{
+    for (;;) {
+        pg_buf bytes PG_CLEANUP(pg_buf_deinit) = {0};
+        pg_audit_request request;
+        PG_TRY(pg_framed_read(ctx->stream, PG_AUDIT_MESSAGE_BYTES_MAX, pg_after(PG_SECONDS(60)),
+                              &bytes));
+        PG_TRY(pg_audit_request_decode(pg_buf_bytes(&bytes), &request));
+        const pg_audit_reply reply = {.status = PG_AUDIT_STATUS_BUSY};
+        busy.asked++;
+        pg_buf_clear(&bytes);
+        CHECK_OK(pg_audit_reply_encode(&reply, &bytes));
+        PG_TRY(pg_framed_write(ctx->stream, pg_buf_bytes(&bytes), pg_after(PG_SECONDS(15))));
+    }
+}
+
+/** Slots of the file that others than the busy one hold. */
+static pg_slot_set elsewhere;
+
+static void on_file_lease(const pg_place_lease *lease, void *user)
+{
+    const sim_node *self = user;
+    if (lease->root.len > 0 && pg_cid_equal(&lease->root, &self->file->link.root)) {
+        *(self == busy.node ? &busy.slots : &elsewhere) |= lease->slots;
+    }
+}
+
+static pg_err task_slots(sim_node *self)
+{
+    return pg_place_server_leases(self->storage->place, on_file_lease, self);
+}
+
+static pg_err task_be_busy(sim_node *self)
+{
+    const pg_net_protocol protocol = {PG_AUDIT_ID, on_audit_busy, NULL, 4};
+    pg_host_unserve(self->host, PG_AUDIT_ID);
+    return pg_host_serve(self->host, &protocol);
+}
+
+static uint64_t repaired_sum(const sim_world *world)
+{
+    uint64_t slots = 0;
+    for (size_t i = 0; i < NODES; i++) {
+        slots += world->nodes[i].is_up
+                     ? pg_guard_get_stats(world->nodes[i].storage->guard).repaired_slots_total
+                     : 0;
+    }
+    return slots;
+}
+
+static bool is_replaced(sim_world *world, sim_file *file)
+{
+    elsewhere = 0;
+    for (size_t i = 1; i < BUSY_NODES; i++) {
+        sim_node *node = &world->nodes[i];
+        if (node->is_up && node != busy.node) {
+            sim_run(node, task_slots, file);
+        }
+    }
+    return (busy.slots & ~elsewhere) == 0;
+}
+
+/** Put a file on four of six hosts, with patience as it is by default and four audits a day, and have one of the four busy from now on. */
+static void busy_begin(sim_world *world, sim_file *file)
+{
+    const sim_world like = {.audit_s = 6 * 3600, .is_long = true};
+    sim_nodes_make_of(world, BUSY_NODES, &like);
+    sim_nodes_meet(world);
+    file->code = (pg_code){2, 2};
+    sim_run(&world->nodes[0], sim_put, file);
+    CHECK(file->host_count == 4);
+    memset(&busy, 0, sizeof(busy));
+    busy.node = sim_node_of(world, &file->hosts[pg_sim_random_below(file->host_count)]);
+    sim_run(busy.node, task_slots, file);
+    sim_run(busy.node, task_be_busy, file);
+    CHECK(busy.slots != 0);
+}
+
+// A holder says that it is there and holds what it promised, and is too busy to prove it for as long as anybody asks. For three days nobody minds;
+// then it counts as one who does not have it, though nobody says that it lied, and another takes its slot.
+static pg_err busy_run(sim_world *world, bool with_owner)
+{
+    sim_file file = {.content = 84, .size = 300000};
+    busy_begin(world, &file);
+    if (!with_owner) {
+        sim_node_crash(&world->nodes[0]);
+    }
+    CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(71))));
+    CHECK(repaired_sum(world) == 0 && busy.asked > 20);
+    CHECK(observations_of(world, &busy.node->id, PG_HEALTH_REFUSED) == 0);
+    CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(72))));
+    CHECK(is_replaced(world, &file));
+    CHECK(repaired_sum(world) <= 3);
+    CHECK(observations_of(world, &busy.node->id, PG_HEALTH_AUDIT_FAILED) == 0);
+    CHECK(observations_of(world, &busy.node->id, PG_HEALTH_REFUSED) > 0);
+    sim_node_crash(busy.node);
+    sim_node_start(&world->nodes[READER]);
+    sim_nodes_meet(world);
+    sim_run(&world->nodes[READER], sim_get, &file);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
+static pg_err busy_script(void *arg)
+{
+    return busy_run(arg, false);
+}
+
+static pg_err busy_owner_script(void *arg)
+{
+    return busy_run(arg, true);
+}
+
+static pg_err task_be_free(sim_node *self)
+{
+    const pg_audit_server_config config = {
+        .host = self->host,
+        .blocks = self->storage->blocks,
+        .place = self->storage->place,
+        .device = self->device,
+    };
+    pg_host_unserve(self->host, PG_AUDIT_ID);
+    return pg_audit_server_new(&config, &free_again);
+}
+
+static pg_err task_end_free(sim_node *self)
+{
+    (void) self;
+    pg_audit_server_free(&free_again);
+    return PG_OK;
+}
+
+// A holder under load is busy for two days and a half, however often it is asked; then it answers, and nothing ever came of it.
+static pg_err busy_while_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_file file = {.content = 85, .size = 300000};
+    busy_begin(world, &file);
+    sim_node_crash(&world->nodes[0]);
+    CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(60))));
+    CHECK(busy.asked > 20);
+    sim_run(busy.node, task_be_free, &file);
+    CHECK_OK(pg_sleep_until(pg_after(PG_HOURS(48))));
+    CHECK(repaired_sum(world) == 0 && !is_replaced(world, &file));
+    CHECK(observations_of(world, &busy.node->id, PG_HEALTH_REFUSED) == 0);
+    CHECK(observations_of(world, &busy.node->id, PG_HEALTH_AUDIT_HELD) > 0);
+    sim_run(busy.node, task_end_free, &file);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
 // ---- The tests
 
 static void test_round__all_are_there__verifies_no_receipt(void **state)
@@ -310,6 +474,24 @@ static void test_audit__strangers_flood__known_ones_are_answered(void **state)
     sim_files_seeds(flood_script, 1);
 }
 
+static void test_audit__holder_is_always_busy__replaced_after_days(void **state)
+{
+    (void) state;
+    sim_files_seeds(busy_script, 1);
+}
+
+static void test_audit__holder_is_always_busy_and_owner_there__replaced_once(void **state)
+{
+    (void) state;
+    sim_files_seeds(busy_owner_script, 1);
+}
+
+static void test_audit__holder_is_busy_for_a_while__left_alone(void **state)
+{
+    (void) state;
+    sim_files_seeds(busy_while_script, 1);
+}
+
 int main(int argc, char **argv)
 {
     sim_arguments(argc, argv);
@@ -318,6 +500,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_audit__host_hangs_up__stands_in_the_book),
         cmocka_unit_test(test_repair__host_breaks_off_a_push__stands_in_the_book),
         cmocka_unit_test(test_audit__strangers_flood__known_ones_are_answered),
+        cmocka_unit_test(test_audit__holder_is_always_busy__replaced_after_days),
+        cmocka_unit_test(test_audit__holder_is_always_busy_and_owner_there__replaced_once),
+        cmocka_unit_test(test_audit__holder_is_busy_for_a_while__left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
