@@ -219,7 +219,7 @@ static pg_err checks_make(pg_guard *guard, pg_buf *out)
     return PG_OK;
 }
 
-/** Ask all hosts. When none answers, it is this node that is cut off, and nobody is the worse for it.
+/** Ask all hosts. When none answers, nor anybody else, it is this node that is cut off, and nobody is the worse for it.
  *  out_denied   appended to, pg_cid[]: probes that a host does not hold */
 static pg_err peers_check(pg_guard *guard, pg_buf *out_denied)
 {
@@ -234,7 +234,8 @@ static pg_err peers_check(pg_guard *guard, pg_buf *out_denied)
     for (size_t i = 0; i < count; i++) {
         answered += checks[i].has_answered ? 1 : 0;
     }
-    for (size_t i = 0; i < count && answered > 0; i++) {
+    bool is_cut_off = count > 0 && answered == 0 && !pg_guard_is_connected(guard, NULL);
+    for (size_t i = 0; i < count && !is_cut_off; i++) {
         check_take(guard, &checks[i]);
         if (checks[i].has_denied) {
             PG_TRY(pg_buf_append(out_denied,
