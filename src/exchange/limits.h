@@ -181,7 +181,7 @@
 #define PG_PLACE_CLAIM_MS 110000
 
 /** Claims that were refused are remembered for so long, milliseconds, and so many: asking again costs nobody anything. */
-#define PG_PLACE_REFUSED_MS (10 * 60 * 1000)
+#define PG_PLACE_REFUSED_MS (60 * 1000)
 #define PG_PLACE_REFUSED_MAX 256U
 
 /** Between two sweeps, milliseconds. */

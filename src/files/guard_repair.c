@@ -597,10 +597,16 @@ pg_err pg_guard_place(pg_guard *guard, guard_placing *placing)
 
 // ---- One repair
 
+/** Nothing is to be mended after all: the owner dropped it, or somebody who was not known here has it. */
+static bool is_left(pg_err err)
+{
+    return err == PG_ERR_CHANGED || err == PG_ERR_EXISTS;
+}
+
 static void repair_note(pg_guard *guard, const guard_placing *placing, pg_err err)
 {
     const guard_exam *exam = placing->exam;
-    const char *what = err == PG_OK ? "repaired" : err == PG_ERR_CHANGED ? "left" : "failed";
+    const char *what = err == PG_OK ? "repaired" : is_left(err) ? "left" : "failed";
     int wanted = exam->is_whole ? (int) exam->plan.copies_lost : __builtin_popcount(placing->slots);
     pg_buf detail = {.ptr = NULL};
     pg_err made = err == PG_OK
@@ -611,7 +617,7 @@ static void repair_note(pg_guard *guard, const guard_placing *placing, pg_err er
                       : pg_buf_printf(&detail, "%d lost: %s", wanted, pg_error_detail(err));
     pg_ignore(made, "then without it");
     guard->totals.repairs_total += err == PG_OK ? 1 : 0;
-    guard->totals.repairs_failed_total += err != PG_OK && err != PG_ERR_CHANGED ? 1 : 0;
+    guard->totals.repairs_failed_total += err != PG_OK && !is_left(err) ? 1 : 0;
     guard->totals.repaired_slots_total += (uint64_t) placing->taken;
     guard->totals.repaired_bytes_total += placing->bytes;
     pg_guard_note(guard, &exam->descriptor, what, &detail);
@@ -623,6 +629,9 @@ static pg_err repair(pg_guard *guard, const pg_place_lease *lease, guard_exam *e
     pg_err err = pg_guard_place(guard, &placing);
     if (err != PG_ERR_CANCELLED) {
         repair_note(guard, &placing, err);
+    }
+    if (is_left(err)) { // others that notice it would bring the same again
+        settled_add(guard, lease);
     }
     pg_buf_deinit(&placing.receipts);
     return err;

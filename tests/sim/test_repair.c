@@ -99,6 +99,7 @@ static pg_guard_stats stats_sum(const sim_world *world)
             sum.repairs_total += one.repairs_total;
             sum.repairs_failed_total += one.repairs_failed_total;
             sum.repaired_slots_total += one.repaired_slots_total;
+            sum.repaired_bytes_total += one.repaired_bytes_total;
             sum.audits_total += one.audits_total;
             sum.audits_fault_total += one.audits_fault_total;
             sum.audits_proven_total += one.audits_proven_total;
@@ -601,6 +602,41 @@ static pg_err leave_script(void *arg)
     return PG_OK;
 }
 
+// A host hands its slot over while the other hosts are away, and is gone when they are back: no receipt leads to who has it now, the DHTs do. Nobody
+// brings it again.
+static pg_err unheard_script(void *arg)
+{
+    static sim_world like;
+    sim_world *world = arg;
+    sim_file file = {.content = 52, .size = 900000};
+    like.patience_s = PATIENCE_S;
+    like.has_dht = true;
+    sim_nodes_make_of(world, NODES, &like);
+    sim_nodes_meet(world);
+    sim_run(&world->nodes[0], sim_put, &file);
+    sim_node_crash(&world->nodes[0]);
+    for (size_t i = 1; i < file.host_count; i++) {
+        sim_node_crash(sim_node_of(world, &file.hosts[i]));
+    }
+    sim_node *leaver = sim_node_of(world, &file.hosts[0]);
+    sim_run(leaver, task_leave, &file);
+    CHECK(left.moved == 1 && left.failed == 0);
+    CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(2)))); // it is announced
+    sim_node_crash(leaver);
+    for (size_t i = 1; i < file.host_count; i++) {
+        sim_node_start(sim_node_of(world, &file.hosts[i]));
+    }
+    sim_nodes_meet(world);
+    CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(4 * PATIENCE_S))));
+    pg_guard_stats stats = stats_sum(world);
+    CHECK(stats.repairs_total == 0 && stats.repairs_failed_total == 0);
+    CHECK(stats.repaired_bytes_total == 0);
+    CHECK(census_take(world).copies == HOSTS_OF_CODE);
+    sim_run(&world->nodes[READER], sim_get, &file);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
 // ---- The tests
 
 static void test_repair__owner_and_hosts_go_one_after_the_other__file_outlives(void **state)
@@ -625,6 +661,12 @@ static void test_repair__too_few_others__spread_over_hosts(void **state)
 {
     (void) state;
     sim_files_seeds(few_script, 1);
+}
+
+static void test_repair__slot_handed_over_unheard__found_by_the_dhts(void **state)
+{
+    (void) state;
+    sim_files_seeds(unheard_script, 1);
 }
 
 static void test_repair__network_cut_in_two__bounded_and_converges(void **state)
@@ -677,6 +719,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_repair__copies_of_a_small_file_go__made_anew),
         cmocka_unit_test(test_repair__host_is_away_for_a_while__waited_for),
         cmocka_unit_test(test_repair__too_few_others__spread_over_hosts),
+        cmocka_unit_test(test_repair__slot_handed_over_unheard__found_by_the_dhts),
         cmocka_unit_test(test_repair__network_cut_in_two__bounded_and_converges),
         cmocka_unit_test(test_repair__halves_too_small_to_repair__nothing_in_vain),
         cmocka_unit_test(test_audit__honest_hosts__proven),
