@@ -31,6 +31,7 @@
 // Pooled stacks that keep all their pages: at most 2 MiB. Those beyond keep PG_STACK_KEEP_BYTES each, at most 4 MiB: what
 // a fiber that merely waits has touched.
 #define PG_STACK_POOL_HOT_MAX 32
+#define PG_STACK_POOL_HOT_SIM_MAX 512 // a simulated run is many nodes, and short
 #define PG_STACK_POOL_COLD_MAX 512
 #define PG_STACK_KEEP_BYTES 8192
 

@@ -24,6 +24,7 @@ typedef struct pg_stack_pool {
     bool is_guarded;
     pg_list hot;  // nodes lie inside the stacks
     pg_list cold; // deep pages were given back
+    size_t hot_max;
     size_t hot_count;
     size_t cold_count;
     pg_list slabs;
