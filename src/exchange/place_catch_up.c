@@ -2,6 +2,8 @@
 // Grants that a host missed, because it or the owner was away when they were sent: before a lease ends, and while it is kept beyond its
 // end, the newest grant is looked up. It counts as if the owner had sent it; what is older than what is known never does. Slots and
 // roots that are not here cannot come this way.
+#include <string.h>
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "exchange/place_server_priv.h"
@@ -46,6 +48,14 @@ static pg_err grant_enter(pg_place_server *server, const pg_ledger_key *key, pg_
     pg_ledger_change_deinit(&change);
     pg_place_ledger_unlock(server);
     return err;
+}
+
+pg_err pg_place_server_hear(pg_place_server *server, pg_bytes encoded, const pg_lease_grant *grant)
+{
+    bool is_news = false;
+    pg_ledger_key key = {.descriptor = grant->descriptor};
+    memcpy(key.lease_key, grant->lease_key, sizeof(key.lease_key));
+    return grant_enter(server, &key, encoded, grant, &is_news);
 }
 
 static pg_err lease_look(pg_place_server *server, const pg_ledger_key *key, bool *out_is_news)

@@ -145,6 +145,11 @@ PG_NODISCARD pg_err pg_place_server_leases(pg_place_server *server,
  *  *out_count leases got one. Errors of the database, PG_ERR_CANCELLED. Parks: yes. */
 PG_NODISCARD pg_err pg_place_server_catch_up(pg_place_server *server, size_t *out_count);
 
+/** Hear of a grant that was found somewhere, decoded from `encoded`: it counts as if the owner had sent it, when its lease is kept here and knows only older
+ *  ones; else nothing comes of it. Errors of the database. Parks: yes. */
+PG_NODISCARD pg_err pg_place_server_hear(pg_place_server *server, pg_bytes encoded,
+                                         const pg_lease_grant *grant);
+
 /** Drop what is over its time: leases past expiry and grace, sessions and strays past theirs; runs by itself once an hour too. *out_bytes is
  *  what was given back. Errors of the database and the block store. Parks: yes. */
 PG_NODISCARD pg_err pg_place_server_sweep(pg_place_server *server, uint64_t *out_bytes);

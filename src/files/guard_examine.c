@@ -111,45 +111,6 @@ static pg_err hosts_ask(pg_guard *guard, guard_exam *exam, const pg_peer_id *hin
     return err;
 }
 
-static bool is_asked(const guard_exam *exam, const pg_peer_id *peer)
-{
-    for (size_t i = 0; i < exam->holders.count; i++) {
-        if (pg_peer_id_equal(&exam->holders.items[i].peer, peer)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/** Ask those who announced the extent and whom no receipt names: one that got its slots while the others were away. A host that is to take what seems
- *  lost would find them, after all of it was pushed. */
-static pg_err announced_ask(pg_guard *guard, guard_exam *exam)
-{
-    pg_files *files = guard->config.files;
-    pg_holders *holders = &exam->holders;
-    pg_peer_id providers[PG_PROVIDERS_MAX];
-    pg_place_holding *holding = PG_NEW(pg_place_holding);
-    if (holding == NULL) {
-        return PG_ERR_NOMEM;
-    }
-    size_t count = pg_discover_providers(files, &exam->descriptor, providers);
-    for (size_t i = 0; i < count && holders->count < PG_PLACE_RECEIPTS_MAX; i++) {
-        if (!is_asked(exam, &providers[i]) &&
-            !pg_peer_id_equal(&providers[i], pg_host_id(files->config.host)) &&
-            pg_place_have_slots(files->config.host, &providers[i], &exam->descriptor,
-                                pg_after(PG_MS(PG_FETCH_ASK_MS)), holding) == PG_OK) {
-            holders->items[holders->count++] = (pg_holder){
-                .peer = providers[i],
-                .slots = holding->slots,
-                .expiry_s = holding->expiry_s,
-                .has_answered = true,
-            };
-        }
-    }
-    pg_mfree(holding);
-    return pg_fiber_is_cancelled() ? PG_ERR_CANCELLED : PG_OK;
-}
-
 // ---- The descriptor
 
 static pg_err job_read(void *arg)
@@ -259,6 +220,54 @@ static void plan_make(const pg_guard *guard, guard_exam *exam)
     exam->plan = pg_repair_plan_make(&what);
 }
 
+// ---- Strangers
+
+static bool is_asked(const guard_exam *exam, const pg_peer_id *peer)
+{
+    for (size_t i = 0; i < exam->holders.count; i++) {
+        if (pg_peer_id_equal(&exam->holders.items[i].peer, peer)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** Ask those who announced the extent and whom no receipt names: one that got its slots while the others were away. A host that is to take what seems
+ *  lost would find them, after all of it was pushed. */
+static pg_err announced_ask(pg_guard *guard, guard_exam *exam)
+{
+    pg_files *files = guard->config.files;
+    pg_holders *holders = &exam->holders;
+    pg_peer_id providers[PG_PROVIDERS_MAX];
+    pg_place_holding *holding = PG_NEW(pg_place_holding);
+    if (holding == NULL) {
+        return PG_ERR_NOMEM;
+    }
+    size_t count = pg_discover_providers(files, &exam->descriptor, providers);
+    for (size_t i = 0; i < count && holders->count < PG_PLACE_RECEIPTS_MAX; i++) {
+        if (!is_asked(exam, &providers[i]) &&
+            !pg_peer_id_equal(&providers[i], pg_host_id(files->config.host)) &&
+            pg_place_have_slots(files->config.host, &providers[i], &exam->descriptor,
+                                pg_after(PG_MS(PG_FETCH_ASK_MS)), holding) == PG_OK) {
+            holders->items[holders->count++] = (pg_holder){
+                .peer = providers[i],
+                .slots = holding->slots,
+                .expiry_s = holding->expiry_s,
+                .has_answered = true,
+            };
+        }
+    }
+    pg_mfree(holding);
+    return pg_fiber_is_cancelled() ? PG_ERR_CANCELLED : PG_OK;
+}
+
+pg_err pg_guard_examine_further(pg_guard *guard, guard_exam *exam)
+{
+    PG_TRY(announced_ask(guard, exam));
+    plan_make(guard, exam);
+    return PG_OK;
+}
+
 pg_err pg_guard_examine(pg_guard *guard, const pg_cid *descriptor, const pg_peer_id *hints,
                         size_t hint_count, guard_exam *exam)
 {
@@ -269,11 +278,7 @@ pg_err pg_guard_examine(pg_guard *guard, const pg_cid *descriptor, const pg_peer
     PG_TRY(pg_guard_log_standings(guard->config.files->config.db, descriptor, exam->standings,
                                   &exam->standing_count));
     plan_make(guard, exam);
-    if (pg_repair_plan_has_work(&exam->plan)) {
-        PG_TRY(announced_ask(guard, exam));
-        plan_make(guard, exam);
-    }
-    return PG_OK;
+    return pg_repair_plan_has_work(&exam->plan) ? pg_guard_examine_further(guard, exam) : PG_OK;
 }
 
 // ---- Telling

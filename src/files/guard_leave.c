@@ -58,6 +58,7 @@ static pg_err lease_place(pg_guard *guard, guard_placing *placing)
     if (exam->own == 0) {
         return PG_ERR_NOT_FOUND; // dropped meanwhile
     }
+    PG_TRY(pg_guard_examine_further(guard, exam)); // a second holder may promise all of it
     placing->slots = exam->own;
     return pg_guard_move(guard, placing);
 }

@@ -102,6 +102,9 @@ void pg_guard_note(pg_guard *guard, const pg_cid *descriptor, const char *what, 
 PG_NODISCARD pg_err pg_guard_examine(pg_guard *guard, const pg_cid *descriptor,
                                      const pg_peer_id *hints, size_t hint_count, guard_exam *exam);
 
+/** Ask those who announced it too, where no receipt names them; pg_guard_examine does when something seems lost. Parks: yes. Errors: PG_ERR_CANCELLED, PG_ERR_NOMEM. */
+PG_NODISCARD pg_err pg_guard_examine_further(pg_guard *guard, guard_exam *exam);
+
 /** Free. */
 void pg_guard_exam_deinit(guard_exam *exam);
 

@@ -144,6 +144,7 @@ typedef struct work {
     pg_lease_grant grant;
     pg_buf root;
     pg_buf receipts; // framed, of those who hold it
+    pg_slot_set slots; // to be pushed
     uint32_t next_segment;
     size_t target_count;
     target targets[PG_PLACE_SLOTS_MAX];
@@ -174,6 +175,7 @@ static pg_err grant_find(work *self)
         self->encoded = newest;
         newest = (pg_buf){.ptr = NULL};
         has_own = true;
+        PG_TRY(pg_place_server_hear(guard->config.place, pg_buf_bytes(&self->encoded), &grant));
     }
     if (!has_own) {
         return pg_fail(PG_ERR_NOT_FOUND, "its grant is not known here, nor to the DHTs");
@@ -276,7 +278,7 @@ static pg_err targets_find(work *self)
     bool is_whole = placing->exam->is_whole;
     size_t wanted = is_whole ? pg_min_size(placing->is_moving ? 1 : placing->exam->plan.copies_lost,
                                            PG_PLACE_SLOTS_MAX)
-                             : (size_t) __builtin_popcount(placing->slots);
+                             : (size_t) __builtin_popcount(self->slots);
     if (placing->target != NULL) {
         target_open(self, placing->target);
     } else {
@@ -290,7 +292,7 @@ static pg_err targets_find(work *self)
     }
     size_t at = 0;
     for (unsigned slot = 0; slot < PG_PLACE_SLOTS_MAX && !is_whole; slot++) {
-        if ((placing->slots >> slot & 1) != 0) {
+        if ((self->slots >> slot & 1) != 0) {
             self->targets[at].slots |= (pg_slot_set) 1 << slot;
             at = (at + 1) % self->target_count;
         }
@@ -326,7 +328,7 @@ static pg_err on_shard(unsigned slot, const pg_cid *cid, pg_bytes shard, void *u
     work *self = user;
     target *to = target_of(self, slot);
     const guard_placing *placing = self->placing;
-    unsigned lowest = (unsigned) __builtin_ctz(placing->slots);
+    unsigned lowest = (unsigned) __builtin_ctz(self->slots);
     uint64_t moved = shard.len;
     if (slot == lowest &&
         !placing->is_moving) { // what was fetched for this segment counts with its first
@@ -365,7 +367,7 @@ static pg_err lane_run(void *arg)
     const lane *self = arg;
     while (self->work->next_segment < self->rebuild->descriptor->segment_count) {
         uint32_t segment = self->work->next_segment++;
-        PG_TRY(pg_rebuild_segment(self->rebuild, self->work->placing->slots, segment));
+        PG_TRY(pg_rebuild_segment(self->rebuild, self->work->slots, segment));
     }
     return PG_OK;
 }
@@ -526,10 +528,62 @@ static pg_err promises_get(work *self)
     return placing->moved != 0 ? PG_OK : last;
 }
 
+/** Have a host repeat its promise, as every commit does. Errors as pg_place_open and pg_place_commit_send. */
+static pg_err promise_ask(const work *self, const pg_peer_id *peer, pg_lease_receipt *out_receipt,
+                          pg_buf *out_encoded)
+{
+    pg_place_session *session = NULL;
+    uint64_t known = 0;
+    const pg_place_commit commit = {.grant = pg_buf_bytes(&self->encoded)};
+    PG_TRY(pg_place_open(self->guard->config.files->config.host, peer, self->grant.lease_key, 0,
+                         pg_after(PG_MS(PG_UPLOAD_OPEN_MS)), &session));
+    pg_err err = pg_place_commit_send(session, &commit, pg_after(PG_MS(PG_UPLOAD_COMMIT_MS)),
+                                      out_receipt, out_encoded, &known);
+    pg_place_session_free(&session);
+    return err;
+}
+
+/** What others hold already need not be pushed, and a new host would not take it: their promise is all that is wanted. */
+static pg_err held_take(work *self)
+{
+    guard_placing *placing = self->placing;
+    const guard_exam *exam = placing->exam;
+    const pg_peer_id *ourselves = pg_host_id(self->guard->config.files->config.host);
+    unsigned copies = 0;
+    for (size_t i = 0; i < exam->member_count; i++) {
+        const pg_repair_member *member = &exam->members[i];
+        copies += member->standing == PG_REPAIR_STANDING_LIVING && member->slots != 0 ? 1 : 0;
+    }
+    for (size_t i = 0; i < exam->member_count && self->slots != 0; i++) {
+        const pg_repair_member *member = &exam->members[i];
+        pg_lease_receipt receipt;
+        pg_buf encoded PG_CLEANUP(pg_buf_deinit) = {.ptr = NULL};
+        if (member->standing != PG_REPAIR_STANDING_LIVING || (member->slots & self->slots) == 0 ||
+            pg_peer_id_equal(&member->peer, ourselves) ||
+            (exam->is_whole && copies <= PG_GUARD_COPIES) ||
+            promise_ask(self, &member->peer, &receipt, &encoded) != PG_OK ||
+            (receipt.slots & self->slots) == 0) {
+            continue;
+        }
+        placing->moved |= receipt.slots & self->slots;
+        placing->taken += __builtin_popcount(receipt.slots & self->slots);
+        self->slots &= ~receipt.slots;
+        PG_TRY(pg_frame_append(&placing->receipts, pg_buf_bytes(&encoded)));
+    }
+    return pg_fiber_is_cancelled() ? PG_ERR_CANCELLED : PG_OK;
+}
+
 static pg_err work_run(work *self)
 {
     const guard_placing *placing = self->placing;
+    self->slots = placing->slots;
     PG_TRY(grant_find(self));
+    if (placing->is_moving && placing->target == NULL) {
+        PG_TRY(held_take(self));
+        if (self->slots == 0) {
+            return PG_OK;
+        }
+    }
     PG_TRY(root_find(self));
     PG_TRY(targets_find(self));
     pg_place_server *place = self->guard->config.place;
@@ -541,7 +595,7 @@ static pg_err work_run(work *self)
     }
     PG_TRY(shards_push(self));
     if (placing->is_moving) {
-        PG_TRY(pg_place_server_leaving(place, &placing->lease->descriptor, placing->slots));
+        PG_TRY(pg_place_server_leaving(place, &placing->lease->descriptor, self->slots));
     }
     return promises_get(self);
 }

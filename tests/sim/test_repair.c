@@ -602,6 +602,28 @@ static pg_err leave_script(void *arg)
     return PG_OK;
 }
 
+// A host comes back after another took its place, and leaves: what the other promises need not be pushed, and nobody would take it.
+static pg_err second_leaves_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_file file = {.content = 54, .size = 900000};
+    world_make(world, 0);
+    sim_run(&world->nodes[0], sim_put, &file);
+    sim_node_crash(&world->nodes[0]);
+    sim_node *host = sim_node_of(world, &file.hosts[0]);
+    sim_node_crash(host);
+    redundancy_await(world, HOSTS_OF_CODE, HOSTS_OF_CODE);
+    sim_node_start(host);
+    sim_nodes_meet(world);
+    CHECK(census_take(world).copies == HOSTS_OF_CODE + 1);
+    sim_run(host, task_leave, &file);
+    CHECK(left.leases == 1 && left.moved == 1 && left.failed == 0 && left.bytes == 0);
+    census after = census_take(world);
+    CHECK(after.copies == HOSTS_OF_CODE && __builtin_popcount(after.slots) == HOSTS_OF_CODE);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
 // A host hands its slot over while the other hosts are away, and is gone when they are back: no receipt leads to who has it now, the DHTs do. Nobody
 // brings it again.
 static pg_err unheard_script(void *arg)
@@ -637,6 +659,32 @@ static pg_err unheard_script(void *arg)
     return PG_OK;
 }
 
+// A host is away while the owner removes a file, and the owner is gone when it is back. It finds that nobody has the file any more, and why.
+static pg_err removed_script(void *arg)
+{
+    static sim_world like;
+    sim_world *world = arg;
+    sim_file file = {.content = 53, .size = 900};
+    like.patience_s = PATIENCE_S;
+    like.has_dht = true;
+    sim_nodes_make_of(world, NODES, &like);
+    sim_nodes_meet(world);
+    sim_run(&world->nodes[0], sim_put, &file);
+    sim_node *host = sim_node_of(world, &file.hosts[0]);
+    sim_node_crash(host);
+    sim_run(&world->nodes[0], sim_remove, &file);
+    CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(5)))); // the DHTs have it, and the others dropped it
+    sim_node_crash(&world->nodes[0]);
+    sim_node_start(host);
+    sim_nodes_meet(world);
+    CHECK(pg_place_server_get_stats(host->storage->place).leases == 1);
+    CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(2 * PATIENCE_S))));
+    CHECK(pg_place_server_get_stats(host->storage->place).leases == 0);
+    CHECK(stats_sum(world).repairs_total == 0);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
 // ---- The tests
 
 static void test_repair__owner_and_hosts_go_one_after_the_other__file_outlives(void **state)
@@ -667,6 +715,12 @@ static void test_repair__slot_handed_over_unheard__found_by_the_dhts(void **stat
 {
     (void) state;
     sim_files_seeds(unheard_script, 1);
+}
+
+static void test_repair__removed_while_a_host_was_away__dropped_there_too(void **state)
+{
+    (void) state;
+    sim_files_seeds(removed_script, 1);
 }
 
 static void test_repair__network_cut_in_two__bounded_and_converges(void **state)
@@ -705,6 +759,12 @@ static void test_audit__auditor_floods__bounded(void **state)
     sim_files_seeds(flood_script, 1);
 }
 
+static void test_leave__another_has_it_too__nothing_is_pushed(void **state)
+{
+    (void) state;
+    sim_files_seeds(second_leaves_script, 1);
+}
+
 static void test_leave__hands_over__nothing_lost(void **state)
 {
     (void) state;
@@ -720,12 +780,14 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_repair__host_is_away_for_a_while__waited_for),
         cmocka_unit_test(test_repair__too_few_others__spread_over_hosts),
         cmocka_unit_test(test_repair__slot_handed_over_unheard__found_by_the_dhts),
+        cmocka_unit_test(test_repair__removed_while_a_host_was_away__dropped_there_too),
         cmocka_unit_test(test_repair__network_cut_in_two__bounded_and_converges),
         cmocka_unit_test(test_repair__halves_too_small_to_repair__nothing_in_vain),
         cmocka_unit_test(test_audit__honest_hosts__proven),
         cmocka_unit_test(test_audit__host_lies__found_and_replaced),
         cmocka_unit_test(test_audit__host_borrows_the_answer__found_and_replaced),
         cmocka_unit_test(test_audit__auditor_floods__bounded),
+        cmocka_unit_test(test_leave__another_has_it_too__nothing_is_pushed),
         cmocka_unit_test(test_leave__hands_over__nothing_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
