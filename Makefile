@@ -5,7 +5,7 @@ SECONDS ?= 60
 PREFIX ?= /usr/local
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-long test-asan test-tsan test-archive bench cluster nightly nightly-dht nightly-month fuzz coverage lint lint-quick analyze format install dist deb test-deb reproducible clean
+.PHONY: help run build test test-long test-asan test-slow test-tsan test-archive bench cluster nightly nightly-dht nightly-month fuzz coverage lint lint-quick analyze format install dist deb test-deb reproducible clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -28,6 +28,10 @@ test-long: ## all tests at their full length, those with processes under the san
 test-asan: ## only the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@scripts/setup test
 	@scripts/test asan
+
+test-slow: ## only the long simulations, under the same: what every submission runs too
+	@scripts/setup test
+	@scripts/test slow
 
 test-tsan: ## only the tests under ThreadSanitizer
 	@scripts/setup test

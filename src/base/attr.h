@@ -4,6 +4,22 @@
 // Layer: base.  Thread: any.
 #pragma once
 
+// Which sanitizer the build has; gcc and clang say it in different ways.
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define PG_WITH_ASAN 1
+#endif
+#if __has_feature(thread_sanitizer)
+#define PG_WITH_TSAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define PG_WITH_ASAN 1
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define PG_WITH_TSAN 1
+#endif
+
 #define PG_NODISCARD __attribute__((warn_unused_result))
 #define PG_PRINTF(format_index, args_index)                                                        \
     __attribute__((format(printf, format_index, args_index)))

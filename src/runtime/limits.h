@@ -4,21 +4,7 @@
 // Layer: runtime.
 #pragma once
 
-// Which sanitizer the build has; gcc and clang say it in different ways.
-#ifdef __has_feature
-#if __has_feature(address_sanitizer)
-#define PG_WITH_ASAN 1
-#endif
-#if __has_feature(thread_sanitizer)
-#define PG_WITH_TSAN 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__)
-#define PG_WITH_ASAN 1
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define PG_WITH_TSAN 1
-#endif
+#include "base/attr.h"
 
 // Stack of a fiber, bytes. The deepest thing that runs on one (BLAKE3 of 1 MiB) needs 19 KiB; sanitizers and builds
 // without optimisation blow frames up.

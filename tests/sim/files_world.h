@@ -163,23 +163,18 @@ static inline uint64_t sim_files_seed_count(uint64_t count)
     if (getenv("PG_TEST_LONG") != NULL) {
         return count;
     }
-#ifdef __SANITIZE_ADDRESS__
+#ifdef PG_WITH_ASAN
     return (count + 5) / 6;
 #else
     return (count + 2) / 3;
 #endif
 }
 
-/** Return true when a scenario of days is left out: under AddressSanitizer, unless a seed or a long run was asked for. Another that is shorter
- *  has to go the same ways through the program. */
-static inline bool sim_files_is_too_long(void)
+/** Return true when scenarios run at their full length: where a long run was asked for, or a seed. */
+static inline bool sim_files_is_long(void)
 {
-#ifdef __SANITIZE_ADDRESS__
-    return getenv("PG_SIM_SEED") == NULL && getenv("PG_SIM_SEEDS") == NULL &&
-           getenv("PG_TEST_LONG") == NULL;
-#else
-    return false;
-#endif
+    return getenv("PG_SIM_SEED") != NULL || getenv("PG_SIM_SEEDS") != NULL ||
+           getenv("PG_TEST_LONG") != NULL;
 }
 
 /** Run a scenario, which gets a sim_world, over seeds on a network like the internet. */

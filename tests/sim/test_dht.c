@@ -8,24 +8,15 @@
 #include "runtime/limits.h"
 #include "sim_test.h"
 
-// The sanitizers find what they find in a smaller network.
 // The large one, where packets are lost, and the others. `make nightly-dht` has networks of up to 10,000.
 static size_t nodes_many(void)
 {
-#ifdef PG_WITH_ASAN
-    return 60;
-#else
-    return getenv("PG_TEST_LONG") != NULL ? 200 : 100;
-#endif
+    return getenv("PG_TEST_LONG") != NULL ? 200 : 60;
 }
 
 static size_t nodes_fewer(void)
 {
-#ifdef PG_WITH_ASAN
-    return 40;
-#else
-    return getenv("PG_TEST_LONG") != NULL ? 100 : 60;
-#endif
+    return getenv("PG_TEST_LONG") != NULL ? 100 : 40;
 }
 
 #define MACHINES_MAX 250

@@ -80,7 +80,7 @@ static void test_mem__transfer_over__memory_is_kept_until_it_is_given_back(void 
     (void) state;
     void *small[PIECES];
     const long most = PIECES * (long) (PIECE_BYTES / 4096);
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(PG_WITH_ASAN) || defined(PG_WITH_TSAN)
     skip(); // their allocators keep what they like
 #endif
     pg_mem_keep_large();
