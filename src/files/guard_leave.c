@@ -58,9 +58,13 @@ static pg_err lease_place(pg_guard *guard, guard_placing *placing)
     if (exam->own == 0) {
         return PG_ERR_NOT_FOUND; // dropped meanwhile
     }
-    PG_TRY(pg_guard_examine_further(guard, exam)); // a second holder may promise all of it
     placing->slots = exam->own;
-    return pg_guard_move(guard, placing);
+    pg_err err = pg_guard_move(guard, placing);
+    if (err == PG_ERR_EXISTS) { // by somebody whom no receipt names
+        PG_TRY(pg_guard_examine_further(guard, exam));
+        err = pg_guard_move(guard, placing);
+    }
+    return err;
 }
 
 static pg_err lease_move(leave *self, const pg_place_lease *lease)
