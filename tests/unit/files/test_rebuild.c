@@ -2,6 +2,8 @@
 // Goal: the shards of any slots of an extent come from its descriptor and k others, right to the byte, each for its slot and in the
 //       order of the segments; too few are named; who takes them may break it off.
 // Method: extents encoded in memory, some of their shards put into a real block store. What hosts give: tests/sim/test_files_trouble.c.
+#include <string.h>
+
 #include "../runtime/in_fiber.h"
 #include "base/mem.h"
 #include "files/rebuild.h"
@@ -35,7 +37,8 @@ static void scene_make(scene *it, pg_code code)
         .segment_bytes = SEGMENT,
         .extent_segments = SEGMENTS,
     };
-    *it = (scene){.memory = {.source = PG_BYTES_OF(plain)}};
+    memset(it, 0, sizeof(*it)); // as a value it would lie on the stack first
+    it->memory.source = PG_BYTES_OF(plain);
     test_random(PG_MUT_BYTES_OF(plain));
     const pg_files_source source = memory_source(&it->memory);
     const pg_files_sink sink = memory_sink(&it->memory);
