@@ -143,7 +143,7 @@ typedef struct work {
     pg_buf encoded; // the grant
     pg_lease_grant grant;
     pg_buf root;
-    pg_buf receipts; // framed, of those who hold it
+    pg_buf receipts;   // framed, of those who hold it
     pg_slot_set slots; // to be pushed
     uint32_t next_segment;
     size_t target_count;

@@ -175,7 +175,8 @@ static pg_err rebalance_script(void *arg)
     sim_nodes_meet(world);
     files_put(world);
     rounds_run(world, 3, false);
-    CHECK(fills_of(world).least >= 70 && sum_of(world).rebalanced_slots_total == 0); // all alike: nothing to do
+    CHECK(fills_of(world).least >= 70 &&
+          sum_of(world).rebalanced_slots_total == 0); // all alike: nothing to do
     for (size_t i = 1 + HOSTS; i < NODES; i++) {
         sim_node_start(&world->nodes[i]);
     }

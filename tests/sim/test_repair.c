@@ -673,7 +673,8 @@ static pg_err removed_script(void *arg)
     sim_node *host = sim_node_of(world, &file.hosts[0]);
     sim_node_crash(host);
     sim_run(&world->nodes[0], sim_remove, &file);
-    CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(5)))); // the DHTs have it, and the others dropped it
+    CHECK_OK(
+        pg_sleep_until(pg_after(PG_MINUTES(5)))); // the DHTs have it, and the others dropped it
     sim_node_crash(&world->nodes[0]);
     sim_node_start(host);
     sim_nodes_meet(world);
