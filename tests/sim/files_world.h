@@ -177,6 +177,16 @@ static inline bool sim_files_is_long(void)
            getenv("PG_TEST_LONG") != NULL;
 }
 
+/** Return true when a scenario is left out: under AddressSanitizer, where it takes minutes, unless the run is a long one. Others go the same ways. */
+static inline bool sim_files_is_too_long(void)
+{
+#ifdef PG_WITH_ASAN
+    return !sim_files_is_long();
+#else
+    return false;
+#endif
+}
+
 /** Run a scenario, which gets a sim_world, over seeds on a network like the internet. */
 static inline void sim_files_seeds(pg_fiber_fn script, uint64_t seeds)
 {
