@@ -528,6 +528,19 @@ static pg_err promises_get(work *self)
     return placing->moved != 0 ? PG_OK : last;
 }
 
+/** Does a host still hold some of these slots, and mean to keep them? Two that leave at once must not rely on each other. */
+static bool is_kept_by(const work *self, const pg_peer_id *peer, pg_slot_set slots)
+{
+    pg_place_holding *holding = PG_NEW(pg_place_holding);
+    bool is_kept = holding != NULL &&
+                   pg_place_have_slots(self->guard->config.files->config.host, peer,
+                                       &self->placing->exam->descriptor,
+                                       pg_after(PG_MS(PG_FETCH_ASK_MS)), holding) == PG_OK &&
+                   (holding->slots & ~holding->leaving & slots) == slots;
+    pg_mfree(holding);
+    return is_kept;
+}
+
 /** Have a host repeat its promise, as every commit does. Errors as pg_place_open and pg_place_commit_send. */
 static pg_err promise_ask(const work *self, const pg_peer_id *peer, pg_lease_receipt *out_receipt,
                           pg_buf *out_encoded)
@@ -550,6 +563,7 @@ static pg_err held_take(work *self)
     const guard_exam *exam = placing->exam;
     const pg_peer_id *ourselves = pg_host_id(self->guard->config.files->config.host);
     unsigned copies = 0;
+    PG_TRY(pg_place_server_leaving(self->guard->config.place, &exam->descriptor, self->slots));
     for (size_t i = 0; i < exam->member_count; i++) {
         const pg_repair_member *member = &exam->members[i];
         copies += member->standing == PG_REPAIR_STANDING_LIVING && member->slots != 0 ? 1 : 0;
@@ -561,13 +575,15 @@ static pg_err held_take(work *self)
         if (member->standing != PG_REPAIR_STANDING_LIVING || (member->slots & self->slots) == 0 ||
             pg_peer_id_equal(&member->peer, ourselves) ||
             (exam->is_whole && copies <= PG_GUARD_COPIES) ||
+            !is_kept_by(self, &member->peer, member->slots & self->slots) ||
             promise_ask(self, &member->peer, &receipt, &encoded) != PG_OK ||
-            (receipt.slots & self->slots) == 0) {
+            (receipt.slots & member->slots & self->slots) == 0) {
             continue;
         }
-        placing->moved |= receipt.slots & self->slots;
-        placing->taken += __builtin_popcount(receipt.slots & self->slots);
-        self->slots &= ~receipt.slots;
+        pg_slot_set promised = receipt.slots & member->slots & self->slots;
+        placing->moved |= promised;
+        placing->taken += __builtin_popcount(promised);
+        self->slots &= ~promised;
         PG_TRY(pg_frame_append(&placing->receipts, pg_buf_bytes(&encoded)));
     }
     return pg_fiber_is_cancelled() ? PG_ERR_CANCELLED : PG_OK;

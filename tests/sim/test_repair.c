@@ -624,6 +624,47 @@ static pg_err second_leaves_script(void *arg)
     return PG_OK;
 }
 
+static pg_err task_say_leaving(sim_node *self)
+{
+    return pg_place_server_leaving(self->storage->place, &found.descriptor, found.slots);
+}
+
+// Of two that hold the same slot one says that it is leaving: the other does not drop it on that one's word.
+static pg_err second_leaving_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_file file = {.content = 55, .size = 900000};
+    world_make(world, 0);
+    sim_run(&world->nodes[0], sim_put, &file);
+    sim_node_crash(&world->nodes[0]);
+    sim_node *host = sim_node_of(world, &file.hosts[0]);
+    sim_node *second = NULL;
+    found = (census){.slots = 0};
+    sim_run(host, task_census, &file);
+    const pg_slot_set slot = found.slots;
+    sim_node_crash(host);
+    redundancy_await(world, HOSTS_OF_CODE, HOSTS_OF_CODE);
+    for (size_t i = 1; i < NODES; i++) {
+        found = (census){.slots = 0};
+        if (world->nodes[i].is_up) {
+            sim_run(&world->nodes[i], task_census, &file);
+            second = (found.slots & slot) != 0 ? &world->nodes[i] : second;
+        }
+    }
+    CHECK(second != NULL);
+    sim_node_start(host);
+    sim_nodes_meet(world);
+    CHECK(census_take(world).copies == HOSTS_OF_CODE + 1);
+    found = (census){.slots = 0};
+    sim_run(second, task_census, &file);
+    sim_run(second, task_say_leaving, &file);
+    sim_run(host, task_leave, &file);
+    CHECK(census_take(world).copies == HOSTS_OF_CODE + 1);
+    CHECK(__builtin_popcount(census_take(world).slots) == HOSTS_OF_CODE);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
 // A host hands its slot over while the other hosts are away, and is gone when they are back: no receipt leads to who has it now, the DHTs do. Nobody
 // brings it again.
 static pg_err unheard_script(void *arg)
@@ -769,6 +810,12 @@ static void test_leave__another_has_it_too__nothing_is_pushed(void **state)
     sim_files_seeds(second_leaves_script, 1);
 }
 
+static void test_leave__who_has_it_too_is_leaving__slot_is_kept(void **state)
+{
+    (void) state;
+    sim_files_seeds(second_leaving_script, 1);
+}
+
 static void test_leave__hands_over__nothing_lost(void **state)
 {
     (void) state;
@@ -792,6 +839,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_audit__host_borrows_the_answer__found_and_replaced),
         cmocka_unit_test(test_audit__auditor_floods__bounded),
         cmocka_unit_test(test_leave__another_has_it_too__nothing_is_pushed),
+        cmocka_unit_test(test_leave__who_has_it_too_is_leaving__slot_is_kept),
         cmocka_unit_test(test_leave__hands_over__nothing_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
