@@ -324,8 +324,9 @@ X And for each open stream. */
 /** Peers of which that is remembered. */
 #define PG_NET_MANAGER_RESTING_MAX 1024
 
-/** A peer worth it, with whom nothing happened for so long, is pinged; so many failures in a row end its connections. */
-#define PG_NET_MANAGER_PING_MS 60000
+/** A peer worth it, with whom nothing happened for so long, is pinged; so many failures in a row end its connections. That a machine or a network is gone the
+ *  muxer and QUIC find out within a minute: this finds programs that hang, whom those who ask them for something give up on sooner. */
+#define PG_NET_MANAGER_PING_MS (5 * 60 * 1000)
 #define PG_NET_MANAGER_PING_TIMEOUT_MS 15000
 #define PG_NET_MANAGER_PING_FAILURES_MAX 2
 #define PG_NET_MANAGER_PINGS_MAX 4
