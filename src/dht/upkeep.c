@@ -67,6 +67,9 @@ static pg_err buckets_refresh(pg_dht *dht, pg_time since, const pg_dht_call *cal
 static pg_err refresh(pg_dht *dht, pg_time since, const pg_dht_call *call)
 {
     PG_TRY(look_around(dht, pg_peer_id_bytes(pg_host_id(dht->config.host)), false, call));
+    if (dht->table.count < PG_DHT_K) { // fewer than one lookup asks: that one has asked them all
+        return PG_OK;
+    }
     return buckets_refresh(dht, since, call);
 }
 
