@@ -268,8 +268,8 @@ pg_err pg_guard_examine_further(pg_guard *guard, guard_exam *exam)
     return PG_OK;
 }
 
-pg_err pg_guard_examine(pg_guard *guard, const pg_cid *descriptor, const pg_peer_id *hints,
-                        size_t hint_count, guard_exam *exam)
+pg_err pg_guard_examine_known(pg_guard *guard, const pg_cid *descriptor, const pg_peer_id *hints,
+                              size_t hint_count, guard_exam *exam)
 {
     exam->descriptor = *descriptor;
     pg_holders_init(&exam->holders);
@@ -278,6 +278,13 @@ pg_err pg_guard_examine(pg_guard *guard, const pg_cid *descriptor, const pg_peer
     PG_TRY(pg_guard_log_standings(guard->config.files->config.db, descriptor, exam->standings,
                                   &exam->standing_count));
     plan_make(guard, exam);
+    return PG_OK;
+}
+
+pg_err pg_guard_examine(pg_guard *guard, const pg_cid *descriptor, const pg_peer_id *hints,
+                        size_t hint_count, guard_exam *exam)
+{
+    PG_TRY(pg_guard_examine_known(guard, descriptor, hints, hint_count, exam));
     return pg_repair_plan_has_work(&exam->plan) ? pg_guard_examine_further(guard, exam) : PG_OK;
 }
 
@@ -423,7 +430,11 @@ pg_err pg_guard_explain(pg_guard *guard, const pg_cid *descriptor, const pg_peer
     if (exam == NULL) {
         return PG_ERR_NOMEM;
     }
-    pg_err err = pg_guard_examine(guard, descriptor, hints, hint_count, exam);
+    pg_err err = pg_guard_examine_known(guard, descriptor, hints, hint_count, exam);
+    // Who does not watch its hosts takes nobody for lost.
+    if (err == PG_OK && (exam->plan.at_risk != 0 || pg_repair_plan_has_work(&exam->plan))) {
+        err = pg_guard_examine_further(guard, exam);
+    }
     if (err == PG_OK) {
         pg_guard_exam_report(guard, exam, out_report);
     }

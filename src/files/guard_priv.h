@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The inside of the guard, which its parts share: rounds and hosts (guard.c), how an extent stands (guard_examine.c), audits (guard_audit.c), what
 // hosts tell each other of liars (guard_evidence.c), whether this node is cut off (guard_reach.c),
-// repairs (guard_repair.c), leaving (guard_leave.c), rebalancing (guard_rebalance.c).
+// repairs (guard_repair.c), leaving (guard_leave.c), rebalancing (guard_rebalance.c), and what these three share, slots put on other hosts
+// (guard_place.c).
 //
 // Layer: files, private.  Thread: loop thread only.
 #pragma once
@@ -97,12 +98,17 @@ double pg_guard_availability(const pg_guard *guard, const pg_peer_id *peer, bool
 /** Write a line of the log of repairs, and of the node; frees *detail. Parks: yes. */
 void pg_guard_note(pg_guard *guard, const pg_cid *descriptor, const char *what, pg_buf *detail);
 
-/** Ask the hosts of an extent how it stands. Parks: yes. Errors: PG_ERR_NOT_FOUND (nobody has the descriptor), PG_ERR_CANCELLED, PG_ERR_NOMEM, of the
- *  database. */
+/** Ask the hosts of an extent how it stands, those that this node knows of. Parks: yes. Errors: PG_ERR_NOT_FOUND (nobody has the descriptor), PG_ERR_CANCELLED,
+ *  PG_ERR_NOMEM, of the database. */
+PG_NODISCARD pg_err pg_guard_examine_known(pg_guard *guard, const pg_cid *descriptor,
+                                           const pg_peer_id *hints, size_t hint_count,
+                                           guard_exam *exam);
+
+/** The same and, when something seems lost, pg_guard_examine_further. */
 PG_NODISCARD pg_err pg_guard_examine(pg_guard *guard, const pg_cid *descriptor,
                                      const pg_peer_id *hints, size_t hint_count, guard_exam *exam);
 
-/** Ask those who announced it too, where no receipt names them; pg_guard_examine does when something seems lost. Parks: yes. Errors: PG_ERR_CANCELLED, PG_ERR_NOMEM. */
+/** Ask those who announced it too, where no receipt names them. Parks: yes, a lookup in the DHTs. Errors: PG_ERR_CANCELLED, PG_ERR_NOMEM. */
 PG_NODISCARD pg_err pg_guard_examine_further(pg_guard *guard, guard_exam *exam);
 
 /** Free. */
@@ -116,7 +122,7 @@ void pg_guard_exam_report(const pg_guard *guard, const guard_exam *exam,
 PG_NODISCARD pg_err pg_guard_lease(pg_guard *guard, const pg_cid *descriptor,
                                    pg_place_lease *out_lease);
 
-/** Have an extent examined, and repaired when it is our turn. Parks: yes. Errors as pg_guard_examine. */
+/** Have an extent examined and, when something seems lost, once more in our turn; then it is repaired. Parks: yes. Errors as pg_guard_examine_known. */
 PG_NODISCARD pg_err pg_guard_suspect(pg_guard *guard, const pg_place_lease *lease);
 
 /** Something being put on other hosts. Begin with lease, exam, slots and is_moving; the caller frees `receipts`. */

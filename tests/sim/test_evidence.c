@@ -13,8 +13,7 @@
 #include "files/extents.h"
 #include "files/guard.h"
 #include "files/guard_log.h"
-#include "files_world.h"
-#include "net/framed.h"
+#include "files_audits.h"
 
 #define HOSTS_OF_CODE 10
 
@@ -218,38 +217,18 @@ static pg_err taken_script(void *arg)
 
 static pg_err on_bad_audit(pg_net_stream_ctx *ctx)
 {
-    const sim_node *self = case_at.holder;
-    pg_audit_statement *statement = PG_NEW(pg_audit_statement);
-    pg_buf bytes = {0};
-    pg_buf encoded = {0};
     pg_audit_request request;
-    CHECK(statement != NULL);
-    pg_err err =
-        pg_framed_read(ctx->stream, PG_AUDIT_MESSAGE_BYTES_MAX, pg_after(PG_SECONDS(60)), &bytes);
-    if (err == PG_OK) {
-        CHECK_OK(pg_audit_request_decode(pg_buf_bytes(&bytes), &request));
-        statement->auditor = *ctx->peer;
-        statement->descriptor = request.descriptor;
-        memcpy(statement->nonce, request.nonce, sizeof(statement->nonce));
-        statement->time_s = (uint64_t) pg_wall_ms() / 1000;
-        statement->answer.shard = request.shard;
-        CHECK_OK(pg_audit_statement_encode(self->device, statement, &encoded));
-        const pg_audit_reply reply = {PG_AUDIT_STATUS_OK, pg_buf_bytes(&encoded)};
-        pg_buf_clear(&bytes);
-        CHECK_OK(pg_audit_reply_encode(&reply, &bytes));
-        err = pg_framed_write(ctx->stream, pg_buf_bytes(&bytes), pg_after(PG_SECONDS(15)));
-    }
-    pg_buf_deinit(&bytes);
-    pg_buf_deinit(&encoded);
-    pg_mfree(statement);
+    PG_TRY(sim_audit_read(ctx->stream, &request));
+    pg_audit_answer *answer = PG_NEW(pg_audit_answer);
+    CHECK(answer != NULL);
+    pg_err err = sim_audit_state(case_at.holder, ctx, &request, answer);
+    pg_mfree(answer);
     return err;
 }
 
 static pg_err task_turn_bad(sim_node *self)
 {
-    const pg_net_protocol protocol = {PG_AUDIT_ID, on_bad_audit, NULL, 4};
-    pg_host_unserve(self->host, PG_AUDIT_ID);
-    return pg_host_serve(self->host, &protocol);
+    return sim_audits_answer(self, on_bad_audit);
 }
 
 static unsigned lies_found;

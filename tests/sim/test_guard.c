@@ -7,10 +7,9 @@
 #include "exchange/lease.h"
 #include "exchange/place_client.h"
 #include "exchange/place_msg.h"
-#include "files/audit_msg.h"
 #include "files/audit_serve.h"
 #include "files/guard.h"
-#include "files_world.h"
+#include "files_audits.h"
 #include "net/framed.h"
 #include "runtime/random.h"
 
@@ -100,18 +99,15 @@ static unsigned audits_broken;
 
 static pg_err on_audit_break(pg_net_stream_ctx *ctx)
 {
-    pg_buf bytes PG_CLEANUP(pg_buf_deinit) = {0};
-    PG_TRY(
-        pg_framed_read(ctx->stream, PG_AUDIT_MESSAGE_BYTES_MAX, pg_after(PG_SECONDS(60)), &bytes));
+    pg_audit_request request;
+    PG_TRY(sim_audit_read(ctx->stream, &request));
     audits_broken++;
     return pg_fail(PG_ERR_REFUSED, "no answer");
 }
 
 static pg_err task_break_audits(sim_node *self)
 {
-    const pg_net_protocol protocol = {PG_AUDIT_ID, on_audit_break, NULL, 4};
-    pg_host_unserve(self->host, PG_AUDIT_ID);
-    return pg_host_serve(self->host, &protocol);
+    return sim_audits_answer(self, on_audit_break);
 }
 
 // A holder says that it is there, and hangs up when it is to prove what it has.
@@ -224,15 +220,9 @@ static pg_err sum_ask(pg_stream *stream)
     pg_audit_request request = {.descriptor = flood.descriptor};
     pg_audit_reply reply;
     pg_random_bytes(PG_MUT_BYTES_OF(request.nonce));
-    const pg_time deadline = pg_after(PG_SECONDS(15));
     for (; flood.shard < HOSTS_OF_CODE; flood.shard++) { // found by asking for each
         request.shard = flood.shard;
-        pg_buf_clear(&bytes);
-        CHECK_OK(pg_audit_request_encode(&request, &bytes));
-        PG_TRY(pg_framed_write(stream, pg_buf_bytes(&bytes), deadline));
-        pg_buf_clear(&bytes);
-        PG_TRY(pg_framed_read(stream, PG_AUDIT_MESSAGE_BYTES_MAX, deadline, &bytes));
-        CHECK_OK(pg_audit_reply_decode(pg_buf_bytes(&bytes), &reply));
+        PG_TRY(sim_audit_ask(stream, &request, &bytes, &reply));
         if (reply.status != PG_AUDIT_STATUS_NOT_HELD) {
             return reply.status == PG_AUDIT_STATUS_OK ? PG_OK : PG_ERR_REFUSED;
         }
@@ -243,12 +233,10 @@ static pg_err sum_ask(pg_stream *stream)
 /** Ask until it is busy, or often. */
 static pg_err task_flood(sim_node *self)
 {
-    static const char *const ids[] = {PG_AUDIT_ID, NULL};
     pg_stream *stream = NULL;
     pg_err err = PG_OK;
     flood.answers = 0;
-    PG_TRY(pg_host_open_stream(self->host, &flood.target->id, ids, pg_after(PG_SECONDS(10)),
-                               &stream, NULL));
+    PG_TRY(sim_audit_open(self, &flood.target->id, &stream));
     for (unsigned i = 0; i < 1000 && err == PG_OK; i++) {
         err = sum_ask(stream);
         flood.answers += err == PG_OK ? 1 : 0;
@@ -300,16 +288,11 @@ static pg_audit_server *free_again; // of that holder, once it has time
 static pg_err on_audit_busy(pg_net_stream_ctx *ctx)
 {
     for (;;) {
-        pg_buf bytes PG_CLEANUP(pg_buf_deinit) = {0};
         pg_audit_request request;
-        PG_TRY(pg_framed_read(ctx->stream, PG_AUDIT_MESSAGE_BYTES_MAX, pg_after(PG_SECONDS(60)),
-                              &bytes));
-        PG_TRY(pg_audit_request_decode(pg_buf_bytes(&bytes), &request));
         const pg_audit_reply reply = {.status = PG_AUDIT_STATUS_BUSY};
+        PG_TRY(sim_audit_read(ctx->stream, &request));
         busy.asked++;
-        pg_buf_clear(&bytes);
-        CHECK_OK(pg_audit_reply_encode(&reply, &bytes));
-        PG_TRY(pg_framed_write(ctx->stream, pg_buf_bytes(&bytes), pg_after(PG_SECONDS(15))));
+        PG_TRY(sim_audit_reply(ctx->stream, &reply));
     }
 }
 
@@ -331,9 +314,7 @@ static pg_err task_slots(sim_node *self)
 
 static pg_err task_be_busy(sim_node *self)
 {
-    const pg_net_protocol protocol = {PG_AUDIT_ID, on_audit_busy, NULL, 4};
-    pg_host_unserve(self->host, PG_AUDIT_ID);
-    return pg_host_serve(self->host, &protocol);
+    return sim_audits_answer(self, on_audit_busy);
 }
 
 static uint64_t repaired_sum(const sim_world *world)

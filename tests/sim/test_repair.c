@@ -8,13 +8,12 @@
 #include "base/mem.h"
 #include "codec/rs.h"
 #include "exchange/place_neighbours.h"
-#include "files/audit_msg.h"
 #include "files/audit_serve.h"
 #include "files/extents.h"
 #include "files/guard.h"
 #include "files/guard_log.h"
-#include "files_world.h"
-#include "net/framed.h"
+#include "files/guard_priv.h"
+#include "files_audits.h"
 #include "runtime/random.h"
 
 #define PATIENCE_S 240
@@ -317,24 +316,14 @@ static struct {
 static pg_err other_ask(sim_node *self, const pg_peer_id *peer, const pg_audit_request *request,
                         pg_audit_answer *out)
 {
-    static const char *const ids[] = {PG_AUDIT_ID, NULL};
     pg_stream *stream = NULL;
     pg_buf bytes = {0};
     pg_audit_reply reply;
     pg_audit_statement *statement = PG_NEW(pg_audit_statement);
     CHECK(statement != NULL);
-    pg_time deadline = pg_after(PG_SECONDS(5));
-    pg_err err = pg_host_open_stream(self->host, peer, ids, deadline, &stream, NULL);
+    pg_err err = sim_audit_open(self, peer, &stream);
     if (err == PG_OK) {
-        CHECK_OK(pg_audit_request_encode(request, &bytes));
-        err = pg_framed_write(stream, pg_buf_bytes(&bytes), deadline);
-        pg_buf_clear(&bytes);
-    }
-    if (err == PG_OK) {
-        err = pg_framed_read(stream, PG_AUDIT_MESSAGE_BYTES_MAX, deadline, &bytes);
-    }
-    if (err == PG_OK) {
-        err = pg_audit_reply_decode(pg_buf_bytes(&bytes), &reply);
+        err = sim_audit_ask(stream, request, &bytes, &reply);
     }
     if (err == PG_OK) {
         err = reply.status == PG_AUDIT_STATUS_OK
@@ -383,32 +372,18 @@ static void answer_borrow(sim_node *self, const pg_audit_request *request, pg_au
 
 static pg_err on_audit(pg_net_stream_ctx *ctx)
 {
-    sim_node *self = villain.node;
     for (;;) {
-        pg_buf bytes PG_CLEANUP(pg_buf_deinit) = {0};
-        pg_buf encoded PG_CLEANUP(pg_buf_deinit) = {0};
         pg_audit_request request;
-        PG_TRY(pg_framed_read(ctx->stream, PG_AUDIT_MESSAGE_BYTES_MAX, pg_after(PG_SECONDS(60)),
-                              &bytes));
-        PG_TRY(pg_audit_request_decode(pg_buf_bytes(&bytes), &request));
-        pg_audit_statement *statement = PG_NEW(pg_audit_statement);
-        CHECK(statement != NULL);
-        statement->auditor = *ctx->peer;
-        statement->descriptor = request.descriptor;
-        memcpy(statement->nonce, request.nonce, sizeof(statement->nonce));
-        statement->time_s = (uint64_t) pg_wall_ms() / 1000;
-        statement->answer.segment = request.segment;
-        statement->answer.shard = request.shard;
+        PG_TRY(sim_audit_read(ctx->stream, &request));
+        pg_audit_answer *answer = PG_NEW(pg_audit_answer);
+        CHECK(answer != NULL);
         villain.asked++;
         if (villain.how == TRICK_BORROW) {
-            answer_borrow(self, &request, &statement->answer);
+            answer_borrow(villain.node, &request, answer);
         }
-        CHECK_OK(pg_audit_statement_encode(self->device, statement, &encoded));
-        pg_mfree(statement);
-        const pg_audit_reply reply = {PG_AUDIT_STATUS_OK, pg_buf_bytes(&encoded)};
-        pg_buf_clear(&bytes);
-        CHECK_OK(pg_audit_reply_encode(&reply, &bytes));
-        PG_TRY(pg_framed_write(ctx->stream, pg_buf_bytes(&bytes), pg_after(PG_SECONDS(15))));
+        pg_err err = sim_audit_state(villain.node, ctx, &request, answer);
+        pg_mfree(answer);
+        PG_TRY(err);
     }
 }
 
@@ -421,10 +396,8 @@ static pg_err on_block(const pg_cid *cid, uint32_t len, void *user)
 /** Throw the shards away, go on saying that they are here, and answer audits. */
 static pg_err task_turn_bad(sim_node *self)
 {
-    const pg_net_protocol protocol = {PG_AUDIT_ID, on_audit, NULL, 4};
     PG_TRY(pg_block_store_walk(self->storage->blocks, on_block, self));
-    pg_host_unserve(self->host, PG_AUDIT_ID);
-    return pg_host_serve(self->host, &protocol);
+    return sim_audits_answer(self, on_audit);
 }
 
 /** Faults against the villain in one node's log. */
@@ -665,6 +638,107 @@ static pg_err second_leaving_script(void *arg)
     return PG_OK;
 }
 
+// ---- Promises that the others did not hear
+
+static void others_crash(sim_world *world, const sim_file *file)
+{
+    for (size_t i = 1; i < file->host_count; i++) {
+        sim_node_crash(sim_node_of(world, &file->hosts[i]));
+    }
+}
+
+static void others_start(sim_world *world, const sim_file *file)
+{
+    for (size_t i = 1; i < file->host_count; i++) {
+        sim_node_start(sim_node_of(world, &file->hosts[i]));
+    }
+    sim_nodes_meet(world);
+}
+
+static pg_guard_report told;
+
+static pg_err task_explain(sim_node *self)
+{
+    return pg_guard_explain(self->storage->guard, &found.descriptor, self->file->hosts,
+                            self->file->host_count, &told);
+}
+
+/** Put what this node has of the extent on another host, and hear nothing of it: keep it. */
+static pg_err task_place(sim_node *self)
+{
+    pg_guard *guard = self->storage->guard;
+    guard_exam *exam = PG_NEW(guard_exam);
+    pg_place_lease lease;
+    CHECK(exam != NULL);
+    CHECK_OK(pg_guard_lease(guard, &found.descriptor, &lease));
+    CHECK_OK(pg_guard_examine(guard, &found.descriptor, NULL, 0, exam));
+    guard_placing placing = {.lease = &lease, .exam = exam, .slots = exam->own, .is_moving = true};
+    CHECK_OK(pg_guard_place(guard, &placing));
+    CHECK(placing.moved == exam->own);
+    pg_buf_deinit(&placing.receipts);
+    pg_guard_exam_deinit(exam);
+    pg_mfree(exam);
+    return pg_place_server_leaving(self->storage->place, &found.descriptor, 0);
+}
+
+static pg_peer_id second_holder;
+static unsigned hearers;
+
+/** Does this node's ledger name the second holder? */
+static pg_err task_heard(sim_node *self)
+{
+    pg_place_holding *holding = PG_NEW(pg_place_holding);
+    CHECK(holding != NULL);
+    CHECK_OK(pg_place_server_holding(self->storage->place, &found.descriptor, holding));
+    for (size_t i = 0; i < holding->receipt_count; i++) {
+        hearers += pg_peer_id_equal(&holding->receipts[i].host, &second_holder) ? 1 : 0;
+    }
+    pg_mfree(holding);
+    return PG_OK;
+}
+
+static bool is_host_of(const sim_file *file, const pg_peer_id *peer)
+{
+    for (size_t i = 0; i < file->host_count; i++) {
+        if (pg_peer_id_equal(&file->hosts[i], peer)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// A host hands its slot over while the others are away, and does not hear that it was taken. When it leaves by the promise that the second holder
+// repeats, all others hear of it.
+static pg_err unanswered_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_file file = {.content = 56, .size = 900000};
+    world_make(world, 0);
+    sim_run(&world->nodes[0], sim_put, &file);
+    sim_node_crash(&world->nodes[0]);
+    CHECK(census_take(world).copies == HOSTS_OF_CODE);
+    sim_node *leaver = sim_node_of(world, &file.hosts[0]);
+    others_crash(world, &file);
+    sim_run(leaver, task_place, &file);
+    for (size_t i = 1; i < NODES; i++) {
+        const pg_peer_id *peer = &world->nodes[i].id;
+        if (world->nodes[i].is_up && !is_host_of(&file, peer) &&
+            pg_place_server_get_stats(world->nodes[i].storage->place).leases > 0) {
+            second_holder = *peer;
+        }
+    }
+    others_start(world, &file);
+    sim_run(leaver, task_leave, &file);
+    CHECK(left.moved == 1 && left.failed == 0 && left.bytes == 0);
+    hearers = 0;
+    for (size_t i = 1; i < file.host_count; i++) {
+        sim_run(sim_node_of(world, &file.hosts[i]), task_heard, &file);
+    }
+    CHECK(hearers == file.host_count - 1);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
 // A host hands its slot over while the other hosts are away, and is gone when they are back: no receipt leads to who has it now, the DHTs do. Nobody
 // brings it again.
 static pg_err unheard_script(void *arg)
@@ -678,24 +752,23 @@ static pg_err unheard_script(void *arg)
     sim_nodes_meet(world);
     sim_run(&world->nodes[0], sim_put, &file);
     sim_node_crash(&world->nodes[0]);
-    for (size_t i = 1; i < file.host_count; i++) {
-        sim_node_crash(sim_node_of(world, &file.hosts[i]));
-    }
+    CHECK(census_take(world).copies == HOSTS_OF_CODE);
+    others_crash(world, &file);
     sim_node *leaver = sim_node_of(world, &file.hosts[0]);
     sim_run(leaver, task_leave, &file);
     CHECK(left.moved == 1 && left.failed == 0);
     CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(2)))); // it is announced
     sim_node_crash(leaver);
-    for (size_t i = 1; i < file.host_count; i++) {
-        sim_node_start(sim_node_of(world, &file.hosts[i]));
-    }
-    sim_nodes_meet(world);
+    others_start(world, &file);
     CHECK_OK(pg_sleep_until(pg_after(PG_SECONDS(4 * PATIENCE_S))));
     pg_guard_stats stats = stats_sum(world);
     CHECK(stats.repairs_total == 0 && stats.repairs_failed_total == 0);
     CHECK(stats.repaired_bytes_total == 0);
     CHECK(census_take(world).copies == HOSTS_OF_CODE);
     sim_run(&world->nodes[READER], sim_get, &file);
+    sim_run(&world->nodes[READER], task_explain,
+            &file); // who does not watch the hosts finds it too
+    CHECK(told.missing == 0);
     sim_nodes_stop(world);
     return PG_OK;
 }
@@ -751,6 +824,12 @@ static void test_repair__too_few_others__spread_over_hosts(void **state)
 {
     (void) state;
     sim_files_seeds(few_script, 1);
+}
+
+static void test_repair__answer_to_a_hand_over_is_lost__all_hear_of_it_later(void **state)
+{
+    (void) state;
+    sim_files_seeds(unanswered_script, 1);
 }
 
 static void test_repair__slot_handed_over_unheard__found_by_the_dhts(void **state)
@@ -830,6 +909,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_repair__copies_of_a_small_file_go__made_anew),
         cmocka_unit_test(test_repair__host_is_away_for_a_while__waited_for),
         cmocka_unit_test(test_repair__too_few_others__spread_over_hosts),
+        cmocka_unit_test(test_repair__answer_to_a_hand_over_is_lost__all_hear_of_it_later),
         cmocka_unit_test(test_repair__slot_handed_over_unheard__found_by_the_dhts),
         cmocka_unit_test(test_repair__removed_while_a_host_was_away__dropped_there_too),
         cmocka_unit_test(test_repair__network_cut_in_two__bounded_and_converges),
