@@ -59,7 +59,7 @@ cluster: SEED ?= 1
 cluster: ## 50 processes, 500 files; a quarter crashes, leaves, vanishes, or all are cut in two: make cluster PARTS="Crash Vanish" SEED=2
 	@scripts/setup test
 	@scripts/build release pangea
-	@PG_CLUSTER_NODES=$(NODES) PG_CLUSTER_FILES=$(FILES) PG_CLUSTER_SEED=$(SEED) PG_CLUSTER_PATIENCE=60 PG_CLUSTER_JSON=build/cluster \
+	@PG_CLUSTER_NODES=$(NODES) PG_CLUSTER_FILES=$(FILES) PG_CLUSTER_SEED=$(SEED) PG_CLUSTER_PATIENCE=150 PG_CLUSTER_JSON=build/cluster \
 	  python3 tests/cluster/test_cluster.py build/pangea $(PARTS)
 
 nightly-dht: ## the DHT in networks of up to 10,000 nodes, and under attack: prints tables
