@@ -156,18 +156,11 @@ uint64_t sim_leases(const sim_world *world);
 /** Print the log from now on, when PG_SIM_LOG is set. */
 void sim_log_begin(void);
 
-/** How many of the `count` seeds of a long run (PG_TEST_LONG, as `make test-long` sets it) to run unless told: a third, and under
- *  AddressSanitizer a sixth, since each takes three times as long there. What the first ones do not show is for the long run to find. */
+/** How many of the `count` seeds of a long run (PG_TEST_LONG, as `make test-long` sets it) to run unless told: a third. What the first ones do not show is
+ *  for the long run to find. */
 static inline uint64_t sim_files_seed_count(uint64_t count)
 {
-    if (getenv("PG_TEST_LONG") != NULL) {
-        return count;
-    }
-#ifdef PG_WITH_ASAN
-    return (count + 5) / 6;
-#else
-    return (count + 2) / 3;
-#endif
+    return getenv("PG_TEST_LONG") != NULL ? count : (count + 2) / 3;
 }
 
 /** Return true when scenarios run at their full length: where a long run was asked for, or a seed. */

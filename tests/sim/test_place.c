@@ -295,7 +295,7 @@ static void test_place__power_fails_at_any_call_of_the_disk__every_receipt_holds
     static model m;
     m.calls_max = 1500;
     seeds_run(&m, &(pg_sim_link){.latency_ns = PG_US(200)}, 12);
-    assert_true(m.pulled > 20 && m.receipts > 50);
+    assert_true(m.pulled > 10 && m.receipts > 20);
 }
 
 static void test_place__loss_and_jitter__every_receipt_holds(void **state)
