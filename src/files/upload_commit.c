@@ -84,7 +84,12 @@ static pg_err moving_bring(pg_upload *upload, const pg_descriptor *descriptor)
     };
     pg_slot_set slots = upload->moving;
     upload->moving = 0;
-    return pg_rebuild_slots(&rebuild, slots);
+    pg_err err = pg_rebuild_slots(&rebuild, slots);
+    if (err == PG_ERR_MISSING) { // a file that is not there yet lacks no shards: it lacks hosts
+        pg_upload_note(upload, err);
+        return pg_upload_fail(upload);
+    }
+    return err;
 }
 
 pg_err pg_upload_fill_gaps(pg_upload *upload, const pg_descriptor *descriptor)

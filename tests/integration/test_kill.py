@@ -16,7 +16,7 @@ import threading
 import time
 import unittest
 
-from nodes import CLOSED, FULL, NO_NODE, PATIENCE, PENDING, NodeTest
+from nodes import CLOSED, FULL, NO_NODE, PATIENCE, PENDING, UNREACHABLE, NodeTest
 
 KILLS = int(os.environ.get("PG_TEST_KILLS", "40"))
 SECONDS = 20 if "PG_TEST_KILLS" not in os.environ else 1 << 30
@@ -29,7 +29,7 @@ FILES_MAX = 40  # beyond, some are removed: every look gets them all
 SIZES = (700, 33_000, 300_000, 2_000_000)
 LOG = ("log.level=debug",) if "PG_TEST_LOG" in os.environ else ()
 SLACK = 128 << 10  # what a file system takes for a pack file in many pieces
-MAY_FAIL = (PENDING, CLOSED, NO_NODE, FULL)  # how a put may end while nodes die
+MAY_FAIL = (PENDING, CLOSED, NO_NODE, FULL, UNREACHABLE)  # how a put may end while nodes die
 
 
 class File:
