@@ -247,10 +247,14 @@ class Files(NodeTest):
         self.assertEqual([holder["peer_id"] for holder in lost], [gone.peer_id])  # receipts of others tell of it
         tiny = self.uploader.put(self.write("tiny", b"x"))
         self.assertTrue(self.reader.answer("link", "info", tiny["link"])["is_inline"])
+
+        def is_even(stat):
+            return stat["store"]["used_bytes"] == stat["place"]["lease_bytes"]
+
         for node in self.hosts(put)[1:]:
+            self.wait_for(lambda: is_even(node.stat()), "what is stored is what is promised, and no list of files on its way")
             stat = node.stat()
             self.assertGreaterEqual(stat["place"]["leases"], 1)
-            self.assertEqual(stat["store"]["used_bytes"], stat["place"]["lease_bytes"])
             self.assertLess(abs(stat["store"]["used_bytes"] - node.disk_bytes()), 65536)
         self.assertIn("lost_total", self.reader.answer("stat")["store"])
         self.assertEqual(self.uploader.stat()["files"]["files"], 2)
