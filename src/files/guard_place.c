@@ -368,25 +368,30 @@ static pg_err target_commit(work *self, target *to, pg_buf *out_receipt)
                                 out_receipt, &known);
 }
 
-/** Let another host of the extent keep a receipt; where it does not, it hears of it when it asks. */
-static void member_tell(const work *self, const pg_repair_member *member, pg_bytes receipt)
+/** Have a host repeat its promise, as every commit does, and keep the receipt of another; empty: none. Errors as pg_place_open and pg_place_commit_send. */
+static pg_err promise_ask(const work *self, const pg_peer_id *peer, pg_bytes other,
+                          pg_lease_receipt *out_receipt, pg_buf *out_encoded)
 {
     pg_place_session *session = NULL;
-    pg_lease_receipt answer;
     uint64_t known = 0;
     const pg_place_commit commit = {
         .grant = pg_buf_bytes(&self->encoded),
-        .receipts = &receipt,
-        .receipt_count = 1,
+        .receipts = &other,
+        .receipt_count = other.len > 0 ? 1 : 0,
     };
-    pg_err err =
-        pg_place_open(self->guard->config.files->config.host, &member->peer, self->grant.lease_key,
-                      0, pg_after(PG_MS(PG_UPLOAD_OPEN_MS)), &session);
-    if (err == PG_OK) {
-        err = pg_place_commit_send(session, &commit, pg_after(PG_MS(PG_UPLOAD_COMMIT_MS)), &answer,
-                                   NULL, &known);
-    }
+    PG_TRY(pg_place_open(self->guard->config.files->config.host, peer, self->grant.lease_key, 0,
+                         pg_after(PG_MS(PG_UPLOAD_OPEN_MS)), &session));
+    pg_err err = pg_place_commit_send(session, &commit, pg_after(PG_MS(PG_UPLOAD_COMMIT_MS)),
+                                      out_receipt, out_encoded, &known);
     pg_place_session_free(&session);
+    return err;
+}
+
+/** Let another host of the extent keep a receipt; where it does not, it hears of it when it asks. */
+static void member_tell(const work *self, const pg_repair_member *member, pg_bytes receipt)
+{
+    pg_lease_receipt answer;
+    pg_err err = promise_ask(self, &member->peer, receipt, &answer, NULL);
     if (err != PG_OK) {
         pg_log(PG_LOG_LEVEL_DEBUG, "guard.untold", PG_LOG_STR("error", pg_err_name(err)));
     }
@@ -445,21 +450,6 @@ static bool is_kept_by(const work *self, const pg_peer_id *peer, pg_slot_set slo
     return is_kept;
 }
 
-/** Have a host repeat its promise, as every commit does. Errors as pg_place_open and pg_place_commit_send. */
-static pg_err promise_ask(const work *self, const pg_peer_id *peer, pg_lease_receipt *out_receipt,
-                          pg_buf *out_encoded)
-{
-    pg_place_session *session = NULL;
-    uint64_t known = 0;
-    const pg_place_commit commit = {.grant = pg_buf_bytes(&self->encoded)};
-    PG_TRY(pg_place_open(self->guard->config.files->config.host, peer, self->grant.lease_key, 0,
-                         pg_after(PG_MS(PG_UPLOAD_OPEN_MS)), &session));
-    pg_err err = pg_place_commit_send(session, &commit, pg_after(PG_MS(PG_UPLOAD_COMMIT_MS)),
-                                      out_receipt, out_encoded, &known);
-    pg_place_session_free(&session);
-    return err;
-}
-
 /** What others hold already need not be pushed, and a new host would not take it: their promise is all that is wanted. */
 static pg_err held_take(work *self)
 {
@@ -480,7 +470,7 @@ static pg_err held_take(work *self)
             pg_peer_id_equal(&member->peer, ourselves) ||
             (exam->is_whole && copies <= PG_GUARD_COPIES) ||
             !is_kept_by(self, &member->peer, member->slots & self->slots) ||
-            promise_ask(self, &member->peer, &receipt, &encoded) != PG_OK ||
+            promise_ask(self, &member->peer, (pg_bytes){.len = 0}, &receipt, &encoded) != PG_OK ||
             (receipt.slots & member->slots & self->slots) == 0) {
             continue;
         }
