@@ -4,8 +4,8 @@
 //      PG_SIM_SEED=7 program     that seed alone        (or: program --seed 7)
 //      PG_SIM_SEEDS=1000 program the seeds 1 to 1000, instead of the test's own number; PG_SIM_FIRST=501 leaves out those before
 //
-// Under AddressSanitizer, where each takes some four times as long, it is a third of them unless PG_TEST_LONG is set (`make test-long`): memory is
-// misused on ways through the code, and those a few seeds go already.
+// All of them are run for every submission (PG_TEST_SLOW), half unless told. Under AddressSanitizer, where each takes some four times as long, it is
+// a third of that: memory is misused on ways through the code, and those a few seeds go already. PG_TEST_LONG (`make test-long`) runs all everywhere.
 //
 // A failing seed is printed with the command to run it again, also when the program aborts.
 #pragma once
@@ -68,14 +68,14 @@ static inline uint64_t sim_setting(const char *name, uint64_t otherwise)
     return text == NULL ? otherwise : strtoull(text, NULL, 10);
 }
 
-/** How many of the `count` seeds of a test to run unless told. */
+/** How many of the `count` seeds of a test to run unless told: all, half or a third of them, or a sixth. */
 static inline uint64_t sim_seed_count(uint64_t count)
 {
+    uint64_t part = getenv("PG_TEST_SLOW") != NULL ? 1 : 2;
 #ifdef PG_WITH_ASAN
-    return getenv("PG_TEST_LONG") == NULL ? (count + 2) / 3 : count;
-#else
-    return count;
+    part *= 3;
 #endif
+    return getenv("PG_TEST_LONG") != NULL ? count : (count + part - 1) / part;
 }
 
 /** Run the script once under each of the seeds 1 to `count`, or what the environment says; fail the test at the first that fails. */

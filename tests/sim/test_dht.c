@@ -11,12 +11,12 @@
 // The large one, where packets are lost, and the others. `make nightly-dht` has networks of up to 10,000.
 static size_t nodes_many(void)
 {
-    return getenv("PG_TEST_LONG") != NULL ? 200 : 60;
+    return getenv("PG_TEST_LONG") != NULL ? 200 : getenv("PG_TEST_SLOW") != NULL ? 60 : 40;
 }
 
 static size_t nodes_fewer(void)
 {
-    return getenv("PG_TEST_LONG") != NULL ? 100 : 40;
+    return getenv("PG_TEST_LONG") != NULL ? 100 : getenv("PG_TEST_SLOW") != NULL ? 40 : 30;
 }
 
 #define TEST_SKIPPED 77 // as meson has it
@@ -523,6 +523,41 @@ static pg_err client_script(void *arg)
     return PG_OK;
 }
 
+// ---- refreshing by few and by many ----
+
+static pg_err refresh(dht_node *self, void *arg)
+{
+    (void) arg;
+    const pg_dht_call call = {.deadline = pg_after(PG_MINUTES(5))};
+    return pg_dht_refresh(self->dht, &call);
+}
+
+// How many requests a refresh sends.
+static uint64_t refresh_requests(dht_world *world, size_t nodes)
+{
+    const dht_world_config config = {.nodes = nodes, .is_null = true};
+    dht_world_make(world, &config, nodes);
+    CHECK_OK(pg_sleep_until(pg_after(PG_MINUTES(1))));
+    dht_node *node = &world->nodes[nodes / 2];
+    CHECK(pg_dht_get_stats(node->dht).peers > 0);
+    uint64_t before = pg_dht_get_stats(node->dht).requests;
+    CHECK_OK(dht_node_do(node, refresh, NULL, PG_MINUTES(5)));
+    uint64_t sent = pg_dht_get_stats(node->dht).requests - before;
+    dht_world_end(world);
+    return sent;
+}
+
+static pg_err few_script(void *arg)
+{
+    dht_world *world = arg;
+    const size_t few = PG_DHT_K - 1;
+    const size_t many = 2 * PG_DHT_K;
+    uint64_t sent = refresh_requests(world, few);
+    CHECK(sent > 0 && sent < few);               // one lookup has asked them all
+    CHECK(refresh_requests(world, many) > many); // the points of the buckets too
+    return PG_OK;
+}
+
 // ---- stacks ----
 
 static void stack_print(const pg_fiber_stats *stats, void *user)
@@ -588,6 +623,12 @@ static void test_dht__keepers_are_replaced__published_again(void **state)
     seeds_run(republish_script, &quick, 1);
 }
 
+static void test_dht__refresh_among_few__asks_each_once(void **state)
+{
+    (void) state;
+    seeds_run(few_script, &quick, 2);
+}
+
 static void test_dht__client__in_no_table_but_found_and_comes_back(void **state)
 {
     (void) state;
@@ -605,6 +646,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dht__value_changes_during_a_partition__newest_wins_and_spreads),
         cmocka_unit_test(test_dht__keepers_are_replaced__published_again),
+        cmocka_unit_test(test_dht__refresh_among_few__asks_each_once),
         cmocka_unit_test(test_dht__client__in_no_table_but_found_and_comes_back),
         cmocka_unit_test(test_dht__a_fifth_dies_at_once__what_was_put_is_found),
         cmocka_unit_test(test_dht__a_fifth_lies__what_was_put_is_found),
