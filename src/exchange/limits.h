@@ -170,7 +170,7 @@
 #define PG_PLACE_TURN_MS 20000
 
 /** Extents of which slots are being handed over at once: by leaving, and by rebalancing. */
-#define PG_PLACE_LEAVING_MAX 4U
+#define PG_PLACE_LEAVING_MAX 8U
 
 /** Claims that are looked into at once, of all peers and of one, and in a minute: each has the hosts of an extent asked. */
 #define PG_PLACE_CLAIMS_MAX 4U

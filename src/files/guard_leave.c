@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// Leaving, and shrinking: slots go to other hosts one lease after the other, and are dropped here only with the other's promise in hand. Who
+// Leaving, and shrinking: slots go to other hosts, a few leases at a time, and are dropped here only with the other's promise in hand. Who
 // stops in the middle has lost nothing, and goes on by calling again.
 #include <string.h>
 
 #include "base/mem.h"
 #include "codec/frame.h"
+#include "exchange/limits.h"
 #include "files/guard_priv.h"
+
+_Static_assert(PG_GUARD_LEAVES + 1 <= PG_PLACE_LEAVING_MAX, "and one that rebalancing moves");
 
 /** A leave under way. */
 typedef struct leave {
     pg_guard *guard;
     pg_buf leases; // pg_place_lease[]
+    size_t at;     // in it, the next one
+    uint64_t keep_bytes;
+    uint64_t under_way_bytes; // of leases being moved
+    void (*progress)(const pg_guard_leaving *so_far, void *user);
+    void *user;
     pg_err err;
     pg_guard_leaving so_far;
 } leave;
@@ -109,40 +117,67 @@ static void lease_try(leave *self, const pg_place_lease *lease)
     }
 }
 
-static uint64_t kept_bytes(const pg_guard *guard)
+/** Take the next lease, while more is kept than what is to stay and what is going already. */
+static bool lease_next(leave *self, pg_place_lease *out_lease)
 {
-    return pg_place_server_get_stats(guard->config.place).lease_bytes;
+    uint64_t kept = pg_place_server_get_stats(self->guard->config.place).lease_bytes;
+    if (self->err != PG_OK || self->at + sizeof(*out_lease) > self->leases.len ||
+        kept <= self->keep_bytes || kept - self->keep_bytes <= self->under_way_bytes) {
+        return false;
+    }
+    memcpy(out_lease, self->leases.ptr + self->at, sizeof(*out_lease));
+    self->at += sizeof(*out_lease);
+    self->under_way_bytes += out_lease->bytes;
+    return true;
 }
 
-static pg_err leave_run(leave *self, uint64_t keep_bytes,
-                        void (*progress)(const pg_guard_leaving *so_far, void *user), void *user)
+// Mostly it waits for other hosts: several at once.
+static pg_err leases_run(void *arg)
 {
-    PG_TRY(pg_place_server_leases(self->guard->config.place, on_lease, self));
-    PG_TRY(self->err);
-    self->so_far.leases = self->leases.len / sizeof(pg_place_lease);
-    for (size_t at = 0; at + sizeof(pg_place_lease) <= self->leases.len && self->err == PG_OK &&
-                        kept_bytes(self->guard) > keep_bytes;
-         at += sizeof(pg_place_lease)) {
-        pg_place_lease lease;
-        memcpy(&lease, self->leases.ptr + at, sizeof(lease));
+    leave *self = arg;
+    pg_place_lease lease;
+    while (lease_next(self, &lease)) {
         lease_try(self, &lease);
-        if (progress != NULL) {
-            progress(&self->so_far, user);
+        self->under_way_bytes -= lease.bytes;
+        if (self->progress != NULL) {
+            self->progress(&self->so_far, self->user);
         }
     }
     return self->err;
+}
+
+static pg_err leave_run(leave *self)
+{
+    pg_scope scope;
+    PG_TRY(pg_place_server_leases(self->guard->config.place, on_lease, self));
+    PG_TRY(self->err);
+    self->so_far.leases = self->leases.len / sizeof(pg_place_lease);
+    pg_scope_init(&scope);
+    for (size_t i = 0; i < PG_GUARD_LEAVES; i++) {
+        pg_err err = pg_scope_spawn(&scope, "guard.leave", leases_run, self);
+        if (err != PG_OK) {
+            pg_scope_close(&scope);
+            return err;
+        }
+    }
+    return pg_scope_join(&scope);
 }
 
 pg_err pg_guard_leave(pg_guard *guard, uint64_t keep_bytes,
                       void (*progress)(const pg_guard_leaving *so_far, void *user), void *user,
                       pg_guard_leaving *out_leaving)
 {
-    leave self = {.guard = guard};
+    leave self = {
+        .guard = guard,
+        .keep_bytes = keep_bytes,
+        .progress = progress,
+        .user = user,
+    };
     if (guard->is_leaving) {
         return pg_fail(PG_ERR_BUSY, "this node is handing over already");
     }
     guard->is_leaving = true;
-    pg_err err = leave_run(&self, keep_bytes, progress, user);
+    pg_err err = leave_run(&self);
     guard->is_leaving = false;
     pg_buf_deinit(&self.leases);
     if (err == PG_OK) {

@@ -163,6 +163,9 @@
 /** Segments of a repair in work at once, each with the memory of all its shards: one is fetched, one computed, one pushed. */
 #define PG_GUARD_LANES 3U
 
+/** Leases that a host that leaves hands over at once. */
+#define PG_GUARD_LEAVES 4U
+
 /** What a leader's turn is reckoned by: seconds at least, slots moved to rebuild one, bytes a second where no cap is lower. */
 #define PG_GUARD_TURN_S_MIN 10U
 #define PG_GUARD_TURN_SLOTS 10U

@@ -19,6 +19,7 @@
 #define PATIENCE_S 240
 #define LONG_PATIENCE_S 2400
 #define HOSTS_OF_CODE 10
+#define MANY_FILES 10
 #define FEW_HOSTS 12 // all but the owner and the reader
 
 static void world_make_patient(sim_world *world, uint64_t patience_s, uint64_t audit_s)
@@ -544,12 +545,13 @@ static pg_err flood_script(void *arg)
 // ---- Leaving
 
 static pg_guard_leaving left;
+static uint64_t left_keep_bytes; // 0 = all goes
 
 static pg_err task_leave(sim_node *self)
 {
     const pg_place_rules rules = {.accept = PG_PLACE_ACCEPT_NOBODY};
     pg_place_server_set_rules(self->storage->place, &rules);
-    return pg_guard_leave(self->storage->guard, 0, NULL, NULL, &left);
+    return pg_guard_leave(self->storage->guard, left_keep_bytes, NULL, NULL, &left);
 }
 
 // A host leaves: what it had is elsewhere before it goes, and gone here; two more may go all the same.
@@ -571,6 +573,38 @@ static pg_err leave_script(void *arg)
     sim_hosts_crash(world, &files[0], 2);
     sim_run(&world->nodes[READER], sim_get, &files[0]);
     sim_run(&world->nodes[READER], sim_get, &files[1]);
+    sim_nodes_stop(world);
+    return PG_OK;
+}
+
+// A host of many files gives up about half of what it keeps, then all, several at once: not more than it was told to, and all can be read.
+static pg_err shrink_script(void *arg)
+{
+    sim_world *world = arg;
+    sim_file files[MANY_FILES];
+    world_make(world, 0);
+    for (size_t i = 0; i < MANY_FILES; i++) {
+        files[i] = (sim_file){.content = 60 + i, .size = 200000};
+        sim_run(&world->nodes[0], sim_put, &files[i]);
+    }
+    sim_node_crash(&world->nodes[0]);
+    sim_node *leaver = sim_node_of(world, &files[0].hosts[0]);
+    const pg_place_server *place = leaver->storage->place;
+    const pg_place_stats before = pg_place_server_get_stats(place);
+    const uint64_t largest = before.lease_bytes / before.leases * 2;
+    CHECK(before.leases > PG_GUARD_LEAVES);
+    left_keep_bytes = before.lease_bytes / 2;
+    sim_run(leaver, task_leave, &files[0]);
+    const uint64_t kept = pg_place_server_get_stats(place).lease_bytes;
+    CHECK(left.failed == 0 && kept <= left_keep_bytes && kept + largest > left_keep_bytes);
+    left_keep_bytes = 0;
+    sim_run(leaver, task_leave, &files[0]);
+    CHECK(left.failed == 0 && pg_place_server_get_stats(place).leases == 0);
+    sim_node_crash(leaver);
+    sim_hosts_crash(world, &files[0], 2);
+    for (size_t i = 0; i < MANY_FILES; i++) {
+        sim_run(&world->nodes[READER], sim_get, &files[i]);
+    }
     sim_nodes_stop(world);
     return PG_OK;
 }
@@ -901,6 +935,12 @@ static void test_leave__hands_over__nothing_lost(void **state)
     sim_files_seeds(leave_script, 2);
 }
 
+static void test_leave__many_leases_and_a_part_is_to_stay__neither_less_nor_more_goes(void **state)
+{
+    (void) state;
+    sim_files_seeds(shrink_script, 2);
+}
+
 int main(int argc, char **argv)
 {
     sim_arguments(argc, argv);
@@ -921,6 +961,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_leave__another_has_it_too__nothing_is_pushed),
         cmocka_unit_test(test_leave__who_has_it_too_is_leaving__slot_is_kept),
         cmocka_unit_test(test_leave__hands_over__nothing_lost),
+        cmocka_unit_test(test_leave__many_leases_and_a_part_is_to_stay__neither_less_nor_more_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
