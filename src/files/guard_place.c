@@ -413,9 +413,19 @@ static pg_err receipt_spread(const work *self, const pg_peer_id *from, pg_bytes 
     return err == PG_ERR_NOT_FOUND ? PG_OK : err;
 }
 
-static pg_err promises_get(work *self)
+/** Count slots that a host has promised to keep, and let all know. */
+static pg_err promise_take(const work *self, const pg_peer_id *from, pg_slot_set slots,
+                           pg_bytes receipt)
 {
     guard_placing *placing = self->placing;
+    placing->moved |= slots;
+    placing->taken += __builtin_popcount(slots);
+    PG_TRY(pg_frame_append(&placing->receipts, receipt));
+    return receipt_spread(self, from, receipt);
+}
+
+static pg_err promises_get(work *self)
+{
     pg_err last = PG_OK;
     for (size_t i = 0; i < self->target_count; i++) {
         target *to = &self->targets[i];
@@ -424,17 +434,12 @@ static pg_err promises_get(work *self)
         to->err = err;
         to->has_taken = err == PG_OK;
         if (err == PG_OK) {
-            placing->moved |= to->slots;
-            placing->taken += __builtin_popcount(to->slots);
-            err = pg_frame_append(&placing->receipts, pg_buf_bytes(&receipt));
-        }
-        if (err == PG_OK) {
-            err = receipt_spread(self, &to->peer, pg_buf_bytes(&receipt));
+            err = promise_take(self, &to->peer, to->slots, pg_buf_bytes(&receipt));
         }
         pg_buf_deinit(&receipt);
         last = err != PG_OK ? err : last;
     }
-    return placing->moved != 0 ? PG_OK : last;
+    return self->placing->moved != 0 ? PG_OK : last;
 }
 
 /** Does a host still hold some of these slots, and mean to keep them? Two that leave at once must not rely on each other. */
@@ -453,8 +458,7 @@ static bool is_kept_by(const work *self, const pg_peer_id *peer, pg_slot_set slo
 /** What others hold already need not be pushed, and a new host would not take it: their promise is all that is wanted. */
 static pg_err held_take(work *self)
 {
-    guard_placing *placing = self->placing;
-    const guard_exam *exam = placing->exam;
+    const guard_exam *exam = self->placing->exam;
     const pg_peer_id *ourselves = pg_host_id(self->guard->config.files->config.host);
     unsigned copies = 0;
     PG_TRY(pg_place_server_leaving(self->guard->config.place, &exam->descriptor, self->slots));
@@ -475,11 +479,8 @@ static pg_err held_take(work *self)
             continue;
         }
         pg_slot_set promised = receipt.slots & member->slots & self->slots;
-        placing->moved |= promised;
-        placing->taken += __builtin_popcount(promised);
         self->slots &= ~promised;
-        PG_TRY(pg_frame_append(&placing->receipts, pg_buf_bytes(&encoded)));
-        PG_TRY(receipt_spread(self, &member->peer, pg_buf_bytes(&encoded)));
+        PG_TRY(promise_take(self, &member->peer, promised, pg_buf_bytes(&encoded)));
     }
     return pg_fiber_is_cancelled() ? PG_ERR_CANCELLED : PG_OK;
 }
