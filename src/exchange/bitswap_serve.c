@@ -365,6 +365,9 @@ static pg_err read_run(void *arg)
     pg_bitswap *bitswap = peer->bitswap;
     pg_mfree(arg);
     pg_err err = block_read(bitswap, job.outgoing);
+    if (err == PG_OK && job.outgoing->data.len != job.len) {
+        err = PG_ERR_CORRUPT; // a CID has one length, which the peer was charged
+    }
     peer->reading--;
     read_settle(&job, err);
     pg_bitswap_serve_pump(peer);
