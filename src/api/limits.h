@@ -122,7 +122,10 @@
 #define PG_API_BLOCK_TIMEOUT_MS 30000
 #define PG_API_BLOCK_TIMEOUT_MS_MAX (10 * 60 * 1000)
 
-/** The list of files as text, bytes: about 100,000 files. */
+/** Files of one page of their list. */
+#define PG_API_PAGE_FILES_MAX 10000U
+
+/** A page as text, or the list of pins, bytes: about 6,000 for a file whose name is as long as can be, with every byte escaped. */
 #define PG_API_LIST_BYTES_MAX (64U << 20)
 
 /** The metrics as text, bytes: about 150 families, and two lines for each kind of fiber. */

@@ -4,6 +4,7 @@
 #include "api/fields.h"
 #include "api/file_document.h"
 #include "api/limits.h"
+#include "api/page.h"
 #include "api/routes.h"
 #include "base/mem.h"
 #include "crypto/secret.h"
@@ -315,21 +316,34 @@ static void on_files_pin(const pg_pin *pin, void *user)
     list_add(user, pg_pin_document(pin));
 }
 
-/** Send {"NAME": [..]}: the files that were put here, or the pins. */
-static pg_err list_send(pg_api_call *call, pg_files *files, const char *name, bool of_pins)
+static pg_err pins_list(pg_files *files, file_list *list)
+{
+    PG_TRY(pg_buf_printf(&list->text, "{\"pins\":["));
+    PG_TRY(pg_files_pins(files, on_files_pin, list));
+    PG_TRY(pg_error_wrap(list->err, "the list of pins"));
+    return pg_buf_append(&list->text, PG_BYTES_LIT("]}"));
+}
+
+static pg_err files_list(pg_files *files, pg_file_page *page, file_list *list)
+{
+    char next[PG_API_PAGE_NEXT_BYTES];
+    PG_TRY(pg_buf_printf(&list->text, "{\"files\":["));
+    PG_TRY(pg_files_list(files, page, on_files_entry, list));
+    PG_TRY(pg_error_wrap(list->err, "the list of files"));
+    if (!page->has_more) {
+        return pg_buf_append(&list->text, PG_BYTES_LIT("]}"));
+    }
+    pg_api_page_next(page, next);
+    PG_TRY(pg_buf_append(&list->text, PG_BYTES_LIT("],\"next\":\"")));
+    PG_TRY(pg_buf_append(&list->text, pg_bytes_cstr(next)));
+    return pg_buf_append(&list->text, PG_BYTES_LIT("\"}"));
+}
+
+/** Send a page of the files that were put here; NULL: the pins. */
+static pg_err list_send(pg_api_call *call, pg_files *files, pg_file_page *page)
 {
     file_list list = {.text.max_len = PG_API_LIST_BYTES_MAX};
-    pg_err err = pg_buf_printf(&list.text, "{\"%s\":[", name);
-    if (err == PG_OK) {
-        err = of_pins ? pg_files_pins(files, on_files_pin, &list)
-                      : pg_files_list(files, on_files_entry, &list);
-    }
-    if (err == PG_OK) {
-        err = pg_error_wrap(list.err, "the list of %s", name);
-    }
-    if (err == PG_OK) {
-        err = pg_buf_append(&list.text, PG_BYTES_LIT("]}"));
-    }
+    pg_err err = page == NULL ? pins_list(files, &list) : files_list(files, page, &list);
     if (err == PG_OK) {
         pg_api_answer(call, "application/json", list.text.len);
         err = pg_api_write(call, pg_buf_bytes(&list.text));
@@ -342,9 +356,11 @@ static pg_err list_send(pg_api_call *call, pg_files *files, const char *name, bo
 static pg_err files_get(const pg_api_request *request, json_object **out_body)
 {
     pg_files *files = NULL;
+    pg_file_page page;
     (void) out_body;
     PG_TRY(pg_api_files_of(request, &files));
-    return list_send(request->call, files, "files", false);
+    PG_TRY(pg_api_page_read(request->uri, &page));
+    return list_send(request->call, files, &page);
 }
 
 static pg_err file_get(const pg_api_request *request, json_object **out_body)
@@ -410,7 +426,7 @@ static pg_err pins_get(const pg_api_request *request, json_object **out_body)
     pg_files *files = NULL;
     (void) out_body;
     PG_TRY(pg_api_files_of(request, &files));
-    return list_send(request->call, files, "pins", true);
+    return list_send(request->call, files, NULL);
 }
 
 static pg_err pin_delete(const pg_api_request *request, json_object **out_body)
@@ -474,7 +490,7 @@ const pg_api_route pg_api_file_routes[] = {
      .handler = files_post,
      .query = "name kind code no_compress ttl_s total_bytes source version start",
      .streams = true},
-    {.method = "GET", .path = "/api/v1/files", .handler = files_get},
+    {.method = "GET", .path = "/api/v1/files", .handler = files_get, .query = PG_API_PAGE_QUERY},
     {.method = "POST", .path = "/api/v1/files/start", .handler = files_start_post},
     {.method = "POST", .path = "/api/v1/files/get", .handler = files_get_post},
     {.method = "GET", .path = "/api/v1/files/{root}", .handler = file_get},

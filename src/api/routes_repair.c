@@ -4,6 +4,7 @@
 
 #include "api/fields.h"
 #include "api/limits.h"
+#include "api/page.h"
 #include "api/routes.h"
 #include "base/mem.h"
 #include "crypto/secret.h"
@@ -409,11 +410,13 @@ static pg_err health_get(const pg_api_request *request, json_object **out_body)
 {
     pg_files *files = NULL;
     pg_guard *guard = NULL;
+    pg_file_page page;
     health_list found = {.err = PG_OK};
     PG_TRY(pg_api_files_of(request, &files));
+    PG_TRY(pg_api_page_read(request->uri, &page));
     PG_TRY(guard_of(request, &guard));
     json_object *list = json_object_new_array();
-    pg_err err = pg_files_list(files, on_file, &found);
+    pg_err err = pg_files_list(files, &page, on_file, &found);
     err = err == PG_OK ? found.err : err;
     if (err == PG_OK) {
         err = files_health(guard, &found.roots, list);
@@ -425,6 +428,11 @@ static pg_err health_get(const pg_api_request *request, json_object **out_body)
     }
     *out_body = json_object_new_object();
     pg_field_add(*out_body, "files", list);
+    if (page.has_more) {
+        char next[PG_API_PAGE_NEXT_BYTES];
+        pg_api_page_next(&page, next);
+        pg_field_add_text(*out_body, "next", next);
+    }
     return PG_OK;
 }
 
@@ -432,7 +440,10 @@ const pg_api_route pg_api_repair_routes[] = {
     {.method = "GET", .path = "/api/v1/repair", .handler = repair_get},
     {.method = "POST", .path = "/api/v1/repair", .handler = repair_post, .query = "dry_run"},
     {.method = "POST", .path = "/api/v1/repair/explain", .handler = explain_post, .query = "audit"},
-    {.method = "GET", .path = "/api/v1/repair/files", .handler = health_get},
+    {.method = "GET",
+     .path = "/api/v1/repair/files",
+     .handler = health_get,
+     .query = PG_API_PAGE_QUERY},
     {.method = "POST", .path = "/api/v1/storage/leave", .handler = leave_post},
     {.path = NULL},
 };

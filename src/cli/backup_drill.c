@@ -2,12 +2,14 @@
 #include "cli/backup_drill.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/answer.h"
 #include "cli/client.h"
+#include "cli/file_pages.h"
 #include "cli/passphrase.h"
 #include "codec/cid.h"
 #include "files/catalogue.h"
@@ -33,17 +35,21 @@ typedef struct drill {
     bool is_compared;
     uint64_t live_files;
     uint64_t live_common; // files of the backup that the running node has too
-    json_object *live;    // its list of them; NULL: none runs
+    pg_buf live;          // roots of its files, live_root[], sorted
 } drill;
 
-static bool is_listed(json_object *list, const char *root)
+/** A root as text, with its NUL. */
+typedef char live_root[PG_CID_TEXT_BYTES];
+
+static int root_compare(const void *a, const void *b)
 {
-    for (size_t i = 0; i < pg_answer_count(list); i++) {
-        if (strcmp(pg_answer_text(json_object_array_get_idx(list, i), "root"), root) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return strcmp(a, b);
+}
+
+static bool is_live(const drill *self, const live_root root)
+{
+    return self->live_files > 0 &&
+           bsearch(root, self->live.ptr, self->live_files, sizeof(live_root), root_compare) != NULL;
 }
 
 // Which files of the backup the running node has too.
@@ -55,11 +61,11 @@ static pg_err files_compare(drill *self, pg_db *db)
     pg_err err =
         entry == NULL ? PG_ERR_NOMEM : pg_catalogue_files(db, PG_CATALOGUE_LISTED, &ids, &count);
     for (size_t i = 0; i < count && err == PG_OK; i++) {
-        char root[PG_CID_TEXT_BYTES];
+        live_root root;
         err = pg_catalogue_row(db, ids[i], entry);
         if (err == PG_OK) {
             pg_cid_format(&entry->link.root, root);
-            self->live_common += is_listed(self->live, root) ? 1 : 0;
+            self->live_common += is_live(self, root) ? 1 : 0;
             pg_file_entry_deinit(entry);
         }
     }
@@ -141,30 +147,42 @@ static pg_err scratch_remove(void *arg)
     return err == PG_ERR_NOT_FOUND ? PG_OK : err;
 }
 
+static pg_err live_list(drill *self, const pg_invocation *invocation)
+{
+    pg_file_pages pages;
+    pg_err err = PG_OK;
+    pg_file_pages_begin(&pages, invocation);
+    while (pg_file_pages_next(&pages, &err)) {
+        for (size_t i = 0; i < pg_answer_count(pages.files) && err == PG_OK; i++) {
+            live_root root = {0};
+            (void) snprintf(root, sizeof(root), "%s",
+                            pg_answer_text(json_object_array_get_idx(pages.files, i), "root"));
+            err = pg_buf_append(&self->live, PG_BYTES_OF(root));
+        }
+        if (err != PG_OK) {
+            break;
+        }
+    }
+    pg_file_pages_end(&pages);
+    self->live_files = self->live.len / sizeof(live_root);
+    if (self->live_files > 0) {
+        qsort(self->live.ptr, self->live_files, sizeof(live_root), root_compare);
+    }
+    return err;
+}
+
 // What the node it was made of has, if that one runs.
 static pg_err live_ask(drill *self, const pg_invocation *invocation)
 {
     json_object *node = NULL;
-    json_object *answer = NULL;
     pg_err err = pg_client_ask(invocation, "GET", "/api/v1/node", NULL, &node);
     if (err != PG_OK) {
         return err == PG_ERR_NO_NODE ? PG_OK : err;
     }
     pg_str peer = pg_str_make(pg_answer_text(node, "peer_id"));
-    if (pg_str_equal(peer, self->backup.head.device)) {
-        err = pg_client_ask(invocation, "GET", "/api/v1/files", NULL, &answer);
-    }
-    if (err == PG_OK && answer != NULL) {
-        self->is_compared = true;
-        self->live = json_object_get(pg_answer_object(answer, "files"));
-        self->live_files = pg_answer_count(self->live);
-        for (size_t i = 0; i < self->live_files; i++) { // the roots are enough
-            pg_answer_wipe(json_object_array_get_idx(self->live, i), "link");
-        }
-    }
-    json_object_put(answer);
+    self->is_compared = pg_str_equal(peer, self->backup.head.device);
     json_object_put(node);
-    return err;
+    return self->is_compared ? live_list(self, invocation) : PG_OK;
 }
 
 static void result_tell(const drill *self, const pg_output *output)
@@ -243,7 +261,7 @@ pg_err pg_backup_drill(const pg_invocation *invocation, const char *file)
         result_tell(self, &invocation->output);
     }
     if (self != NULL) {
-        json_object_put(self->live);
+        pg_buf_deinit(&self->live);
         pg_backup_close(&self->backup);
         pg_buf_deinit(&self->scratch);
     }

@@ -6,6 +6,7 @@
 #include "cli/answer.h"
 #include "cli/client.h"
 #include "cli/command.h"
+#include "cli/file_pages.h"
 #include "cli/file_row.h"
 #include "cli/invocation.h"
 #include "cli/link_text.h"
@@ -84,68 +85,83 @@ static void health_tell(const pg_output *output, json_object *file, json_object 
     }
 }
 
-static json_object *health_of(json_object *list, const char *root)
+// Both lists have the same order: the search goes on behind what was found last.
+static json_object *health_of(json_object *list, size_t *at, const char *root)
 {
-    for (size_t i = 0; i < pg_answer_count(list); i++) {
+    for (size_t i = *at; i < pg_answer_count(list); i++) {
         json_object *one = json_object_array_get_idx(list, i);
         if (strcmp(pg_answer_text(one, "root"), root) == 0) {
+            *at = i + 1;
             return one;
         }
     }
     return NULL; // put meanwhile
 }
 
-static pg_err health_run(const pg_invocation *invocation)
+static pg_err health_page(const pg_file_pages *pages, pg_output *output)
 {
-    json_object *files = NULL;
+    char path[PATH_BYTES];
     json_object *answer = NULL;
-    PG_TRY(pg_client_ask(invocation, "GET", "/api/v1/files", NULL, &files));
-    pg_err err = pg_client_ask(invocation, "GET", "/api/v1/repair/files", NULL, &answer);
-    if (err != PG_OK) {
-        json_object_put(files);
-        return err;
-    }
-    json_object *list = pg_answer_object(files, "files");
+    (void) snprintf(path, sizeof(path), "/api/v1/repair/files%s", pages->query);
+    PG_TRY(pg_client_ask(pages->invocation, "GET", path, NULL, &answer));
     json_object *healths = pg_answer_object(answer, "files");
-    for (size_t i = 0; i < pg_answer_count(list); i++) {
-        json_object *file = json_object_array_get_idx(list, i);
-        json_object *health = health_of(healths, pg_answer_text(file, "root"));
+    size_t at = 0;
+    for (size_t i = 0; i < pg_answer_count(pages->files) && !output->json; i++) {
+        json_object *file = json_object_array_get_idx(pages->files, i);
+        json_object *health = health_of(healths, &at, pg_answer_text(file, "root"));
         if (health != NULL) {
-            health_tell(&invocation->output, file, health);
+            health_tell(output, file, health);
         }
     }
-    if (pg_answer_count(list) == 0) {
-        pg_output_note(&invocation->output, "nothing was put through this node");
-    }
-    json_object_put(files);
-    pg_output_object(&invocation->output, answer);
+    pg_output_items(output, "files", healths);
+    json_object_put(answer);
     return PG_OK;
+}
+
+static void names_tell(const pg_invocation *invocation, const pg_file_pages *pages, bool is_first)
+{
+    const pg_output *output = &invocation->output;
+    size_t count = pg_answer_count(pages->files);
+    bool with_links = pg_invocation_has(invocation, "links");
+    if (is_first && count > 0 && !with_links) {
+        pg_output_head(output, "%-9s %10s  %12s  %13s  %-*s  %s", "STATE", "SIZE", "PUT", "KEPT",
+                       (int) pg_file_row_id_chars(output, BEFORE_ID), "ROOT", "NAME");
+    }
+    for (size_t i = 0; i < count; i++) {
+        file_tell(output, json_object_array_get_idx(pages->files, i), with_links);
+    }
 }
 
 static pg_err ls_run(pg_invocation *invocation)
 {
-    json_object *answer = NULL;
+    pg_output *output = &invocation->output;
+    const bool of_health = pg_invocation_has(invocation, "health");
+    pg_file_pages pages;
     bool is_restoring = false;
-    if (pg_invocation_has(invocation, "health")) {
-        return health_run(invocation);
+    size_t count = 0;
+    pg_err err = PG_OK;
+    if (!of_health) {
+        PG_TRY(restoring_tell(invocation, &is_restoring));
     }
-    PG_TRY(restoring_tell(invocation, &is_restoring));
-    PG_TRY(pg_client_ask(invocation, "GET", "/api/v1/files", NULL, &answer));
-    json_object *files = pg_answer_object(answer, "files");
-    size_t count = pg_answer_count(files);
-    bool with_links = pg_invocation_has(invocation, "links");
-    if (count > 0 && !with_links) {
-        pg_output_head(&invocation->output, "%-9s %10s  %12s  %13s  %-*s  %s", "STATE", "SIZE",
-                       "PUT", "KEPT", (int) pg_file_row_id_chars(&invocation->output, BEFORE_ID),
-                       "ROOT", "NAME");
+    pg_file_pages_begin(&pages, invocation);
+    while (pg_file_pages_next(&pages, &err)) {
+        if (of_health) {
+            err = health_page(&pages, output);
+        } else {
+            names_tell(invocation, &pages, count == 0);
+            pg_output_items(output, "files", pages.files);
+        }
+        count += pg_answer_count(pages.files);
+        if (err != PG_OK) {
+            break;
+        }
     }
-    for (size_t i = 0; i < count; i++) {
-        file_tell(&invocation->output, json_object_array_get_idx(files, i), with_links);
-    }
+    pg_file_pages_end(&pages);
+    PG_TRY(err);
+    pg_output_items_end(output);
     if (count == 0 && !is_restoring) {
-        pg_output_note(&invocation->output, "nothing was put through this node");
+        pg_output_note(output, "nothing was put through this node");
     }
-    pg_output_object(&invocation->output, answer);
     return PG_OK;
 }
 
@@ -153,32 +169,32 @@ static pg_err ls_run(pg_invocation *invocation)
 static pg_err root_of_name(const pg_invocation *invocation, const char *name,
                            char out_root[PG_CID_TEXT_BYTES])
 {
-    json_object *answer = NULL;
-    json_object *found = NULL;
+    pg_file_pages pages;
     size_t matches = 0;
-    PG_TRY(pg_client_ask(invocation, "GET", "/api/v1/files", NULL, &answer));
-    json_object *files = pg_answer_object(answer, "files");
-    for (size_t i = 0; i < pg_answer_count(files); i++) {
-        json_object *file = json_object_array_get_idx(files, i);
-        if (name[0] != '\0' && strcmp(name_of(file), name) == 0) {
-            matches++;
-            found = file;
+    pg_err err = PG_OK;
+    pg_file_pages_begin(&pages, invocation);
+    while (pg_file_pages_next(&pages, &err)) {
+        for (size_t i = 0; i < pg_answer_count(pages.files); i++) {
+            json_object *file = json_object_array_get_idx(pages.files, i);
+            if (name[0] != '\0' && strcmp(name_of(file), name) == 0) {
+                matches++;
+                (void) snprintf(out_root, PG_CID_TEXT_BYTES, "%s", pg_answer_text(file, "root"));
+            }
         }
     }
-    pg_err err = PG_OK;
+    pg_file_pages_end(&pages);
+    PG_TRY(err);
     if (matches == 0) {
-        err =
-            pg_fail(PG_ERR_NOT_FOUND,
-                    "nothing named %s was put through this node; `pangea ls` lists what was", name);
-    } else if (matches > 1) {
-        err = pg_fail(PG_ERR_INVALID,
-                      "%zu files are named %s: say which by its root, as `pangea ls` shows it",
-                      matches, name);
-    } else {
-        (void) snprintf(out_root, PG_CID_TEXT_BYTES, "%s", pg_answer_text(found, "root"));
+        return pg_fail(PG_ERR_NOT_FOUND,
+                       "nothing named %s was put through this node; `pangea ls` lists what was",
+                       name);
     }
-    json_object_put(answer);
-    return err;
+    if (matches > 1) {
+        return pg_fail(PG_ERR_INVALID,
+                       "%zu files are named %s: say which by its root, as `pangea ls` shows it",
+                       matches, name);
+    }
+    return PG_OK;
 }
 
 static pg_err root_find(const pg_invocation *invocation, char out_root[PG_CID_TEXT_BYTES])

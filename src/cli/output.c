@@ -94,18 +94,44 @@ void pg_output_head(const pg_output *output, const char *format, ...)
     }
 }
 
+static void json_put(const pg_output *output, json_object *object, const char *before,
+                     const char *after)
+{
+    const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_NOSLASHESCAPE);
+    (void) fprintf(output->result, "%s%s%s", before, text, after);
+    pg_wipe((void *) (uintptr_t) text, strlen(text)); // it may have a link
+}
+
 void pg_output_object(const pg_output *output, json_object *object)
 {
-    if (output->json) {
-        const char *text =
-            object == NULL ? "{}"
-                           : json_object_to_json_string_ext(object, JSON_C_TO_STRING_NOSLASHESCAPE);
-        (void) fprintf(output->result, "%s\n", text);
-        if (object != NULL) {
-            pg_wipe((void *) (uintptr_t) text, strlen(text)); // it may have a link
-        }
+    if (output->json && object == NULL) {
+        (void) fprintf(output->result, "{}\n");
+    } else if (output->json) {
+        json_put(output, object, "", "\n");
     }
     (void) json_object_put(object);
+}
+
+void pg_output_items(pg_output *output, const char *name, json_object *list)
+{
+    const size_t count = output->json && list != NULL ? json_object_array_length(list) : 0;
+    const char *before = ",";
+    if (output->json && !output->is_listing) {
+        (void) fprintf(output->result, "{\"%s\":[", name);
+        before = "";
+        output->is_listing = true;
+    }
+    for (size_t i = 0; i < count; i++, before = ",") {
+        json_put(output, json_object_array_get_idx(list, i), before, "");
+    }
+}
+
+void pg_output_items_end(pg_output *output)
+{
+    if (output->is_listing) {
+        output->is_listing = false;
+        (void) fprintf(output->result, "]}\n");
+    }
 }
 
 void pg_output_note(const pg_output *output, const char *format, ...)
@@ -164,10 +190,15 @@ void pg_output_error(const pg_output *output, const char *command, pg_err err)
         return;
     }
     json_object *inner = json_object_new_object();
-    json_object *object = json_object_new_object();
     (void) json_object_object_add(inner, "code", json_object_new_string(pg_err_name(err)));
     (void) json_object_object_add(inner, "exit_code", json_object_new_int(pg_exit_code(err)));
     (void) json_object_object_add(inner, "text", json_object_new_string(detail));
+    if (output->is_listing) {
+        json_put(output, inner, "],\"error\":", "}\n");
+        json_object_put(inner);
+        return;
+    }
+    json_object *object = json_object_new_object();
     (void) json_object_object_add(object, "error", inner);
     pg_output_object(output, object);
 }

@@ -33,7 +33,8 @@ typedef struct pg_output {
     bool quiet;
     bool has_color;       // the result
     bool has_error_color; // errors and what is told by the way
-    bool told; // the JSON object is written: an error only has its exit code left to tell
+    bool told;       // the JSON object is written: an error only has its exit code left to tell
+    bool is_listing; // it is being written, item by item
 } pg_output;
 
 /** Tell everything, in plain text, in colours where a terminal reads it. */
@@ -62,6 +63,13 @@ void pg_output_line(const pg_output *output, const char *format, ...) PG_PRINTF(
 
 /** Write the result as one JSON object when --json. The object is taken; NULL (out of memory) is told as an empty object. */
 void pg_output_object(const pg_output *output, json_object *object);
+
+/** Write the next items, borrowed, of an object {"name": [..]} when --json: for as many as no list in memory should have. The first call begins
+ *  it; pg_output_items_end ends it, or an error, which is then its last member. */
+void pg_output_items(pg_output *output, const char *name, json_object *list);
+
+/** End what pg_output_items began. */
+void pg_output_items_end(pg_output *output);
 
 /** Tell something by the way, unless --quiet or --json. */
 void pg_output_note(const pg_output *output, const char *format, ...) PG_PRINTF(2, 3);

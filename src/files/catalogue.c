@@ -349,6 +349,7 @@ typedef struct rows {
     size_t room;
     int64_t file;
     pg_catalogue_which which;
+    pg_file_page *page;
     size_t max;
 } rows;
 
@@ -411,6 +412,38 @@ pg_err pg_catalogue_files(pg_db *db, pg_catalogue_which which, int64_t **out_ids
 {
     rows list = {.which = which};
     return rows_read(db, files_job, &list, (void **) out_ids, out_count);
+}
+
+static pg_err page_job(pg_db_conn *conn, void *arg)
+{
+    rows *list = arg;
+    pg_stmt *stmt = NULL;
+    pg_err err = PG_OK;
+    PG_TRY(pg_db_prepare(conn,
+                         "SELECT id, put_ms FROM file WHERE state >= 0" NO_VERSION
+                         " AND (put_ms, id) < (?1, ?2) ORDER BY put_ms DESC, id DESC LIMIT ?3",
+                         &stmt));
+    pg_stmt_bind_i64(stmt, 1, list->page->put_ms);
+    pg_stmt_bind_i64(stmt, 2, list->page->file);
+    pg_stmt_bind_i64(stmt, 3, list->page->max);
+    while (pg_stmt_next(stmt, &err)) {
+        int64_t *id = row_add(list, sizeof(*id));
+        if (id == NULL) {
+            return PG_ERR_NOMEM;
+        }
+        *id = pg_stmt_i64(stmt, 0);
+        list->page->file = *id;
+        list->page->put_ms = pg_stmt_i64(stmt, 1);
+    }
+    return err;
+}
+
+pg_err pg_catalogue_page(pg_db *db, pg_file_page *page, int64_t **out_ids, size_t *out_count)
+{
+    rows list = {.page = page};
+    PG_TRY(rows_read(db, page_job, &list, (void **) out_ids, out_count));
+    page->has_more = *out_count == page->max;
+    return PG_OK;
 }
 
 // ---- Extents

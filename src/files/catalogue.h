@@ -86,6 +86,10 @@ typedef enum pg_catalogue_which {
 PG_NODISCARD pg_err pg_catalogue_files(pg_db *db, pg_catalogue_which which, int64_t **out_ids,
                                        size_t *out_count);
 
+/** Give the numbers of the files of a page, newest first, and make it the next one. Free *out_ids with pg_mfree. Errors of the database. */
+PG_NODISCARD pg_err pg_catalogue_page(pg_db *db, pg_file_page *page, int64_t **out_ids,
+                                      size_t *out_count);
+
 /** Give the extents of a file in the order they were written; file 0: those to be dropped. Free *out_extents with pg_mfree. Errors of the database. */
 PG_NODISCARD pg_err pg_catalogue_extents(pg_db *db, int64_t file, pg_catalogue_extent **out_extents,
                                          size_t *out_count);

@@ -389,8 +389,8 @@ void pg_file_entry_deinit(pg_file_entry *entry)
 
 // ---- The catalogue
 
-pg_err pg_files_list(pg_files *files, void (*each)(const pg_file_entry *entry, void *user),
-                     void *user)
+pg_err pg_files_list(pg_files *files, pg_file_page *page,
+                     void (*each)(const pg_file_entry *entry, void *user), void *user)
 {
     int64_t *ids = NULL;
     size_t count = 0;
@@ -398,7 +398,7 @@ pg_err pg_files_list(pg_files *files, void (*each)(const pg_file_entry *entry, v
     if (entry == NULL) {
         return PG_ERR_NOMEM;
     }
-    pg_err err = pg_catalogue_files(files->config.db, PG_CATALOGUE_LISTED, &ids, &count);
+    pg_err err = pg_catalogue_page(files->config.db, page, &ids, &count);
     for (size_t i = 0; i < count && err == PG_OK; i++) {
         err = pg_catalogue_entry(files->config.db, ids[i], entry);
         if (err == PG_OK) {

@@ -76,8 +76,7 @@ void pg_files_free(pg_files **files);
 /** Return true when this room needs a block to stay here: own pending file, pinned block, cache. Parks: no. */
 bool pg_files_needs(const pg_files *files, const pg_cid *cid);
 
-/** Give back space of the cache for something that matters more: `bytes`, or what there is. Returns false when there was nothing.
- *  Parks: yes. */
+/** Give back space of the cache for something that matters more: `bytes`, or what there is. Returns false when there was nothing. Parks: yes. */
 bool pg_files_make_room(pg_files *files, uint64_t bytes);
 
 /** Append the newest grant of a lease key that the DHTs have. Parks: yes. Errors: PG_ERR_NOT_FOUND, those of pg_dht_pair_get. */
@@ -101,8 +100,7 @@ void pg_files_dropped(pg_files *files, const pg_lease_grant *grant);
 /** Return true when the host holds something that was put here. Parks: no. */
 bool pg_files_relies_on(const pg_files *files, const pg_peer_id *host);
 
-/** List the hosts that hold something that was put here, at most `max`. Parks: no.
- *  out_hosts   out_hosts[max]. Returns how many */
+/** List the hosts that hold something that was put here, out_hosts[max], and return how many. Parks: no. */
 size_t pg_files_hosts(const pg_files *files, pg_peer_id *out_hosts, size_t max);
 
 /** Hear that a block was found damaged and is gone (store/blocks.h). Parks: no. */
@@ -320,9 +318,17 @@ PG_NODISCARD pg_err pg_files_inspect(pg_files *files, const pg_link *link,
                                      bool (*extent)(const pg_extent_info *info, void *user),
                                      void *user);
 
-/** Call `each` for every file that was put here, newest first; entries are borrowed for the call, without hosts. It must not park.
- *  Errors of the database. Parks: yes. */
-PG_NODISCARD pg_err pg_files_list(pg_files *files,
+/** A part of the list of files: behind one that may be gone by then. */
+typedef struct pg_file_page {
+    int64_t put_ms; // of that one; INT64_MAX, and a file of INT64_MAX: from the newest on
+    int64_t file;   // its number in the catalogue
+    uint32_t max;
+    bool has_more;
+} pg_file_page;
+
+/** Call `each` for the files of a page, newest first; entries are borrowed for the call, without hosts. It must not park. The page is then the next
+ *  one, and says whether there may be more. Errors of the database. Parks: yes. */
+PG_NODISCARD pg_err pg_files_list(pg_files *files, pg_file_page *page,
                                   void (*each)(const pg_file_entry *entry, void *user), void *user);
 
 /** Find one file of the catalogue, hosts included, by its root's CID. Errors: PG_ERR_NOT_FOUND, of the database. Parks: yes. */

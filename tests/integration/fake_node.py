@@ -131,8 +131,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.answer(file, 202 if node.put_state == "pending" else 200)
 
-    def files_get(self, _query):
-        self.answer({"files": [{k: v for k, v in f.items() if k != "hosts"} for f in self.node.files.values()]})
+    def files_get(self, query):
+        begin = int(query.get("after", "0.0").split(".")[1])
+        if begin == self.node.page_gone:
+            self.problem("io", "the disk of the list")
+            return
+        files = [{k: v for k, v in f.items() if k != "hosts"} for f in self.node.files.values()]
+        end = begin + self.node.page_files
+        self.answer({"files": files[begin:end], **({"next": f"1.{end}"} if end < len(files) else {})})
+
+    def health_get(self, query):
+        begin = int(query.get("after", "0.0").split(".")[1])
+        rows = [{"root": root, "hosts": 10, "networks": 1, "proven_s": 0, "readable": 0.5} for root in self.node.files]
+        self.answer({"files": rows[begin : begin + self.node.page_files]})
 
     def files_start(self, _query):
         body = self.body()
@@ -270,6 +281,7 @@ ROUTES = [
     ("POST /api/v1/files", Handler.files_post),
     ("POST /api/v1/files/start", Handler.files_start),
     ("GET /api/v1/files", Handler.files_get),
+    ("GET /api/v1/repair/files", Handler.health_get),
     ("GET /api/v1/files/([a-z0-9]+)", Handler.file_get),
     ("DELETE /api/v1/files/([a-z0-9]+)", Handler.file_delete),
     ("POST /api/v1/files/get", Handler.content_post),
@@ -307,6 +319,7 @@ class FakeNode:
         self.gone = False
         self.stat, self.addrs, self.events = {}, ["/ip4/8.8.4.4/tcp/4417"], queue.Queue()
         self.accepted = 5
+        self.page_files, self.page_gone = 1000, None
         self.put_state = "complete"
         self.put_problem, self.put_fails_at, self.put_gate, self.put_answer = None, 0, None, None
         self.put_delay = 0

@@ -300,7 +300,12 @@ class Trouble(ApiTest):
             ("POST", "/api/v1/files?ttl_s=99999999999"),
             ("POST", "/api/v1/files?total_bytes=many"),
             ("POST", "/api/v1/files?name=" + "a" * 5000),
-            ("GET", "/api/v1/files?limit=1"),
+            ("GET", "/api/v1/files?limit=0"),
+            ("GET", "/api/v1/files?limit=10001"),
+            ("GET", "/api/v1/files?after=1"),
+            ("GET", "/api/v1/files?after=1.x"),
+            ("GET", "/api/v1/files?after=1.99999999999999999999"),
+            ("GET", "/api/v1/files?before=1.1"),
             ("GET", "/livez?x"),
             ("GET", "/" + "a" * 5000),
             ("GET", "/api/v1/transfers/short"),
@@ -415,6 +420,13 @@ class Files(ApiTest):
         listed = self.ask("GET", "/api/v1/files")[2]["files"]
         self.assertEqual([file["name"] for file in listed], ["f2", "f1", "f0"])
         self.assertNotIn("hosts", listed[0])
+        paged, query = [], "limit=2"
+        while query:
+            page = self.ask("GET", f"/api/v1/files?{query}")[2]
+            self.assertLessEqual(len(page["files"]), 2)
+            paged += page["files"]
+            query = "next" in page and f"limit=2&after={page['next']}"
+        self.assertEqual(paged, listed)
         self.assertEqual(self.ask("GET", f"/api/v1/files/{files[1]['root']}")[2], files[1])
         status, _, dropped = self.ask("DELETE", f"/api/v1/files/{files[1]['root']}")
         self.assertEqual((status, dropped), (200, {"dropped": 3, "hosts": 3}))

@@ -25,7 +25,7 @@ from fake_node import FakeNode, PEERS
 
 PANGEA = os.path.abspath(sys.argv[1])
 NOBODY = 65534
-USAGE, NOT_FOUND, EXISTS, ACCESS, FULL, BUSY, LIMIT = 2, 14, 15, 16, 17, 18, 19
+USAGE, IO, NOT_FOUND, EXISTS, ACCESS, FULL, BUSY, LIMIT = 2, 13, 14, 15, 16, 17, 18, 19
 TRUNCATED, MALFORMED, KEY, MISSING, CLOSED = 20, 21, 25, 26, 29
 PROTOCOL, CHANGED, NO_NODE, PENDING, INTERRUPTED = 33, 35, 36, 37, 130
 LINKS = []
@@ -1052,6 +1052,26 @@ class Catalogue(Case):
         self.assertIn(link, self.works(self.run_here("ls", "--links")).stdout.decode())
         told = json.loads(self.works(self.run_here("ls", "--json")).stdout)
         self.assertEqual((len(told["files"]), told["files"][0]["link"]), (3, link))
+
+    def test_ls__page_by_page(self):
+        self.node.page_files = 2
+        for count in range(6):
+            told = json.loads(self.works(self.run_here("ls", "--json")).stdout)
+            self.assertEqual([file["root"] for file in told["files"]], list(self.node.files))
+            self.assertEqual(len(self.works(self.run_here("ls")).stdout.splitlines()), count)
+            told = json.loads(self.works(self.run_here("ls", "--health", "--json")).stdout)
+            self.assertEqual([file["root"] for file in told["files"]], list(self.node.files))
+            self.assertEqual(self.works(self.run_here("ls", "--health")).stdout.count(b"not proven yet"), count)
+            self.put(f"file {count}")
+        self.works(self.run_here("rm", "file 5"))
+        self.assertEqual(len(self.node.files), 5)
+        self.node.page_gone = 4
+        done = self.fails(self.run_here("ls"), IO, "the disk of the list")
+        self.assertEqual(len(done.stdout.splitlines()), 4)
+        told = json.loads(self.run_here("ls", "--json").stdout)
+        self.assertEqual((len(told["files"]), told["error"]["code"]), (4, "io"))
+        self.fails(self.run_here("rm", "file 1"), IO, "the disk of the list")
+        self.assertEqual(len(self.node.files), 5)
 
     def test_rm(self):
         for how in ("link", "-", "root", "name"):

@@ -236,6 +236,8 @@ class Answers(unittest.TestCase):
         failed = {"Pangea-Transfer": "transfer-2"}
         self.ask("POST", "/api/v1/files", 507, path="/api/v1/files?name=full:0", body=b"x", headers=failed)
         self.assertEqual(len(self.ask("GET", "/api/v1/files", 200)["files"]), 2)
+        page = self.ask("GET", "/api/v1/files", 200, path="/api/v1/files?limit=1")
+        self.assertEqual(len(self.ask("GET", "/api/v1/files", 200, path=f"/api/v1/files?after={page['next']}")["files"]), 1)
         self.ask("GET", "/api/v1/files", 400, path="/api/v1/files?x")
         got = {"Pangea-Transfer": "transfer-3"}
         self.ask("POST", "/api/v1/files/get", 200, body={"link": file["link"], "start": 0}, headers=got)
@@ -370,6 +372,7 @@ class Answers(unittest.TestCase):
             self.assertEqual((len(found["extents"]), found["total"]), (1000, 1 << 40))
         self.ask("POST", "/api/v1/repair/explain", 400, body={})
         self.assertGreater(len(self.ask("GET", "/api/v1/repair/files", 200)["files"]), 0)
+        self.assertIn("next", self.ask("GET", "/api/v1/repair/files", 200, path="/api/v1/repair/files?limit=1"))
         self.ask("GET", "/api/v1/repair/files", 400, path="/api/v1/repair/files?x=1")
         self.assertEqual(self.ask("POST", "/api/v1/storage/leave", 200)["moved"], 2)
         self.ask("POST", "/api/v1/storage/leave", 200, body={"keep_bytes": 5})

@@ -395,6 +395,17 @@ pg_err sim_remove(sim_node *self)
     return PG_OK;
 }
 
+// Pages of two, so that there are some.
+static pg_err files_each(sim_node *self, void (*each)(const pg_file_entry *entry, void *user),
+                         void *user)
+{
+    pg_file_page page = {.put_ms = INT64_MAX, .file = INT64_MAX, .max = 2};
+    do {
+        PG_TRY(pg_files_list(self->storage->files, &page, each, user));
+    } while (page.has_more);
+    return PG_OK;
+}
+
 static void on_newest(const pg_file_entry *entry, void *user)
 {
     pg_cid *root = user;
@@ -406,7 +417,7 @@ pg_err sim_remove_newest(sim_node *self)
     pg_cid root = {.len = 0};
     uint32_t dropped = 0;
     uint32_t hosts = 0;
-    PG_TRY(pg_files_list(self->storage->files, on_newest, &root));
+    PG_TRY(files_each(self, on_newest, &root));
     return pg_files_remove(self->storage->files, &root, &dropped, &hosts);
 }
 
@@ -419,7 +430,7 @@ static void on_list(const pg_file_entry *entry, void *user)
 pg_err sim_list(sim_node *self)
 {
     size_t count = 0;
-    PG_TRY(pg_files_list(self->storage->files, on_list, &count));
+    PG_TRY(files_each(self, on_list, &count));
     self->list_count = count;
     return PG_OK;
 }

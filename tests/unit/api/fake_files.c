@@ -318,16 +318,21 @@ pg_err pg_files_inspect(pg_files *files, const pg_link *link,
     return PG_OK;
 }
 
-pg_err pg_files_list(pg_files *files, void (*each)(const pg_file_entry *entry, void *user),
-                     void *user)
+pg_err pg_files_list(pg_files *files, pg_file_page *page,
+                     void (*each)(const pg_file_entry *entry, void *user), void *user)
 {
-    for (uint64_t number = files->puts; number > 0; number--) {
+    uint32_t count = 0;
+    for (uint64_t number = files->puts; number > 0 && count < page->max; number--) {
         const pg_cid root = cid_make(number);
         pg_file_entry *entry = NULL;
-        if (entry_find(files, &root, &entry) == PG_OK) {
+        if ((int64_t) number < page->file && entry_find(files, &root, &entry) == PG_OK) {
+            page->put_ms = 1;
+            page->file = (int64_t) number;
             each(entry, user);
+            count++;
         }
     }
+    page->has_more = count == page->max;
     return PG_OK;
 }
 

@@ -96,12 +96,13 @@ static pg_file_entry entry_make(const char *root)
     return entry;
 }
 
-static int64_t file_make(pg_db *db, const char *root, unsigned hosts)
+static int64_t file_make_at(pg_db *db, const char *root, unsigned hosts, int64_t put_ms)
 {
     int64_t file = 0;
     pg_file_entry *entry = PG_NEW(pg_file_entry);
     CHECK(entry != NULL);
     *entry = entry_make(root);
+    entry->put_ms = put_ms;
     CHECK_OK(pg_catalogue_begin(db, &file));
     for (int i = 0; i < 2; i++) {
         char name[32];
@@ -114,6 +115,11 @@ static int64_t file_make(pg_db *db, const char *root, unsigned hosts)
     pg_file_entry_deinit(entry);
     pg_mfree(entry);
     return file;
+}
+
+static int64_t file_make(pg_db *db, const char *root, unsigned hosts)
+{
+    return file_make_at(db, root, hosts, 999);
 }
 
 static size_t files_count(pg_db *db, bool incomplete_only)
@@ -338,6 +344,46 @@ static int64_t version_make(pg_db *db, const char *root)
     pg_file_entry_deinit(entry);
     pg_mfree(entry);
     return file;
+}
+
+// All pages, of so many files, have what one list has, in its order.
+static void pages_check(pg_db *db, uint32_t max)
+{
+    int64_t *all = NULL;
+    size_t all_count = 0;
+    size_t at = 0;
+    size_t count = 0;
+    pg_file_page page = {.put_ms = INT64_MAX, .file = INT64_MAX, .max = max};
+    CHECK_OK(pg_catalogue_files(db, PG_CATALOGUE_LISTED, &all, &all_count));
+    do {
+        int64_t *ids = NULL;
+        CHECK_OK(pg_catalogue_page(db, &page, &ids, &count));
+        CHECK(count <= max && at + count <= all_count);
+        CHECK(count == 0 || memcmp(ids, all + at, count * sizeof(*ids)) == 0);
+        at += count;
+        pg_mfree(ids);
+    } while (page.has_more);
+    CHECK(at == all_count);
+    pg_mfree(all);
+}
+
+static pg_err pages_run(void *arg)
+{
+    (void) arg;
+    static const int64_t put_ms[] = {5, 7, 7, 3, 7, 9};
+    pg_db *db = db_open();
+    pages_check(db, 1);
+    for (size_t i = 0; i < PG_ARRAY_LEN(put_ms); i++) {
+        char root[16];
+        (void) snprintf(root, sizeof(root), "file %zu", i);
+        (void) file_make_at(db, root, 3, put_ms[i]);
+    }
+    (void) version_make(db, "version");
+    for (uint32_t max = 1; max <= PG_ARRAY_LEN(put_ms) + 1; max++) {
+        pages_check(db, max);
+    }
+    pg_db_close(&db);
+    return PG_OK;
 }
 
 /** What a snapshot tells. */
@@ -665,6 +711,12 @@ static void test_catalogue__versions_of_it__are_in_no_list_and_only_one_stays(vo
     in_fiber(versions_run, NULL);
 }
 
+static void test_catalogue__read_in_pages__nothing_twice_or_left_out(void **state)
+{
+    (void) state;
+    in_fiber(pages_run, NULL);
+}
+
 static void test_catalogue__own_record__read_back_after_reopening(void **state)
 {
     (void) state;
@@ -703,6 +755,7 @@ int main(void)
         TEST(test_catalogue__slots_here_and_there__state_and_losses_follow),
         TEST(test_catalogue__pinned_twice__told_once),
         TEST(test_catalogue__versions_of_it__are_in_no_list_and_only_one_stays),
+        TEST(test_catalogue__read_in_pages__nothing_twice_or_left_out),
         TEST(test_catalogue__own_record__read_back_after_reopening),
         TEST(test_catalogue__file_of_another_device__newer_wins_and_removed_stays_removed),
         TEST(test_catalogue__slot_of_two_hosts__is_read_as_one_hosts),
