@@ -78,14 +78,35 @@ static inline uint64_t sim_seed_count(uint64_t count)
     return getenv("PG_TEST_LONG") != NULL ? count : (count + part - 1) / part;
 }
 
+/** Which of the `count` seeds of a test to run. */
+static inline void sim_seed_range(uint64_t count, uint64_t *out_first, uint64_t *out_last)
+{
+    uint64_t only = sim_setting("PG_SIM_SEED", 0);
+    *out_first = only != 0 ? only : sim_setting("PG_SIM_FIRST", 1);
+    *out_last = only != 0 ? only : sim_setting("PG_SIM_SEEDS", sim_seed_count(count));
+}
+
+/** Fail unless the scenarios came to what they are about: `seen` times in all, where `count` seeds do `least` times. */
+static inline void sim_saw(const char *what, uint64_t seen, uint64_t least, uint64_t count)
+{
+    uint64_t first = 0;
+    uint64_t last = 0;
+    sim_seed_range(count, &first, &last);
+    uint64_t want = least * (last - first + 1) / count;
+    (void) printf("  %" PRIu64 " %s, at least %" PRIu64 "\n", seen, what, want);
+    if (first != last && seen < want) { // one seed may have none
+        fail_msg("%" PRIu64 " %s, fewer than %" PRIu64, seen, what, want);
+    }
+}
+
 /** Run the script once under each of the seeds 1 to `count`, or what the environment says; fail the test at the first that fails. */
 static inline void sim_seeds(const pg_sim_config *config, uint64_t count, pg_fiber_fn script,
                              void *arg)
 {
+    uint64_t first = 0;
+    uint64_t last = 0;
     (void) sigaction(SIGSEGV, &sim_segv_before, NULL);
-    uint64_t only = sim_setting("PG_SIM_SEED", 0);
-    uint64_t first = only != 0 ? only : sim_setting("PG_SIM_FIRST", 1);
-    uint64_t last = only != 0 ? only : sim_setting("PG_SIM_SEEDS", sim_seed_count(count));
+    sim_seed_range(count, &first, &last);
     for (uint64_t seed = first; seed <= last; seed++) {
         pg_sim_config with_seed = *config;
         with_seed.seed = seed;

@@ -319,7 +319,8 @@ static void test_store_blocks__crashes__lose_nothing_that_was_acknowledged(void 
     (void) state;
     struct model model = {.quota_bytes = UINT64_C(16) << 20, .steps = 60};
     sim_seeds(&(pg_sim_config){0}, 60, rounds_script, &model);
-    assert_true(model.acknowledged > 100 && model.rebuilt > 10);
+    sim_saw("acknowledged", model.acknowledged, 20000, 60);
+    sim_saw("rebuilt", model.rebuilt, 90, 60);
 }
 
 static void test_store_blocks__small_quota__is_never_exceeded(void **state)
@@ -327,7 +328,7 @@ static void test_store_blocks__small_quota__is_never_exceeded(void **state)
     (void) state;
     struct model model = {.quota_bytes = 300 * 1024, .steps = 60};
     sim_seeds(&(pg_sim_config){0}, 20, rounds_script, &model);
-    assert_true(model.full > 20);
+    sim_saw("full", model.full, 2000, 20);
 }
 
 static void test_store_blocks__full_disk__refuses_and_goes_on(void **state)
@@ -339,7 +340,7 @@ static void test_store_blocks__full_disk__refuses_and_goes_on(void **state)
         .faults = {.free_bytes = 400 * 1024},
     };
     sim_seeds(&(pg_sim_config){0}, 30, rounds_script, &model);
-    assert_true(model.full > 20);
+    sim_saw("full", model.full, 400, 30);
 }
 
 static void test_store_blocks__write_and_sync_errors__lose_nothing_that_was_acknowledged(
@@ -352,7 +353,7 @@ static void test_store_blocks__write_and_sync_errors__lose_nothing_that_was_ackn
         .faults = {.write_error_ppm = 20000, .sync_error_ppm = 20000},
     };
     sim_seeds(&(pg_sim_config){0}, 60, rounds_script, &model);
-    assert_true(model.failed > 20);
+    sim_saw("failed", model.failed, 4000, 60);
 }
 
 static void test_store_blocks__flipped_bits__never_give_a_wrong_block(void **state)
