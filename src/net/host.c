@@ -397,17 +397,42 @@ void pg_host_unkeep(pg_host *host, const pg_peer_id *peer)
 
 // ---- the end ----
 
-static bool is_busy(const pg_host *host)
+// Sums what has moved over connections that have streams in use; false when there are none.
+static bool is_busy(const pg_host *host, uint64_t *out_bytes)
 {
+    bool is_busy = false;
+    *out_bytes = 0;
     for (pg_list *node = host->conns.next; node != &host->conns; node = node->next) {
         const pg_host_entry *entry = PG_LIST_OBJECT(node, pg_host_entry, node);
         pg_conn_info info;
         pg_conn_get_info(entry->conn, &info);
         if (!entry->is_ending && (entry->serving > 0 || info.streams_out > 0)) {
-            return true;
+            is_busy = true;
+            *out_bytes += info.bytes_in + info.bytes_out;
         }
     }
-    return false;
+    return is_busy;
+}
+
+// Let streams finish over which something moves. Others wait for a request that may never come, as those of a DHT and of Bitswap do for minutes.
+static void drain(pg_host *host, pg_time deadline)
+{
+    uint64_t moved = 0;
+    uint64_t before = 0;
+    pg_time moved_at = pg_now();
+    while (pg_now() < deadline && is_busy(host, &moved)) {
+        if (moved != before) {
+            before = moved;
+            moved_at = pg_now();
+        } else if (pg_now() - moved_at >= PG_MS(PG_NET_DRAIN_QUIET_MS)) {
+            return;
+        }
+        // Streams that others opened end by themselves; nobody wakes us for ours, so look again now and then.
+        pg_time again = pg_earlier(deadline, pg_after(PG_MS(PG_NET_DRAIN_LOOK_MS)));
+        if (pg_waitq_wait(&host->gone, again) == PG_ERR_CANCELLED) {
+            return;
+        }
+    }
 }
 
 // Tell one peer that we go, and wait until it has heard.
@@ -424,14 +449,7 @@ void pg_host_close(pg_host *host, pg_time deadline)
     host->state = PG_HOST_STATE_DRAINING;
     pg_scope_close(&host->listening);
     pg_host_quic_stop(host);
-    while (is_busy(host)) {
-        // Streams that others opened end by themselves; nobody wakes us for ours, so look again now and then.
-        pg_time again = pg_earlier(deadline, pg_after(PG_MS(PG_NET_DRAIN_LOOK_MS)));
-        pg_err err = pg_waitq_wait(&host->gone, again);
-        if (err == PG_ERR_CANCELLED || pg_now() >= deadline) {
-            break;
-        }
-    }
+    drain(host, deadline);
     pg_scope farewells;
     pg_scope_init_tolerant(&farewells);
     for (pg_list *node = host->conns.next; node != &host->conns; node = node->next) {

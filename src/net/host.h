@@ -255,8 +255,8 @@ void pg_host_unwatch(pg_host *host, pg_host_listener listener, void *user);
 
 // The end
 
-/** Stop in good order: no new connections or streams, those that are open get until `deadline` to finish, then the peers are told and
- *  the connections closed. Parks: yes. */
+/** Stop in good order: no new connections or streams, those over which something moves get until `deadline` to finish, then the peers are told
+ *  and the connections closed. Parks: yes. */
 void pg_host_close(pg_host *host, pg_time deadline);
 
 /** End at once what is left, free, and set *host to NULL. No fiber may be in a call on it. NULL is fine. Parks: yes, briefly. */

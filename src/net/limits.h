@@ -194,8 +194,10 @@ X And for each open stream. */
 /** For a peer to hear that we go, before the connection is cut. */
 #define PG_NET_FAREWELL_MS 1000
 
-/** How often a host that stops looks whether the streams it opened have ended. */
+/** How often a host that stops looks whether the streams it opened have ended, and how long nothing may move until it waits for them no more: longer
+ *  than an answer of the other end of the world takes. */
 #define PG_NET_DRAIN_LOOK_MS 50
+#define PG_NET_DRAIN_QUIET_MS 500
 
 // identify, ping, perf, echo
 

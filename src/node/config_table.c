@@ -134,7 +134,7 @@ static const pg_config_key keys[] = {
     DURATION("net.dial_timeout", net_dial_timeout_ms, "10s", 100, 600000, true,
              "time for a connection to be made, handshake included"),
     DURATION("net.drain_timeout", net_drain_timeout_ms, "5s", 0, 600000, true,
-             "time that open streams get to finish when the node stops"),
+             "time that streams in use get to finish when the node stops"),
     BOOL("net.echo", net_echo, "false", false, "serve /echo/1.0.0, for tests"),
     DURATION("net.handshake_timeout", net_handshake_timeout_ms, "10s", 100, 600000, true,
              "time for the whole handshake of an inbound connection"),

@@ -61,6 +61,7 @@ typedef struct sim_host {
     bool task_done;
     uint32_t connected;
     uint32_t disconnected;
+    uint32_t pings;
 } sim_host;
 
 /** The world of one seed. */
@@ -381,7 +382,70 @@ static pg_err second_open_slow(sim_host *self)
     return PG_OK;
 }
 
+#define OFTEN 10
+
+// Open a stream to the first host and use it, `rounds` times at intervals of 100 ms and a round trip, then leave it open for a while.
+static pg_err first_ping(sim_host *self, int rounds)
+{
+    const sim_host *first = &self->world->hosts[0];
+    pg_ping ping = {0};
+    int64_t rtt_ns = 0;
+    PG_TRY(peer_learn(self, first));
+    PG_TRY(peer_meet(self, &first->id));
+    PG_TRY(pg_ping_init(&ping, self->host, &first->id, pg_after(PG_SECONDS(30))));
+    pg_err err = PG_OK;
+    for (int i = 0; i < rounds && err == PG_OK; i++) {
+        err = pg_ping_round(&ping, pg_after(PG_SECONDS(1)), &rtt_ns);
+        self->pings += err == PG_OK ? 1U : 0U;
+        pg_err slept = pg_sleep_until(pg_after(PG_MS(100)));
+        err = err == PG_OK ? slept : err;
+    }
+    if (err == PG_OK) {
+        err = pg_sleep_until(pg_after(PG_SECONDS(20)));
+    }
+    pg_ping_deinit(&ping);
+    return err;
+}
+
+static pg_err first_ping_once(sim_host *self)
+{
+    return first_ping(self, 1);
+}
+
+static pg_err first_ping_often(sim_host *self)
+{
+    return first_ping(self, OFTEN);
+}
+
 // ---- scripts ----
+
+// Stop the first host while another has a stream to it; returns how long that took.
+static int64_t first_stop(sim_world *world, pg_err (*task)(sim_host *))
+{
+    hosts_make(world);
+    task_begin(&world->hosts[1], task);
+    while (world->hosts[1].pings == 0) {
+        CHECK_OK(pg_sleep_until(pg_after(PG_MS(10))));
+    }
+    pg_time begun = pg_now();
+    world->hosts[0].stop = true;
+    CHECK_OK(pg_sim_machine_join(world->hosts[0].machine, pg_after(PG_SECONDS(60))));
+    world->hosts[0].is_up = false;
+    int64_t took_ns = pg_now() - begun;
+    hosts_stop(world);
+    return took_ns;
+}
+
+static pg_err drain_script(void *arg)
+{
+    sim_world *world = arg;
+    int64_t took_ns = first_stop(world, first_ping_once);
+    CHECK(took_ns >= PG_MS(PG_NET_DRAIN_QUIET_MS) && took_ns < PG_SECONDS(2));
+    took_ns = first_stop(world, first_ping_often);
+    CHECK(world->hosts[1].pings == OFTEN); // all of them were let through
+    CHECK(took_ns > PG_SECONDS(2) && took_ns < PG_SECONDS(5));
+    return PG_OK;
+}
 
 static pg_err withdraw_script(void *arg)
 {
@@ -643,6 +707,16 @@ static void test_host__protocol_withdrawn__its_streams_end_and_handlers_are_awai
     seeds_run(withdraw_script, 3);
 }
 
+static void test_host__stops__waits_for_streams_over_which_something_moves(void **state)
+{
+    (void) state;
+    static sim_world world;
+    const pg_sim_config config = {.link = {.latency_ns = PG_MS(100), .jitter_ns = PG_MS(5)}};
+    for (world.transports = BY_TCP; world.transports <= BY_QUIC; world.transports++) {
+        sim_seeds(&config, 2, drain_script, &world);
+    }
+}
+
 static void stack_print(const pg_fiber_stats *stats, void *user)
 {
     size_t *kinds = user;
@@ -685,6 +759,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_host__both_transports__quic_wins_and_tcp_stands_in),
         cmocka_unit_test(test_host__both_transports__all_reach_all),
         cmocka_unit_test(test_host__ten_thousand_streams__bounded_and_others_served),
+        cmocka_unit_test(test_host__stops__waits_for_streams_over_which_something_moves),
         cmocka_unit_test(test_host__protocol_withdrawn__its_streams_end_and_handlers_are_awaited),
         cmocka_unit_test(test_host__stacks_painted__every_kind_keeps_a_quarter_free),
     };
