@@ -159,7 +159,7 @@ static pg_err stat_get(const pg_api_request *request, json_object **out_body)
     pg_field_add(body, "archive", archive_make(context->vault));
     pg_field_add(body, "finding", finding_make(context));
     pg_field_add_text(body, "mode", context->is_view_only ? "view-only" : "full");
-    pg_field_add_u64(body, "peers", pg_host_get_stats(context->host).connections);
+    pg_field_add_u64(body, "peers", pg_host_get_stats(context->host).peers);
     pg_field_add_ms(body, "uptime_ms", pg_now() - context->started_at);
     *out_body = body;
     return PG_OK;

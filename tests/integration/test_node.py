@@ -253,7 +253,7 @@ class Invitations(NodeTest):
         for name in ("swarm.key", "pangea.conf"):
             self.assertEqual(stat.S_IMODE((data / name).stat().st_mode), 0o600)
         b = self.node("b")  # with what was written, nothing else
-        self.wait_for(lambda: b.stats()["connections"] == 1, "b comes to a")
+        self.wait_for(lambda: b.stat()["peers"] == 1, "b comes to a")
         self.assertEqual(b.answer("peers")["peers"][0]["peer_id"], a.peer_id)
         self.assertNotEqual(b.command("dial", stranger.addr).returncode, 0)
         self.assertEqual(stranger.stats()["connections"], 0)
@@ -383,7 +383,7 @@ class Start(NodeTest):
         for key in ("peers", "bootstrap"):
             conf.write_text(f"[net]\n{key} = {b.addr}\n", encoding="ascii")
             a.process.send_signal(signal.SIGHUP)
-            self.wait_for(lambda: a.stats()["connections"] == 1, f"a comes to b by net.{key}")
+            self.wait_for(lambda: a.stat()["peers"] == 1, f"a comes to b by net.{key}")
             count = "wanted" if key == "peers" else "bootstrap_peers"
             self.wait_for(lambda count=count: a.stat()["finding"][count] == 1, f"the list of net.{key} is taken over")
             conf.write_text(f"[net]\n{key} = {b.addr}x\n", encoding="ascii")
@@ -403,7 +403,7 @@ class Start(NodeTest):
         a.answer("dial", b.addr)
         self.assertEqual(a.stop(), 0)
         again = self.node("a")  # on another port, where b does not look for it
-        self.wait_for(lambda: again.stats()["connections"] == 1, "a comes to b again")
+        self.wait_for(lambda: again.stat()["peers"] == 1, "a comes to b again")
         conn = again.answer("peers")["peers"][0]
         self.assertEqual((conn["peer_id"], conn["direction"]), (b.peer_id, "outbound"))
         finding = again.stat()["finding"]
