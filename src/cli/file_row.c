@@ -43,3 +43,15 @@ void pg_file_row_make(const pg_output *output, json_object *file, bool with_link
     out_row->style = pg_style_code(output->has_color, state_style(pg_answer_text(file, "state")));
     out_row->style_end = pg_style_code(output->has_color, PG_STYLE_PLAIN);
 }
+
+void pg_readable_format(json_object *object, bool is_forecast,
+                        char out_text[PG_READABLE_TEXT_BYTES])
+{
+    if (is_forecast) {
+        (void) snprintf(out_text, PG_READABLE_TEXT_BYTES, "readable %.2f %% of the time",
+                        pg_answer_number(object, "readable") * 100.0);
+    } else {
+        (void) snprintf(out_text, PG_READABLE_TEXT_BYTES,
+                        "no forecast yet, its hosts are known for less than a day");
+    }
+}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the lists of files and pins share: a line's root and name, as wide as the terminal allows.
+// What the lists of files, pins and extents share: a line's root and name, as wide as the terminal allows, and how likely something can be read.
 //
 // Layer: cli.  Thread: any.
 #pragma once
@@ -30,3 +30,10 @@ size_t pg_file_row_id_chars(const pg_output *output, size_t before);
 /** Read a file or pin of the node's answer. */
 void pg_file_row_make(const pg_output *output, json_object *file, bool with_link, size_t before,
                       pg_file_row *out_row);
+
+#define PG_READABLE_TEXT_BYTES 80
+
+/** Write how likely something can be read, from an object's "readable": "readable 99.94 % of the time". A chance that is not made of forecasts says too
+ *  little to be shown: the text says when there will be one. */
+void pg_readable_format(json_object *object, bool is_forecast,
+                        char out_text[PG_READABLE_TEXT_BYTES]);

@@ -66,19 +66,17 @@ static void health_tell(const pg_output *output, json_object *file, json_object 
     pg_file_row row;
     uint64_t proven_s = pg_answer_u64(health, "proven_s");
     unsigned long long missing = pg_answer_u64(health, "missing");
+    char readable[PG_READABLE_TEXT_BYTES];
+    unsigned long long networks = pg_answer_u64(health, "networks");
     pg_span_format(pg_wall_ms() / 1000 - (int64_t) proven_s, proven);
+    pg_readable_format(health, pg_answer_bool(health, "is_forecast"), readable);
     pg_file_row_make(output, file, false, BEFORE_HEALTH, &row);
     pg_output_line(output, "%s%-9s%s %s%s", row.style, pg_answer_text(file, "state"), row.style_end,
                    row.name, row.after);
-    pg_output_line(output,
-                   "          held by %llu hosts in %llu networks, %s%s%s; readable %.2f %% of the "
-                   "time%s",
-                   (unsigned long long) pg_answer_u64(health, "hosts"),
-                   (unsigned long long) pg_answer_u64(health, "networks"),
-                   proven_s == 0 ? "not proven yet" : "proven ", proven_s == 0 ? "" : proven,
-                   proven_s == 0 ? "" : " ago", pg_answer_number(health, "readable") * 100.0,
-                   pg_answer_bool(health, "is_forecast") ? ""
-                                                         : ", by the little that is known yet");
+    pg_output_line(output, "          held by %llu hosts in %llu network%s, %s%s%s; %s",
+                   (unsigned long long) pg_answer_u64(health, "hosts"), networks,
+                   networks == 1 ? "" : "s", proven_s == 0 ? "not proven yet" : "proven ",
+                   proven_s == 0 ? "" : proven, proven_s == 0 ? "" : " ago", readable);
     if (missing > 0 || pg_answer_u64(health, "silent") > 0) {
         pg_output_line(output, "          %llu pieces have no host, %llu hosts do not answer",
                        missing, (unsigned long long) pg_answer_u64(health, "silent"));

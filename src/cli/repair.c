@@ -7,12 +7,11 @@
 #include "cli/answer.h"
 #include "cli/client.h"
 #include "cli/command.h"
+#include "cli/file_row.h"
 #include "cli/invocation.h"
 #include "cli/link_text.h"
 #include "cli/span.h"
 #include "runtime/time.h"
-
-#define PERCENT 100.0
 
 static void ago_format(uint64_t time_s, char out_text[PG_SPAN_TEXT_BYTES])
 {
@@ -143,17 +142,19 @@ static void extent_tell(const pg_output *output, json_object *extent)
                           : lost > 0 || copies > 0              ? "to be repaired"
                           : missing > 0                         ? "waiting for silent hosts"
                                                                 : "whole";
+    char readable[PG_READABLE_TEXT_BYTES];
+    unsigned long long networks = number(extent, "networks");
+    pg_readable_format(extent, has_forecasts(hosts), readable);
     pg_output_line(output, "extent %s: %s%s", pg_answer_text(extent, "extent"),
                    pg_answer_bool(extent, "is_urgent") && (lost > 0 || missing > 0) ? "URGENT, "
                                                                                     : "",
                    verdict);
     pg_output_line(output,
-                   "  %llu %s, any %llu suffice; %zu missing, %llu given up; in %llu networks; "
-                   "readable %.2f %% of the time%s",
+                   "  %llu %s, any %llu suffice; %zu missing, %llu given up; in %llu network%s; "
+                   "%s",
                    number(extent, "slots"), pg_answer_bool(extent, "is_whole") ? "copies" : "slots",
-                   number(extent, "needed"), missing, lost + copies, number(extent, "networks"),
-                   pg_answer_number(extent, "readable") * PERCENT,
-                   has_forecasts(hosts) ? "" : ", by the little that is known yet");
+                   number(extent, "needed"), missing, lost + copies, networks,
+                   networks == 1 ? "" : "s", readable);
     if (pg_answer_bool(extent, "is_kept")) {
         pg_output_line(output, "  this node keeps some of it, and is number %llu in line to repair",
                        number(extent, "position") + 1);

@@ -1061,7 +1061,9 @@ class Catalogue(Case):
             self.assertEqual(len(self.works(self.run_here("ls")).stdout.splitlines()), count)
             told = json.loads(self.works(self.run_here("ls", "--health", "--json")).stdout)
             self.assertEqual([file["root"] for file in told["files"]], list(self.node.files))
-            self.assertEqual(self.works(self.run_here("ls", "--health")).stdout.count(b"not proven yet"), count)
+            lines = self.works(self.run_here("ls", "--health")).stdout
+            self.assertEqual((lines.count(b"not proven yet"), lines.count(b"no forecast yet")), (count, count // 2))
+            self.assertEqual(lines.count(b"readable 50.00 % of the time"), count - count // 2)
             self.put(f"file {count}")
         self.works(self.run_here("rm", "file 5"))
         self.assertEqual(len(self.node.files), 5)

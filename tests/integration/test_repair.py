@@ -88,7 +88,7 @@ class Repair(NodeTest):
         chance = at_least(8, [scores[host.peer_id] for host in self.hosts(put)])
         self.assertAlmostEqual(file["readable"], chance, delta=0.05)
         text = run("ls", "--health", "--data", self.uploader.folder).stdout
-        self.assertIn("held by 10 hosts in 1 networks, proven", text)
+        self.assertIn("held by 10 hosts in 1 network, proven", text)
         status = self.uploader.answer("repair", "status")
         self.assertGreaterEqual(status["audits"]["proven"], 10)
         self.assertEqual(status["audits"]["faults"], 0)
