@@ -115,14 +115,13 @@ void pg_output_object(const pg_output *output, json_object *object)
 void pg_output_items(pg_output *output, const char *name, json_object *list)
 {
     const size_t count = output->json && list != NULL ? json_object_array_length(list) : 0;
-    const char *before = ",";
     if (output->json && !output->is_listing) {
         (void) fprintf(output->result, "{\"%s\":[", name);
-        before = "";
         output->is_listing = true;
     }
-    for (size_t i = 0; i < count; i++, before = ",") {
-        json_put(output, json_object_array_get_idx(list, i), before, "");
+    for (size_t i = 0; i < count; i++) {
+        json_put(output, json_object_array_get_idx(list, i), output->has_items ? "," : "", "");
+        output->has_items = true;
     }
 }
 

@@ -35,6 +35,7 @@ typedef struct pg_output {
     bool has_error_color; // errors and what is told by the way
     bool told;       // the JSON object is written: an error only has its exit code left to tell
     bool is_listing; // it is being written, item by item
+    bool has_items;  // some were
 } pg_output;
 
 /** Tell everything, in plain text, in colours where a terminal reads it. */

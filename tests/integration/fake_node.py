@@ -138,7 +138,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         files = [{k: v for k, v in f.items() if k != "hosts"} for f in self.node.files.values()]
         end = begin + self.node.page_files
-        self.answer({"files": files[begin:end], **({"next": f"1.{end}"} if end < len(files) else {})})
+        removed = end if begin == self.node.page_removed else begin  # all of a page, while the node read it
+        self.answer({"files": files[removed:end], **({"next": f"1.{end}"} if end < len(files) else {})})
 
     def health_get(self, query):
         begin = int(query.get("after", "0.0").split(".")[1])
@@ -321,7 +322,7 @@ class FakeNode:
         self.gone = False
         self.stat, self.addrs, self.events = {}, ["/ip4/8.8.4.4/tcp/4417"], queue.Queue()
         self.accepted = 5
-        self.page_files, self.page_gone = 1000, None
+        self.page_files, self.page_gone, self.page_removed = 1000, None, None
         self.put_state = "complete"
         self.put_problem, self.put_fails_at, self.put_gate, self.put_answer = None, 0, None, None
         self.put_delay = 0

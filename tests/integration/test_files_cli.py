@@ -1067,7 +1067,10 @@ class Catalogue(Case):
             self.put(f"file {count}")
         self.works(self.run_here("rm", "file 5"))
         self.assertEqual(len(self.node.files), 5)
-        self.node.page_gone = 4
+        self.node.page_removed = 0
+        told = json.loads(self.works(self.run_here("ls", "--json")).stdout)
+        self.assertEqual([file["root"] for file in told["files"]], list(self.node.files)[2:])
+        self.node.page_gone, self.node.page_removed = 4, None
         done = self.fails(self.run_here("ls"), IO, "the disk of the list")
         self.assertEqual(len(done.stdout.splitlines()), 4)
         told = json.loads(self.run_here("ls", "--json").stdout)
