@@ -334,9 +334,7 @@ static pg_err files_list(pg_files *files, pg_file_page *page, file_list *list)
         return pg_buf_append(&list->text, PG_BYTES_LIT("]}"));
     }
     pg_api_page_next(page, next);
-    PG_TRY(pg_buf_append(&list->text, PG_BYTES_LIT("],\"next\":\"")));
-    PG_TRY(pg_buf_append(&list->text, pg_bytes_cstr(next)));
-    return pg_buf_append(&list->text, PG_BYTES_LIT("\"}"));
+    return pg_buf_printf(&list->text, "],\"next\":\"%s\"}", next);
 }
 
 /** Send a page of the files that were put here; NULL: the pins. */

@@ -17,13 +17,6 @@
 #define BEFORE_HEALTH 10
 #define BEFORE_ID 51 // columns of `ls` before the root
 
-// The stored name; empty when there is none.
-static const char *name_of(json_object *file)
-{
-    json_object *name = pg_answer_object(file, "name");
-    return name == NULL ? "" : json_object_get_string(name);
-}
-
 static void file_tell(const pg_output *output, json_object *file, bool with_link)
 {
     char size[PG_SIZE_TEXT_BYTES];
@@ -174,7 +167,7 @@ static pg_err root_of_name(const pg_invocation *invocation, const char *name,
     while (pg_file_pages_next(&pages, &err)) {
         for (size_t i = 0; i < pg_answer_count(pages.files); i++) {
             json_object *file = json_object_array_get_idx(pages.files, i);
-            if (name[0] != '\0' && strcmp(name_of(file), name) == 0) {
+            if (name[0] != '\0' && strcmp(pg_answer_optional(file, "name"), name) == 0) {
                 matches++;
                 (void) snprintf(out_root, PG_CID_TEXT_BYTES, "%s", pg_answer_text(file, "root"));
             }
